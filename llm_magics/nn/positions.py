@@ -1,0 +1,37 @@
+"""Positions: what tells the Transformer the order of the tokens."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["SinusoidalPositions"]
+
+
+class SinusoidalPositions(nn.Module):
+    """PE(pos, 2i) = sin(pos / 10000^(2i/D)),  PE(pos, 2i+1) = cos(pos / 10000^(2i/D)).
+
+    `forward(x, start)` adds them to x (B, T, D), whose first row stands at position `start`.
+    The table grows when a longer input comes. Source: Vaswani et al. 2017, section 3.5.
+    """
+
+    def __init__(self, d_model: int, size: int = 256) -> None:
+        super().__init__()
+        self.d_model = d_model
+        self.register_buffer("table", self._compute(size), persistent=False)
+
+    def _compute(self, size: int) -> Tensor:
+        position = torch.arange(size, dtype=torch.float32).unsqueeze(1)  # (size, 1)
+        frequency = torch.exp(torch.arange(0, self.d_model, 2) * (-math.log(10_000.0) / self.d_model))  # (⌈D/2⌉,)
+        table = torch.zeros(size, self.d_model)
+        table[:, 0::2] = torch.sin(position * frequency)
+        table[:, 1::2] = torch.cos(position * frequency[: self.d_model // 2])
+        return table  # (size, D)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        end = start + x.shape[1]
+        if end > self.table.shape[0]:
+            self.table = self._compute(max(end, 2 * self.table.shape[0])).to(self.table)
+        return x + self.table[start:end].to(x.dtype)  # (B, T, D)

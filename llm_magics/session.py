@@ -1,0 +1,209 @@
+"""Session: the one mutable object of a notebook: the model manager, the training runs, the defaults.
+
+Importing this module loads no torch; the manager is built when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llm_magics.errors import RecipeError, RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llm_magics.attention import AttentionStore
+    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.plans import LoadPlan
+    from llm_magics.tasks.results import Summary, Translation
+    from llm_magics.training.events import Event
+    from llm_magics.training.launch import TrainingResult, TrainingRun
+    from llm_magics.training.recipe import Recipe
+    from llm_magics.training.runs import Run
+
+__all__ = ["AttentionView", "Session", "close_current_session", "current_session"]
+
+
+@dataclass(frozen=True)
+class AttentionView:
+    """Captured attention, as plain values and callbacks for whoever draws it."""
+
+    title: str
+    store: AttentionStore
+    panels: list[dict[str, Any]]
+    """One a kind: kind, layers, heads, rows, columns, atlas, thumb_height, thumb_width."""
+
+    def fetch(self, kind: str, layer: int, head: int) -> bytes:
+        """One head's map, square-root companded, T·S bytes."""
+        return self.store.companded(kind, layer, head)
+
+    def fetch_row(self, kind: str, layer: int, head: int, row: int) -> list[float]:
+        """The exact weights of one row of a map."""
+        return self.store.row(kind, layer, head, row)
+
+
+@dataclass
+class Session:
+    """What the magics of a notebook share."""
+
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Defaults of `translate` and `summarize`, by argument name."""
+    training: dict[str, TrainingRun] = field(default_factory=dict)
+    """Handles on the trainings started here, by run name."""
+
+    @cached_property
+    def manager(self) -> ModelManager:
+        """The one model manager."""
+        from llm_magics.models.manager import ModelManager
+
+        return ModelManager()
+
+    def translate(self, text: str, **options: Any) -> Translation:
+        """See `llm_magics.tasks.translate.translate`."""
+        from llm_magics.tasks.translate import translate
+
+        return translate(text, manager=self.manager, **{**self.defaults.get("translate", {}), **options})
+
+    def translate_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
+        """See `llm_magics.tasks.rows.translate_each`."""
+        from llm_magics.tasks.rows import translate_each
+
+        return translate_each(rows, manager=self.manager, **{**self.defaults.get("translate", {}), **options})
+
+    def summarize(self, text: str, **options: Any) -> Summary:
+        """See `llm_magics.tasks.summarize.summarize`."""
+        from llm_magics.tasks.summarize import summarize
+
+        return summarize(text, manager=self.manager, **{**self.defaults.get("summarize", {}), **options})
+
+    def summarize_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
+        """See `llm_magics.tasks.rows.summarize_each`."""
+        from llm_magics.tasks.rows import summarize_each
+
+        return summarize_each(rows, manager=self.manager, **{**self.defaults.get("summarize", {}), **options})
+
+    def attention(self, model: object, text: str, target: str | None = None) -> AttentionView:
+        """The attention of every head of `model` on `text`; an encoder-decoder model writes its own `target` if None.
+
+        Raises AttentionError and what loading the model raises.
+        """
+        from llm_magics.attention import explore
+
+        with self.manager.lease(model) as loaded, loaded.lock:
+            if loaded.kind == "seq2seq" and target is None:
+                from llm_magics.models.generation import generate
+
+                target = generate(loaded, [text])[0].text
+            store = explore(loaded, text, target)
+        panels = []
+        for panel in store.panels:
+            atlas, height, width = store.atlas(panel.kind)
+            panels.append({"kind": panel.kind, "layers": len(panel.layers), "heads": panel.heads, "rows": panel.rows,
+                           "columns": panel.columns, "atlas": atlas, "thumb_height": height, "thumb_width": width})
+        return AttentionView(store.title, store, panels)
+
+    def train(self, recipe: str | dict[str, Any] | None = None, *, name: str | None = None,
+              overrides: dict[str, Any] | None = None, device: str | None = None, background: bool = False,
+              on_event: Callable[[Event], None] | None = None) -> TrainingRun:
+        """Start a training in a worker thread, or go on with the stopped run `name` when there is no recipe.
+
+        recipe: a shipped recipe's name, a TOML file or the recipe as a dict; overrides: dotted settings such as
+        {"schedule.epochs": 2}. The handle's `wait()`, `stop()` and `result` follow it; `on_event` is called in the
+        worker thread. `background` changes nothing here: the call always returns at once.
+        Raises RecipeError, RunError.
+        """
+        from llm_magics.models.device import choose_device
+        from llm_magics.training.launch import start
+        from llm_magics.training.runs import create_run, find_run
+
+        if recipe is None:
+            if name is None:
+                raise RecipeError("no recipe was given, and no name of a run to go on with")
+            if overrides:
+                raise RecipeError(f"run {name} goes on with its own settings; overrides ({', '.join(overrides)}) "
+                                  "need a new run")
+            run = find_run(self.runs_root, name)
+        else:
+            run = create_run(self.runs_root, self.recipe(recipe, overrides), name)
+        handle = start(run, device=device or str(choose_device()), on_event=on_event)
+        self.training[run.name] = handle
+        return handle
+
+    def recipe(self, recipe: str | dict[str, Any], overrides: dict[str, Any] | None = None) -> Recipe:
+        """The recipe of this name, file or dict, with these dotted settings changed."""
+        from llm_magics.training.recipe import load_recipe, recipe_from_dict
+
+        made = recipe_from_dict(recipe) if isinstance(recipe, dict) else load_recipe(recipe)
+        return made.with_settings(overrides) if overrides else made
+
+    @property
+    def runs_root(self) -> Path:
+        """The folder of the runs."""
+        from llm_magics.models.reference import runs_root
+
+        return runs_root()
+
+    def runs(self) -> list[Run]:
+        """Every run on this machine, by name."""
+        from llm_magics.training.runs import list_runs
+
+        return list_runs(self.runs_root)
+
+    def find_run(self, name: str) -> Run:
+        """The run of this name; RunError lists those there are."""
+        from llm_magics.training.runs import find_run
+
+        return find_run(self.runs_root, name)
+
+    def stop_run(self, name: str, timeout_s: float = 60.0) -> TrainingResult:
+        """Stop a training of this session after its current step, and wait for its checkpoint and model."""
+        handle = self.training.get(name)
+        if handle is None:
+            names = ", ".join(n for n, h in self.training.items() if not h.done) or "none"
+            raise RunError(f"no training named {name!r} was started in this notebook; running here: {names}")
+        handle.stop()
+        if not handle.wait(timeout_s):
+            raise RunError(f"run {name} has not stopped after {timeout_s:.0f} s; it will after its current step")
+        return handle.result
+
+    def plan(self, task: str, **arguments: Any) -> LoadPlan:
+        """What the task would load, without loading it: device, bytes needed and free, download size, cached or not."""
+        from llm_magics.tasks.plan import plan
+
+        return plan(task, manager=self.manager, **{**self.defaults.get(task, {}), **arguments})
+
+    def close(self) -> None:
+        """Stop the trainings of this session and free every model."""
+        running = [handle for handle in self.training.values() if not handle.done]
+        for handle in running:
+            handle.stop()
+        for handle in running:
+            handle.wait(30)
+        if "manager" in self.__dict__:
+            self.manager.close()
+
+
+_lock = threading.Lock()
+_session: Session | None = None
+
+
+def current_session() -> Session:
+    """The session that magics and module-level functions share; made when first asked for."""
+    global _session
+    with _lock:
+        if _session is None:
+            _session = Session()
+        return _session
+
+
+def close_current_session() -> None:
+    """Free everything the current session holds; the next call of `current_session` makes a new one."""
+    global _session
+    with _lock:
+        closing, _session = _session, None
+    if closing is not None:
+        closing.close()

@@ -1,0 +1,129 @@
+"""Start a training in a worker thread and hold on to it."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_magics.errors import LLMMagicsError, TrainingError
+from llm_magics.training.events import Evaluated, Event, Finished, StepDone
+from llm_magics.training.loop import train
+from llm_magics.training.runs import Run
+
+__all__ = ["TrainingResult", "TrainingRun", "start"]
+
+_RECORD_EVERY_S = 0.25
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training came to."""
+
+    name: str
+    reason: str
+    """"completed", "time limit", "early stop" or "stopped"."""
+    steps: int
+    seconds: float
+    metrics: dict[str, float]
+    """Of the exported model on held-out rows."""
+    losses: dict[str, list[tuple[int, float]]]
+    """"train" and "validation": (step, nats a token)."""
+    folder: Path
+
+    @property
+    def model(self) -> str:
+        """The model reference every task takes."""
+        return f"run:{self.name}"
+
+
+class TrainingRun:
+    """A training in a worker thread. The run directory is the truth; this is a handle on it."""
+
+    def __init__(self, run: Run, device: str, on_event: Callable[[Event], None] | None) -> None:
+        self.run, self.name = run, run.name
+        self._on_event, self._device = on_event, device
+        self._stop, self._done = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        # A plain new thread would send its output to whatever cell runs later.
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"train {run.name}")
+
+    def stop(self) -> None:
+        """Ask the training to end after the current step; it saves a checkpoint and the model first."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set() and not self.done
+
+    @property
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for the end; True if it came."""
+        return self._done.wait(timeout)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the training, if it failed."""
+        return self._error
+
+    @property
+    def result(self) -> TrainingResult:
+        """Wait for the end and return what it came to; raises what went wrong."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return result_of(self.run)
+
+    def _start(self) -> TrainingRun:
+        self._thread.start()
+        return self
+
+    def _work(self) -> None:
+        recorded = 0.0
+        try:
+            for event in train(self.run, device=self._device, stop=self._stop.is_set):
+                now = time.monotonic()
+                if not isinstance(event, StepDone) or now - recorded >= _RECORD_EVERY_S:
+                    recorded = now
+                    self.run.append(event)
+                self._tell(event)
+        except LLMMagicsError as error:
+            self._error = error
+        except BaseException as error:  # noqa: BLE001 - a thread's error must reach whoever waits for it
+            self._error = TrainingError(f"run {self.name} failed: {type(error).__name__}: {error}")
+            self._error.__cause__ = error
+        finally:
+            self._done.set()
+
+    def _tell(self, event: Event) -> None:
+        """A watcher that fails is let go; the training goes on."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:  # noqa: BLE001 - a broken view must not cost a training
+            self._on_event = None
+
+
+def start(run: Run, *, device: str, on_event: Callable[[Event], None] | None = None) -> TrainingRun:
+    """Train `run` in a worker thread; `on_event` is called there with every event."""
+    return TrainingRun(run, device, on_event)._start()
+
+
+def result_of(run: Run) -> TrainingResult:
+    """The result as the run's record tells it."""
+    events = run.events()
+    ends = [event for event in events if isinstance(event, Finished)]
+    if not ends:
+        raise TrainingError(f"run {run.name} has not ended; resume it with %train --resume {run.name}")
+    losses = {"train": [(e.step, e.loss) for e in events if isinstance(e, StepDone)],
+              "validation": [(e.step, e.loss) for e in events if isinstance(e, Evaluated)]}
+    end = ends[-1]
+    return TrainingResult(run.name, end.reason, end.step, end.seconds, end.metrics, losses, run.folder)

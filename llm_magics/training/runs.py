@@ -1,0 +1,133 @@
+"""Runs: one training each, a directory that outlives the kernel.
+
+    <data root>/runs/NAME/
+      recipe.json        every setting
+      tokenizer.json     trained on the recipe's training data
+      events.jsonl       what happened, one event a line; the truth that every widget shows
+      checkpoints/       see checkpoint.py
+      model/             the exported model, usable as run:NAME
+      lock, lock.holder  held by the process that trains, and who that is
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_magics.errors import RunError
+from llm_magics.training.events import Event, from_record, to_record
+from llm_magics.training.recipe import Recipe, recipe_from_dict
+
+__all__ = ["Run", "create_run", "find_run", "list_runs"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's directory."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def model_folder(self) -> Path:
+        """The exported model; it exists once the training has saved one."""
+        return self.folder / "model"
+
+    @property
+    def tokenizer_file(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+    def recipe(self) -> Recipe:
+        """The recipe the run was made with."""
+        return recipe_from_dict(json.loads((self.folder / "recipe.json").read_text(encoding="utf-8")))
+
+    def events(self) -> list[Event]:
+        """Everything that happened so far; a line cut short by a crash is left out."""
+        path = self.folder / "events.jsonl"
+        events = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            try:
+                events.append(from_record(json.loads(line)))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return events
+
+    def append(self, event: Event) -> None:
+        """Add an event to the record."""
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(to_record(event)) + "\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for training; RunError names the process that holds it already."""
+        from filelock import FileLock, Timeout
+
+        holder = self.folder / "lock.holder"
+        try:
+            with FileLock(self.folder / "lock", blocking=False):  # the system frees it when the process dies
+                holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+                yield
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
+            raise RunError(f"run {self.name} is being trained by {who}; stop it there, or start a run "
+                           "under another name") from None
+
+    def delete(self) -> None:
+        """Remove the run and all its files."""
+        with self.locked():
+            shutil.rmtree(self.folder)
+
+
+def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
+    """A new run directory under `root`; without a name, the recipe's name and the next free number."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    number = 1
+    while True:
+        folder = root / checked_name(name or f"{recipe.name}-{number}")
+        try:
+            folder.mkdir(mode=0o700)
+            break
+        except FileExistsError:
+            if name:
+                raise RunError(f"a run named {name!r} exists; resume it, or choose another name") from None
+            number += 1
+    (folder / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
+    return Run(folder)
+
+
+def find_run(root: Path, name: str) -> Run:
+    """The run of this name; RunError lists those there are."""
+    folder = root / checked_name(name)
+    if not (folder / "recipe.json").is_file():
+        names = ", ".join(run.name for run in list_runs(root)) or "none yet"
+        raise RunError(f"no run named {name!r}; runs: {names}")
+    return Run(folder)
+
+
+def list_runs(root: Path) -> list[Run]:
+    """Every run under `root`, by name."""
+    return [Run(path.parent) for path in sorted(root.glob("*/recipe.json"))]
+
+
+def checked_name(name: str) -> str:
+    """`name` if it can name a run, else RunError."""
+    if not _NAME.fullmatch(name):
+        raise RunError(f"{name[:80]!r} cannot name a run: up to 64 letters, digits, '.', '_' or '-', "
+                       "the first a letter or digit")
+    return name
