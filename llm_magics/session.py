@@ -5,20 +5,21 @@ Importing this module loads no torch; the manager is built when it is first aske
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from llm_magics.errors import RecipeError, RunError
+from llm_magics.errors import ModelNotFound, RecipeError, RunError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_magics.attention import AttentionStore
+    from llm_magics.models.ledger import LoadPlan
     from llm_magics.models.manager import ModelManager
-    from llm_magics.models.plans import LoadPlan
     from llm_magics.tasks.results import Summary, Translation
     from llm_magics.training.events import Event
     from llm_magics.training.launch import TrainingResult, TrainingRun
@@ -93,7 +94,7 @@ class Session:
         """
         from llm_magics.attention import explore
 
-        with self.manager.lease(model) as loaded, loaded.lock:
+        with self.manager.lease(model) as loaded, loaded.lock, loaded.using_tokenizer():
             if loaded.kind == "seq2seq" and target is None:
                 from llm_magics.models.generation import generate
 
@@ -107,18 +108,19 @@ class Session:
         return AttentionView(store.title, store, panels)
 
     def train(self, recipe: str | dict[str, Any] | None = None, *, name: str | None = None,
-              overrides: dict[str, Any] | None = None, device: str | None = None, background: bool = False,
-              on_event: Callable[[Event], None] | None = None) -> TrainingRun:
+              overrides: dict[str, Any] | None = None, replace: bool = False, device: str | None = None,
+              background: bool = False, on_event: Callable[[Event], None] | None = None) -> TrainingRun:
         """Start a training in a worker thread, or go on with the stopped run `name` when there is no recipe.
 
         recipe: a shipped recipe's name, a TOML file or the recipe as a dict; overrides: dotted settings such as
         {"schedule.epochs": 2}. The handle's `wait()`, `stop()` and `result` follow it; `on_event` is called in the
-        worker thread. `background` changes nothing here: the call always returns at once.
+        worker thread. `replace`: an existing run of this name keeps its files under the next free NAME-1, NAME-2, …
+        Returns at once, `background` or not.
         Raises RecipeError, RunError.
         """
         from llm_magics.models.device import choose_device
         from llm_magics.training.launch import start
-        from llm_magics.training.runs import create_run, find_run
+        from llm_magics.training.runs import create_run, find_run, set_aside
 
         if recipe is None:
             if name is None:
@@ -128,7 +130,12 @@ class Session:
                                   "need a new run")
             run = find_run(self.runs_root, name)
         else:
-            run = create_run(self.runs_root, self.recipe(recipe, overrides), name)
+            made = self.recipe(recipe, overrides)
+            if replace and name is not None:
+                set_aside(self.runs_root, name)
+                with contextlib.suppress(ModelNotFound):  # it was not loaded
+                    self.manager.unload(f"run:{name}")
+            run = create_run(self.runs_root, made, name)
         handle = start(run, device=device or str(choose_device()), on_event=on_event)
         self.training[run.name] = handle
         return handle
@@ -170,11 +177,36 @@ class Session:
             raise RunError(f"run {name} has not stopped after {timeout_s:.0f} s; it will after its current step")
         return handle.result
 
-    def plan(self, task: str, **arguments: Any) -> LoadPlan:
-        """What the task would load, without loading it: device, bytes needed and free, download size, cached or not."""
-        from llm_magics.tasks.plan import plan
+    def plan(self, task: str, *, model: object = None, text: str = "", source: str = "auto", target: str | None = None,
+             language: str = "auto", recipe: str | dict[str, Any] | None = None, name: str | None = None,
+             overrides: dict[str, Any] | None = None, device: str | None = None, **_: Any) -> LoadPlan:
+        """What the task would load, without loading it: device, bytes needed and free, download size, cached or not.
 
-        return plan(task, manager=self.manager, **{**self.defaults.get(task, {}), **arguments})
+        `task` is "translate", "summarize", "attention" or "train"; other arguments as for the task itself.
+        """
+        if task == "train":
+            return self._training_plan(self.recipe(recipe, overrides) if recipe else self.find_run(name or "").recipe(),
+                                       device)
+        if task == "attention":
+            return self.manager.plan(model)
+        from llm_magics.tasks.plan import choose_for
+
+        reference, why = choose_for(task, text, model=model, source=source if task == "translate" else language,
+                                    target=target, default=self.defaults.get(task, {}).get("default"))
+        plan = self.manager.plan(reference)
+        return replace(plan, note="; ".join(part for part in (why, plan.note) if part))
+
+    def _training_plan(self, recipe: Recipe, device: str | None) -> LoadPlan:
+        """Weights, gradients and Adam's two moments of the recipe's model, in float32; activations come on top."""
+        from llm_magics.models.device import choose_device, memory
+        from llm_magics.models.ledger import LoadPlan
+        from llm_magics.training.setup import count_parameters
+
+        device = device or str(choose_device())
+        count = count_parameters(recipe)
+        return LoadPlan(model=f"recipe {recipe.name}, {count:,} parameters", device=device, dtype="float32",
+                        needed_bytes=16 * count, free_bytes=memory(device)[0], download_bytes=0, cached=True,
+                        note="weights, gradients and optimizer; activations come on top")
 
     def close(self) -> None:
         """Stop the trainings of this session and free every model."""

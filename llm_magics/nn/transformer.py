@@ -39,7 +39,7 @@ class Sublayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm_first = norm_first
 
-    def forward(self, x: Tensor, f) -> Tensor:  # noqa: ANN001 - any callable (B, T, D) -> (B, T, D)
+    def forward(self, x: Tensor, f) -> Tensor:
         if self.norm_first:
             return x + self.dropout(f(self.norm(x)))
         return self.norm(x + self.dropout(f(x)))

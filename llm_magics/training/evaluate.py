@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from llm_magics.models.house_tokenizer import HouseTokenizer
 from llm_magics.nn import Seq2SeqModel
 from llm_magics.nn.decoding import greedy
 from llm_magics.training.data import Batch, Encoded, Pair, batches
@@ -49,10 +50,10 @@ def validation_loss(model: Seq2SeqModel, pairs: list[Encoded], device: torch.dev
     return total / max(1, count)
 
 
-def translate(model: Seq2SeqModel, tokenizer, sources: list[str], device: torch.device,  # noqa: ANN001 - tokenizers.Tokenizer
+def translate(model: Seq2SeqModel, tokenizer: HouseTokenizer, sources: list[str], device: torch.device,
               tokens: int = 4_000) -> list[str]:
     """Greedy translations, in the order given."""
-    encoded = [([*e.ids, SPECIAL["eos"]], [0]) for e in tokenizer.encode_batch(sources)]
+    encoded = [(ids, [0]) for ids in tokenizer.encode_source(sources)]
     was_training, results = model.training, [""] * len(sources)
     model.eval()
     try:
@@ -61,9 +62,7 @@ def translate(model: Seq2SeqModel, tokenizer, sources: list[str], device: torch.
             ids = greedy(model, src, src == SPECIAL["pad"], bos=SPECIAL["bos"], eos=SPECIAL["eos"],
                          max_new_tokens=int(1.5 * src.shape[1]) + 10)
             for row, sequence in zip(batch.rows, ids, strict=True):
-                # Byte-fallback tokens count as special in the tokenizer; ours are ids 0 to 3.
-                kept = [token for token in sequence if token > max(SPECIAL.values())]
-                results[row] = tokenizer.decode(kept, skip_special_tokens=False)
+                results[row] = tokenizer.decode_target(sequence)
     finally:
         model.train(was_training)
     return results
@@ -79,7 +78,7 @@ def score(metric: str, hypotheses: list[str], references: list[str]) -> float:
     return corpus(hypotheses, [references]).score
 
 
-def metrics_of(model: Seq2SeqModel, tokenizer, pairs: list[Pair], metrics: list[str],  # noqa: ANN001 - as above
+def metrics_of(model: Seq2SeqModel, tokenizer: HouseTokenizer, pairs: list[Pair], metrics: list[str],
                device: torch.device) -> dict[str, float]:
     """Each metric of the greedy translations of these rows."""
     hypotheses = translate(model, tokenizer, [source for source, _ in pairs], device)

@@ -23,9 +23,9 @@ def export(run: Run, setup: Setup, best_step: int | None, seconds: float) -> dic
     wanted = ["exact_match"] if metric == "exact_match" else ["chrf", "bleu"]
     metrics = metrics_of(model, setup.tokenizer, setup.texts[part], wanted, setup.device) if setup.texts[part] else {}
     data = setup.recipe.data
-    save_house(run.model_folder, model, arguments=model_arguments(setup.recipe, setup.tokenizer.get_vocab_size()),
+    save_house(run.model_folder, model, arguments=model_arguments(setup.recipe, setup.vocab_size),
                task=setup.recipe.task, source_language=data.source_language, target_language=data.target_language,
-               source_tokenizer=setup.tokenizer, target_tokenizer=setup.tokenizer,
+               source_tokenizer=setup.tokenizer.source, target_tokenizer=setup.tokenizer.target,
                card=_card(run, setup, chosen, part, metrics, seconds))
     return metrics
 

@@ -6,38 +6,16 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from llm_magics.errors import LLMMagicsError, TrainingError
-from llm_magics.training.events import Evaluated, Event, Finished, StepDone
+from llm_magics.training.events import Event, StepDone
 from llm_magics.training.loop import train
+from llm_magics.training.result import TrainingResult, result_of
 from llm_magics.training.runs import Run
 
-__all__ = ["TrainingResult", "TrainingRun", "start"]
+__all__ = ["TrainingRun", "start"]
 
 _RECORD_EVERY_S = 0.25
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training came to."""
-
-    name: str
-    reason: str
-    """"completed", "time limit", "early stop" or "stopped"."""
-    steps: int
-    seconds: float
-    metrics: dict[str, float]
-    """Of the exported model on held-out rows."""
-    losses: dict[str, list[tuple[int, float]]]
-    """"train" and "validation": (step, nats a token)."""
-    folder: Path
-
-    @property
-    def model(self) -> str:
-        """The model reference every task takes."""
-        return f"run:{self.name}"
 
 
 class TrainingRun:
@@ -115,15 +93,3 @@ class TrainingRun:
 def start(run: Run, *, device: str, on_event: Callable[[Event], None] | None = None) -> TrainingRun:
     """Train `run` in a worker thread; `on_event` is called there with every event."""
     return TrainingRun(run, device, on_event)._start()
-
-
-def result_of(run: Run) -> TrainingResult:
-    """The result as the run's record tells it."""
-    events = run.events()
-    ends = [event for event in events if isinstance(event, Finished)]
-    if not ends:
-        raise TrainingError(f"run {run.name} has not ended; resume it with %train --resume {run.name}")
-    losses = {"train": [(e.step, e.loss) for e in events if isinstance(e, StepDone)],
-              "validation": [(e.step, e.loss) for e in events if isinstance(e, Evaluated)]}
-    end = ends[-1]
-    return TrainingResult(run.name, end.reason, end.step, end.seconds, end.metrics, losses, run.folder)

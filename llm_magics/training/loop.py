@@ -7,6 +7,7 @@ randomness of dropout a function of seed and step.
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -63,6 +64,7 @@ def train(run: Run, *, device: torch.device | str = "cpu", stop: Callable[[], bo
     with run.locked():
         setup = prepare(run, device)
         progress = _resume(run, setup)
+        (run.folder / "machine.txt").write_text(_machine(setup.device), encoding="utf-8")
         yield RunStarted(run.name, progress.step, setup.total_steps, sum(p.numel() for p in setup.model.parameters()),
                          len(setup.train), len(setup.validation), str(setup.device))
         reason = yield from _steps(run, setup, progress, stop)
@@ -70,6 +72,11 @@ def train(run: Run, *, device: torch.device | str = "cpu", stop: Callable[[], bo
             yield from _evaluate(run, setup, progress)
         metrics = export(run, setup, progress.best_step, progress.seconds)
         yield Finished(reason, progress.step, progress.seconds, metrics)
+
+
+def _machine(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"{name} ({device}), {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def _resume(run: Run, setup: Setup) -> Progress:

@@ -35,6 +35,9 @@ class Data:
     """Share of training rows that get another row appended, so that longer inputs are seen."""
     seed: int = 0
     """Of the generated data and of the split; not of the training."""
+    licence: str = ""
+    attribution: str = ""
+    """For the card of a model that is passed on."""
 
 
 @dataclass(frozen=True)

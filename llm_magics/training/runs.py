@@ -6,6 +6,7 @@
       events.jsonl       what happened, one event a line; the truth that every widget shows
       checkpoints/       see checkpoint.py
       model/             the exported model, usable as run:NAME
+      machine.txt        what it was trained on
       lock, lock.holder  held by the process that trains, and who that is
 """
 
@@ -25,7 +26,7 @@ from llm_magics.errors import RunError
 from llm_magics.training.events import Event, from_record, to_record
 from llm_magics.training.recipe import Recipe, recipe_from_dict
 
-__all__ = ["Run", "create_run", "find_run", "list_runs"]
+__all__ = ["Run", "checked_name", "create_run", "find_run", "list_runs", "set_aside"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -109,6 +110,18 @@ def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
             number += 1
     (folder / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
     return Run(folder)
+
+
+def set_aside(root: Path, name: str) -> Run | None:
+    """Rename an existing run NAME to NAME-1, NAME-2, …, so that the name is free; None when it is free already."""
+    folder = root / checked_name(name)
+    if not folder.is_dir():
+        return None
+    number = 1
+    while (root / checked_name(f"{name}-{number}")).exists():
+        number += 1
+    with Run(folder).locked():
+        return Run(folder.rename(root / f"{name}-{number}"))
 
 
 def find_run(root: Path, name: str) -> Run:

@@ -9,14 +9,16 @@ from typing import Any
 import torch
 
 from llm_magics.errors import DataError
+from llm_magics.models.house_tokenizer import HouseTokenizer
 from llm_magics.nn import Seq2SeqModel
+from llm_magics.nn.outline import outline
 from llm_magics.training.data import Encoded, Pair, batches, load_data
 from llm_magics.training.optimizers import make_optimizer
 from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run
 from llm_magics.training.tokenizer import SPECIAL, train_tokenizer
 
-__all__ = ["Setup", "model_arguments", "prepare"]
+__all__ = ["Setup", "count_parameters", "model_arguments", "prepare"]
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Setup:
 
     recipe: Recipe
     device: torch.device
-    tokenizer: Any
+    tokenizer: HouseTokenizer
     model: Seq2SeqModel
     optimizer: torch.optim.Optimizer
     train: list[Encoded]
@@ -35,6 +37,10 @@ class Setup:
     total_steps: int
     left_out: dict[str, int] = field(default_factory=dict)
     """Rows longer than the recipe's limit, by part."""
+
+    @property
+    def vocab_size(self) -> int:
+        return self.tokenizer.source.get_vocab_size()
 
 
 def prepare(run: Run, device: torch.device | str) -> Setup:
@@ -47,7 +53,7 @@ def prepare(run: Run, device: torch.device | str) -> Setup:
     validation = _encode(tokenizer, data.validation, recipe.batch.max_tokens_per_side, "validation", left_out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = Seq2SeqModel(**model_arguments(recipe, tokenizer.get_vocab_size())).to(device)
+        model = Seq2SeqModel(**model_arguments(recipe, tokenizer.source.get_vocab_size())).to(device)
     per_epoch = sum(1 for _ in batches(train, recipe.batch.tokens, seed=recipe.seed, epoch=0, join=recipe.data.join,
                                        longest=recipe.batch.max_tokens_per_side))
     return Setup(recipe, device, tokenizer, model, make_optimizer(model.parameters(), recipe.optimizer), train,
@@ -64,7 +70,13 @@ def model_arguments(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
             "shared_embeddings": recipe.tokenizer.shared, "norm_first": model.norm_first}
 
 
-def _tokenizer(run: Run, recipe: Recipe, pairs: list[Pair]) -> Any:
+def count_parameters(recipe: Recipe) -> int:
+    """Parameters of the recipe's model, were its vocabulary filled; allocates nothing."""
+    shapes = outline(Seq2SeqModel, **model_arguments(recipe, recipe.tokenizer.vocab_size))
+    return sum(parameter.numel() for parameter in shapes.parameters())
+
+
+def _tokenizer(run: Run, recipe: Recipe, pairs: list[Pair]) -> HouseTokenizer:
     from tokenizers import Tokenizer
 
     if run.tokenizer_file.is_file():
@@ -72,14 +84,13 @@ def _tokenizer(run: Run, recipe: Recipe, pairs: list[Pair]) -> Any:
     else:
         tokenizer = train_tokenizer((text for pair in pairs for text in pair), recipe.tokenizer)
         tokenizer.save(str(run.tokenizer_file))
-    tokenizer.encode_special_tokens = True  # "</s>" in a text is text, not the end mark
-    return tokenizer
+    return HouseTokenizer(tokenizer, tokenizer, SPECIAL)
 
 
-def _encode(tokenizer: Any, pairs: list[Pair], longest: int, part: str, left_out: dict[str, int]) -> list[Encoded]:
+def _encode(tokenizer: HouseTokenizer, pairs: list[Pair], longest: int, part: str, left_out: dict[str, int]) -> list[Encoded]:
     """Token ids of both sides, each with the end mark; rows longer than `longest` are left out and counted."""
-    sides = [tokenizer.encode_batch([pair[side] for pair in pairs]) for side in (0, 1)]
-    encoded = [([*s.ids, SPECIAL["eos"]], [*t.ids, SPECIAL["eos"]]) for s, t in zip(*sides, strict=True)]
+    encoded = list(zip(tokenizer.encode_source([source for source, _ in pairs]),
+                       tokenizer.encode_target([target for _, target in pairs]), strict=True))
     kept = [pair for pair in encoded if max(map(len, pair)) <= longest]
     left_out[part] = len(encoded) - len(kept)
     if pairs and not kept:

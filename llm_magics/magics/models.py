@@ -1,0 +1,146 @@
+"""`%models`: what is in memory, and loading, unloading and pinning by hand."""
+
+from __future__ import annotations
+
+from llm_magics.display.progress import duration
+from llm_magics.display.table import Table, table
+from llm_magics.magics.command import Call, Command, python_call
+from llm_magics.magics.options import Option, Word
+
+__all__ = ["ModelsMagic", "info_table", "models_table", "plan_table", "size"]
+
+_ACTIONS = ("load", "unload", "pin", "unpin", "info")
+
+
+class ModelsMagic(Command):
+    """`%models [load|unload|pin|unpin|info REF]`."""
+
+    name = "models"
+    summary = "Show the models in memory; load, unload, pin, describe one."
+    words = (
+        Word("action", "load, unload, pin, unpin or info; without it the table is shown", choices=_ACTIONS),
+        Word("ref", "hub id, local folder, embedded:NAME, run:NAME, variable; @REVISION allowed", completes="model"),
+    )
+    options = (
+        Option("--dtype", "precision to load in", "DTYPE", choices=("float32", "float16", "bfloat16")),
+        Option("--device", "where to load it: cpu, cuda, cuda:1, mps", "DEVICE"),
+        Option("--trust-remote-code", "let the model run its own code, for this load only"),
+        Option("--allow-pickle", "read pickle weights when there are no safetensors, for this load only"),
+    )
+    examples = (
+        "%models",
+        "%models load embedded:en-de",
+        "%models load Helsinki-NLP/opus-mt-en-de --dry-run",
+        "%models pin embedded:en-de",
+        "%models unload embedded:en-de",
+    )
+
+    def run(self, call: Call) -> Table:
+        manager = call.session.manager
+        action, reference = self._request(call)
+        if action is None:
+            return models_table(manager.rows())
+        if action == "info":
+            return info_table(manager.info(reference))
+        if action == "load":
+            manager.load(reference, **self._load_options(call))
+        elif action == "unload":
+            manager.unload(reference)
+        else:
+            manager.pin(reference, action == "pin")
+        return models_table(manager.rows())
+
+    def plan(self, call: Call) -> object:
+        action, reference = self._request(call)
+        if action != "load":
+            return super().plan(call)
+        return plan_table(call.session.manager.plan(reference, dtype=call["dtype"], device=call["device"]))
+
+    def code(self, call: Call) -> str:
+        action, reference = self._request(call)
+        imports = "from llm_magics import current_session"
+        manager = "current_session().manager"
+        if action is None:
+            return python_call(imports, f"{manager}.rows", assign="rows")
+        if action == "load":
+            return python_call(imports, f"{manager}.load", reference, assign="model", **self._load_options(call))
+        if action in ("pin", "unpin"):
+            return f"{imports}\n\n{manager}.pin({reference!r}, {action == 'pin'})"
+        if action == "info":
+            return python_call(imports, f"{manager}.info", reference, assign="about")
+        return f"{imports}\n\n{manager}.unload({reference!r})"
+
+    @staticmethod
+    def _request(call: Call) -> tuple[str | None, str | None]:
+        action, reference = call.word(0), call.word(1)
+        if action is not None and reference is None:
+            raise call.wrong(f"{action} needs a model: %models {action} REF")
+        return action, reference and call.reference(reference)
+
+    @staticmethod
+    def _load_options(call: Call) -> dict[str, object]:
+        given = {"dtype": call["dtype"], "device": call["device"],
+                 "trust_remote_code": call["trust-remote-code"], "allow_pickle": call["allow-pickle"]}
+        return {name: value for name, value in given.items() if value}
+
+
+def models_table(rows: list) -> Table:
+    """The manager's rows as a table, the sum of memory below it."""
+    cells = [
+        [row.name, row.task, row.device, row.dtype, count(row.parameters), size(row.bytes), row.uses,
+         f"{duration(row.last_used_s)} ago" if row.last_used_s is not None else "never", row.state]
+        for row in rows
+    ]
+    caption = f"{len(rows)} loaded, {size(sum(row.bytes for row in rows))}" if rows else (
+        "no model is loaded; one is loaded when a magic needs it, or by %models load REF")
+    heads = ["model", "task", "device", "dtype", "parameters", "memory", "uses", "last used", "state"]
+    return table(heads, cells, caption=caption, align="llllrrrrl")
+
+
+def info_table(about: dict[str, object]) -> Table:
+    """What is known about one model, a line each."""
+    rows = []
+    for key, value in about.items():
+        shown = size(value) if key.endswith("bytes") and isinstance(value, int) else _shown(value)
+        rows.append([key.removesuffix("_bytes").replace("_", " "), shown])
+    return table(["", "value"], rows)
+
+
+def plan_table(plan: object) -> Table:
+    """A LoadPlan: what a call would load, and whether it fits."""
+    download = plan.download_bytes
+    rows = [
+        ["model", plan.model],
+        ["device", plan.device],
+        ["dtype", plan.dtype],
+        ["memory needed", "none, it is loaded" if plan.resident else size(plan.needed_bytes)],
+        ["memory free", size(plan.free_bytes)],
+        ["download", "none, it is on this machine" if plan.cached else size(download)],
+    ]
+    return table(["", "would use"], rows, caption=plan.note or "")
+
+
+def size(n_bytes: int | None) -> str:
+    """Bytes as people say them: 512 B, 7.6 MB, 1.24 GB; "unknown" for None."""
+    if n_bytes is None:
+        return "unknown"
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    unit, scale = next(((u, s) for u, s in (("kB", 1e3), ("MB", 1e6)) if n_bytes < 999.5 * s), ("GB", 1e9))
+    return f"{n_bytes / scale:,.0f} {unit}" if n_bytes >= 999.5 * scale else f"{n_bytes / scale:.3g} {unit}"
+
+
+def count(number: int | None) -> str:
+    """A number of parameters: 950, 6.1 M, 1.2 B."""
+    if number is None:
+        return ""
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.3g} {unit}"
+    return str(number)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, tuple, set)):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,122 @@
+"""What %train says about recipes and runs: the list, and a run to look at again."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from llm_magics.display.html import Node, fragment, render
+from llm_magics.display.progress import duration
+from llm_magics.display.table import Table, table
+from llm_magics.magics.curve import NotebookView, Silent, metrics_text, view_for
+from llm_magics.training.events import Evaluated, Finished, StepDone
+
+if TYPE_CHECKING:
+    from llm_magics.magics.command import Call
+    from llm_magics.training.launch import TrainingRun
+    from llm_magics.training.runs import Run
+
+__all__ = ["Listing", "attach", "listing"]
+
+_LOOK_EVERY_S = 0.5
+_SILENT_FOR_S = 120.0  # no news for so long: the process that trained is taken to be gone
+
+
+class Listing:
+    """The shipped recipes and the runs on this machine."""
+
+    def __init__(self, recipes: Table, runs: Table) -> None:
+        self.recipes, self.runs = recipes, runs
+
+    def __repr__(self) -> str:
+        return f"{self.recipes.text()}\n\n{self.runs.text()}"
+
+    def node(self) -> Node:
+        """Both tables."""
+        return fragment(self.recipes.node(), self.runs.node())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": render(self.node())}
+
+
+def listing(call: Call) -> Listing:
+    """What %train --list shows."""
+    from llm_magics.magics.completion import shipped_recipes
+
+    recipes = [[name, call.session.recipe(name).description] for name in shipped_recipes()]
+    runs = [_run_row(run, call.session.training.get(run.name)) for run in call.session.runs()]
+    return Listing(
+        table(["recipe", "what it trains"], recipes, caption="%train --recipe NAME"),
+        table(["run", "state", "step", "validation", "time"], runs, align="llrll",
+              caption="%train --attach NAME shows a run, %train --resume NAME goes on with it; its model is run:NAME"
+              if runs else "no run yet"),
+    )
+
+
+def attach(call: Call) -> TrainingRun | Run:
+    """Show a run from its record, and follow it while it trains, in this kernel or another."""
+    name = str(call["attach"])
+    run, handle = call.session.find_run(name), call.session.training.get(name)
+    view = view_for(call.shell, name, quiet=bool(call["quiet"]))
+    seen = _replay(run, view, 0)
+    if _ended(run, handle) or not isinstance(view, NotebookView):
+        view.close(_status(run, handle))
+    else:
+        threading.Thread(target=contextvars.copy_context().run, args=(_follow, run, handle, view, seen),
+                         name=f"llm-magics-attach-{name}", daemon=True).start()
+    return handle or run
+
+
+def _replay(run: Run, view: Silent, seen: int) -> int:
+    events = run.events()
+    for event in events[seen:]:
+        view.on_event(event)
+    return len(events)
+
+
+def _follow(run: Run, handle: TrainingRun | None, view: Silent, seen: int) -> None:
+    news_s, asked = time.monotonic(), False
+    while not _ended(run, handle) and time.monotonic() - news_s < _SILENT_FOR_S:
+        time.sleep(_LOOK_EVERY_S)
+        count = _replay(run, view, seen)
+        if count > seen:
+            seen, news_s = count, time.monotonic()
+        if view.stop_requested and handle is not None and not asked:
+            asked = True
+            handle.stop()
+            view.stopping()
+    _replay(run, view, seen)
+    view.close(_status(run, handle))
+
+
+def _ended(run: Run, handle: TrainingRun | None) -> bool:
+    if handle is not None:
+        return handle.done
+    events = run.events()
+    return bool(events) and isinstance(events[-1], Finished)
+
+
+def _status(run: Run, handle: TrainingRun | None) -> str:
+    """"running", "finished", "interrupted" or "failed", as a curve shows it."""
+    if handle is not None and not handle.done:
+        return "running"
+    if handle is not None and handle.error is not None:
+        return "failed"
+    events = run.events()
+    last = events[-1] if events else None
+    return "finished" if isinstance(last, Finished) and last.reason != "stopped" else "interrupted"
+
+
+def _run_row(run: Run, handle: TrainingRun | None) -> list[object]:
+    events = run.events()
+    steps = [event for event in events if isinstance(event, (StepDone, Finished))]
+    looks = [event for event in events if isinstance(event, Evaluated)]
+    state = _status(run, handle)
+    if isinstance(events[-1] if events else None, Finished):
+        state = events[-1].reason
+    elif state == "interrupted":
+        state = "not ended"
+    shown = f"loss {looks[-1].loss:.3f}{metrics_text(looks[-1].metrics, ', ')}" if looks else ""
+    return [run.name, state, steps[-1].step if steps else 0, shown, duration(steps[-1].seconds) if steps else ""]

@@ -1,0 +1,29 @@
+"""The shared model manager: references, the catalogue, safe loading, leases, batched generation.
+
+This package root imports nothing, so that a magic can parse a reference before torch is loaded:
+
+    light, standard library only
+        reference.py    what a user types -> Reference, and where its files are
+        catalog.py      languages, and which model for which task (catalog.toml)
+        hub_cache.py    the local cache, and whether the hub answers
+    judging what strangers wrote
+        safe_files.py   JSON of bounded size from regular files inside a folder
+        weights.py      which weight files a folder has, and what their headers promise
+        inspection.py   a model folder is judged before it is opened
+        boundary.py     other libraries' errors become ours
+    loading
+        hub.py          what the hub has, and fetching it
+        house.py        this project's own model folders, with house_tokenizer.py
+        loaded.py       LoadedModel: a module, its tokenizer and what is known about them
+        loading.py      reference -> LoadedModel, under one process-wide lock; adopt.py for notebook variables
+    sharing
+        device.py       which device, how much memory, which number format
+        budget.py       how many bytes a device may hold, and who makes room
+        ledger.py       what is written down about each model; plans.py what a load would take
+        shelf.py        who is there, who has stood idle too long
+        manager.py      ModelManager: leases, single flight, the table of models
+    generating
+        batches.py      sentences -> batches of similar length
+        encoding.py     sources -> token ids; chat.py and chat_render.py for chat templates
+        generation.py   sources -> Generation, with decode_transformers.py and decode_house.py for one batch
+"""

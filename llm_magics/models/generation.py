@@ -1,0 +1,138 @@
+"""Sources -> generated texts: bucketed batches, streaming, stopping, and smaller batches when memory runs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_magics.errors import DoesNotFit, InputError, WrongTask
+from llm_magics.models.batches import bucketed
+from llm_magics.models.encoding import Source, count_tokens, encode_sources, forced_bos
+from llm_magics.models.loaded import LoadedModel
+
+__all__ = ["Generation", "count_tokens", "generate"]
+
+STREAM_EVERY_S = 0.1
+OnText = Callable[[int, str, bool], None]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote for one source."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    """The tokens written, without those that start, end or pad; a language token at the front stays."""
+    n_source_tokens: int
+    n_new_tokens: int
+    """How many tokens were computed, the ending one included."""
+    finished: bool = True
+    """False when `stop` ended it before the model or the limit did."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `generate` was asked for, the same for every batch."""
+
+    num_beams: int
+    max_new_tokens: int | None
+    min_new_tokens: int | None
+    forced_bos: int | None
+    extra: dict[str, Any]
+    on_text: OnText | None
+    stop: Callable[[], bool] | None
+
+    def stopped(self) -> bool:
+        """Whether the caller wants no more."""
+        return self.stop is not None and self.stop()
+
+
+def generate(
+    model: LoadedModel, sources: Sequence[Source], *, source_language: str | None = None,
+    target_language: str | None = None, max_new_tokens: int | None = None, min_new_tokens: int | None = None,
+    num_beams: int = 1, token_budget: int = 2048, on_text: OnText | None = None,
+    stop: Callable[[], bool] | None = None, extra: dict[str, Any] | None = None,
+) -> list[Generation]:  # fmt: skip
+    """One Generation per source, in the order of the sources.
+
+    Sources of similar length are computed together, at most `token_budget` source tokens at once. Languages are
+    codes of the catalogue ("de"). Greedy unless `num_beams` > 1; `extra` holds further settings of transformers'
+    GenerationConfig, such as {"do_sample": True, "temperature": 0.7}. `on_text(index, text_so_far, is_final)` is
+    called at most ten times a second per batch, and once at the end of every source. `stop()` is asked before
+    every token: once true, what there is comes back, with `finished` False.
+
+    Raises WrongTask, UnknownLanguage, TooLong, InputError, or DoesNotFit when one source alone needs too much.
+    """
+    if model.kind == "encoder":
+        raise WrongTask(f"{model.reference} ({model.family}) encodes text, it does not write any")
+    if model.is_house and (num_beams != 1 or extra):
+        raise WrongTask(f"{model.reference} decodes greedily only: leave out num_beams and sampling")
+    for name, value in (("num_beams", num_beams), ("token_budget", token_budget), ("max_new_tokens", max_new_tokens)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} must be at least 1, not {value}")
+    ids = encode_sources(model, sources, source_language, target_language)
+    request = Request(
+        num_beams, max_new_tokens, min_new_tokens, forced_bos(model, target_language), dict(extra or {}), on_text,
+        stop,
+    )  # fmt: skip
+    results: dict[int, Generation] = {}
+    pending = bucketed([len(tokens) for tokens in ids], token_budget)
+    while pending and not request.stopped():
+        batch = pending.pop(0)
+        done = _attempt(model, [ids[index] for index in batch], batch, request)
+        if done is None:  # out of memory
+            pending[:0] = _halves(model, batch)
+            continue
+        results |= dict(zip(batch, done, strict=True))
+    return [results.get(index) or Generation("", (), len(ids[index]), 0, False) for index in range(len(ids))]
+
+
+def _attempt(
+    model: LoadedModel, ids: list[list[int]], batch: list[int], request: Request
+) -> list[Generation] | None:
+    """The batch's results, None when it does not fit into memory. Frames and tensors of a failure are gone then."""
+    from llm_magics.models import decode_house, decode_transformers
+    from llm_magics.models.boundary import is_out_of_memory
+
+    decode = decode_house.decode_batch if model.is_house else decode_transformers.decode_batch
+    try:
+        with model.lock:
+            done = decode(model, ids, batch, request)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    if request.on_text is not None:
+        for index, generation in zip(batch, done, strict=True):
+            request.on_text(index, generation.text, True)
+    return done
+
+
+def _halves(model: LoadedModel, batch: list[int]) -> list[list[int]]:
+    from llm_magics.models.device import empty_cache
+
+    if len(batch) == 1:
+        raise DoesNotFit(
+            f"{model.device} has too little memory left for text {batch[0] + 1}, alone in its batch: "
+            "unload other models with %models, or use a smaller one"
+        )
+    empty_cache(model.device)
+    middle = (len(batch) + 1) // 2
+    return [batch[:middle], batch[middle:]]
+
+
+class Throttle:
+    """Calls through at most every STREAM_EVERY_S seconds."""
+
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time again."""
+        now = time.monotonic()
+        if now - self._last_s < STREAM_EVERY_S:
+            return False
+        self._last_s = now
+        return True

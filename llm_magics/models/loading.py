@@ -1,0 +1,210 @@
+"""From a reference to a LoadedModel: find the folder, judge it, open it under one process-wide lock.
+
+Why the lock: `from_pretrained` swaps attributes of classes while it builds a model. Two threads in it leave
+weights on the meta device, for every later load of the process too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from llm_magics.errors import BrokenModel, HubUnreachable, ModelNotFound, UnsafeModel, WrongTask
+from llm_magics.models.boundary import boundary
+from llm_magics.models.hub_cache import cached_folder
+from llm_magics.models.inspection import FolderFacts, inspect_folder
+from llm_magics.models.loaded import LoadedModel, known_languages, languages_of_name, task_of, tensor_bytes
+from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, run_names
+
+__all__ = ["LOAD_LOCK", "check_no_meta", "locate", "open_model", "resolve_dtype"]
+
+LOAD_LOCK = threading.RLock()
+
+_HEADS = {
+    "ForMaskedLM": "AutoModelForMaskedLM",
+    "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "ForTokenClassification": "AutoModelForTokenClassification",
+    "ForQuestionAnswering": "AutoModelForQuestionAnswering",
+}
+
+
+def locate(reference: Reference, *, trust_remote_code: bool = False, allow_pickle: bool = False) -> FolderFacts:
+    """The folder of a model, fetched from the hub when it is not here, read and judged.
+
+    Raises ModelNotFound, HubUnreachable, UnsafeModel, BrokenModel or WrongTask.
+    """
+    if reference.kind == "hub" and trust_remote_code and not reference.revision:
+        raise UnsafeModel(
+            f"{reference} may run its own code only at a fixed revision: write {reference}@COMMIT, "
+            "with the commit whose code you have read"
+        )
+    folder = _folder(reference, allow_pickle)
+    return inspect_folder(folder, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+
+
+def _folder(reference: Reference, allow_pickle: bool) -> Path:
+    if reference.kind == "hub":
+        return _hub_folder(reference, allow_pickle)
+    folder = reference.folder
+    if folder is None or (reference.kind == "embedded" and reference.name == EXTRACTIVE):
+        raise WrongTask(f"{reference} has no weights to load")
+    if reference.kind in ("embedded", "run") and not folder.is_dir():
+        names = embedded_names()[:-1] if reference.kind == "embedded" else run_names()
+        there = ", ".join(f"{reference.kind}:{name}" for name in names[:8]) or "none"
+        raise ModelNotFound(f"there is no model {reference}; there is: {there}")
+    return folder
+
+
+def _hub_folder(reference: Reference, allow_pickle: bool) -> Path:
+    whole = cached_folder(reference, allow_pickle=allow_pickle)
+    if whole is not None:
+        return whole
+    from llm_magics.models.hub import describe, fetch
+
+    try:
+        return fetch(describe(reference, allow_pickle=allow_pickle))
+    except HubUnreachable:
+        partial = cached_folder(reference, whole=False)
+        if partial is not None:
+            inspect_folder(partial)  # says what is wrong with the copy in the cache, if that is the reason
+        raise
+
+
+def resolve_dtype(dtype: Any, device: str, reference: Reference | None = None):
+    """A `torch.dtype` from a name, a torch.dtype, or None.
+
+    None means the device's default, and float32 everywhere for the small models shipped and trained here.
+    """
+    import torch
+
+    from llm_magics.models.device import default_dtype
+
+    if dtype is None:
+        is_ours = reference is not None and reference.kind in ("embedded", "run")
+        return torch.float32 if is_ours else default_dtype(device)
+    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise BrokenModel(f"{dtype!r} is no number format for weights: use float32, bfloat16 or float16")
+    return found
+
+
+def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: str) -> LoadedModel:
+    """Reads a judged folder into memory; `dtype` is a `torch.dtype`. Raises BrokenModel or WrongTask.
+
+    An out-of-memory error is passed on as it is, for the manager to make room and try again.
+    """
+    with LOAD_LOCK, boundary(str(facts.folder)):
+        opened = _open_house(facts) if facts.is_house else _open_transformers(facts, dtype)
+        module = opened.pop("module").eval()
+        check_no_meta(module, str(reference))
+        module.to(device=device, dtype=dtype)
+    parameters, size = tensor_bytes(module)
+    from_name = languages_of_name(reference.name)
+    for key, language in zip(("source_language", "target_language"), from_name, strict=True):
+        opened[key] = opened.get(key) or language
+    return LoadedModel(
+        reference=reference, module=module, device=device, dtype=str(dtype).removeprefix("torch."),
+        n_parameters=parameters, n_bytes=size, folder=facts.folder, revision=_commit(facts.folder),
+        runs_own_code=facts.remote_code, **opened,
+    )  # fmt: skip
+
+
+def _commit(folder: Path) -> str | None:
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+def _open_house(facts: FolderFacts) -> dict[str, Any]:
+    from llm_magics.models.house import load_house
+
+    module, tokenizer, config = load_house(facts.folder, facts)
+    return {
+        "module": module, "tokenizer": tokenizer, "family": "house", "kind": "seq2seq",
+        "source_language": config.get("source_language"), "target_language": config.get("target_language"),
+        "task": str(config.get("task", "")),
+    }  # fmt: skip
+
+
+def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
+    import transformers
+
+    options = {"trust_remote_code": facts.remote_code, "local_files_only": True}
+    with _no_progress_bar():
+        config = transformers.AutoConfig.from_pretrained(facts.folder, **options)
+        kind, auto_name = _auto_class(config)
+        auto = getattr(transformers, auto_name)
+        _check_outline(auto, config, facts)
+        module, report = auto.from_pretrained(
+            facts.folder, config=config, dtype=dtype, use_safetensors=not facts.pickled, weights_only=True,
+            output_loading_info=True, **options,
+        )  # fmt: skip
+        tokenizer = transformers.AutoTokenizer.from_pretrained(facts.folder, **options)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BrokenModel(f"{facts.folder}: the weight files lack {len(missing)} tensors, {missing[0]} among them")
+    languages = known_languages(tokenizer)
+    is_chat = kind == "causal" and bool(getattr(tokenizer, "chat_template", None))
+    return {
+        "module": module, "tokenizer": tokenizer, "family": config.model_type, "kind": kind,
+        "languages": languages, "task": task_of(config.model_type, kind, is_chat),
+    }  # fmt: skip
+
+
+def _auto_class(config: Any) -> tuple[str, str]:
+    """(kind, name of the Auto class) for a configuration."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )  # fmt: skip
+
+    made = (getattr(config, "architectures", None) or [""])[0]
+    if made in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() and not config.is_encoder_decoder:
+        return "causal", "AutoModelForCausalLM"
+    if config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+        return "seq2seq", "AutoModelForSeq2SeqLM"
+    if not made and config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "causal", "AutoModelForCausalLM"
+    head = next((auto for ending, auto in _HEADS.items() if made.endswith(ending)), "AutoModel")
+    return "encoder", head
+
+
+def _check_outline(auto: Any, config: Any, facts: FolderFacts) -> None:
+    """Compares what the configuration would allocate with what the files hold, before anything is allocated."""
+    import torch
+
+    if facts.n_parameters is None:
+        return
+    with torch.device("meta"):
+        outline = auto.from_config(config, trust_remote_code=facts.remote_code)
+    wanted = sum(parameter.numel() for parameter in outline.parameters())
+    # Tied matrices are counted twice here and once in the file, hence the generous factor.
+    if wanted > 3 * facts.n_parameters + 1_000_000:
+        raise BrokenModel(
+            f"{facts.folder}: config.json describes {wanted:,} parameters, the files hold {facts.n_parameters:,}"
+        )
+
+
+def check_no_meta(module: Any, name: str) -> None:
+    """Raises BrokenModel when a weight has no memory behind it."""
+    empty = [key for key, tensor in module.named_parameters() if tensor.is_meta]
+    empty += [key for key, tensor in module.named_buffers() if tensor.is_meta]
+    if empty:
+        raise BrokenModel(
+            f"{name}: {len(empty)} weights such as {empty[0]} were left empty by another thread that loaded a model "
+            "at the same moment: restart the kernel and load models through llm_magics only"
+        )
+
+
+@contextlib.contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()

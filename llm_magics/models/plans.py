@@ -1,0 +1,57 @@
+"""What loading a model would take: read from its folder, or asked of the hub, without loading anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llm_magics.errors import HubUnreachable, LLMMagicsError
+from llm_magics.models.hub_cache import cached_folder
+from llm_magics.models.inspection import FolderFacts, inspect_folder
+from llm_magics.models.ledger import Entry, LoadPlan
+from llm_magics.models.loading import locate, resolve_dtype
+from llm_magics.models.reference import Reference
+
+__all__ = ["plan_load"]
+
+
+def plan_load(
+    reference: Reference, entry: Entry | None, *, dtype: Any, device: str, free_bytes: int
+) -> LoadPlan:
+    """The plan for one model; what would make the load fail becomes the plan's note."""
+    wanted = resolve_dtype(dtype, device, reference)
+    name = str(wanted).removeprefix("torch.")
+    if entry is not None and entry.model is not None:
+        folder = entry.model.folder
+        return LoadPlan(
+            str(reference), entry.device, entry.key[2], 0, free_bytes, 0, True, True, "already loaded", folder
+        )
+    needed, download, cached, note, folder = None, None, False, "", None
+    try:
+        facts = _local_facts(reference)
+        if facts is not None:
+            needed, download, cached, folder = facts.needed_bytes(wanted.itemsize), 0, True, facts.folder
+        else:
+            needed, download, note = _ask_hub(reference, wanted.itemsize)
+    except HubUnreachable as error:
+        note = str(error)
+    except LLMMagicsError as error:
+        note = f"would fail: {error}"
+    if needed is not None and needed > free_bytes and not note:
+        note = "needs more than is free: idle models would be dropped, else it will not fit"
+    return LoadPlan(str(reference), device, name, needed, free_bytes, download, cached, False, note, folder)
+
+
+def _local_facts(reference: Reference) -> FolderFacts | None:
+    if reference.kind != "hub":
+        return locate(reference)
+    folder = cached_folder(reference)
+    return inspect_folder(folder) if folder is not None else None
+
+
+def _ask_hub(reference: Reference, element_bytes: int) -> tuple[int, int, str]:
+    """(bytes in memory, bytes to download, note); bytes in memory assume weights of 4 bytes in the files."""
+    from llm_magics.models.hub import describe
+
+    model = describe(reference, timeout_s=3.0)
+    note = "the hub's own conversion to safetensors" if model.converted else ""
+    return model.weight_bytes * element_bytes // 4, model.download_bytes, note

@@ -1,0 +1,1 @@
+"""Text in, result object out: translation and summaries, without IPython."""

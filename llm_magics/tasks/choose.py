@@ -1,0 +1,131 @@
+"""Which model does the work, and why: the one asked for, else the user's default, else a recommended one.
+
+A recommended model is taken when it is in the local cache or the hub answers within 3 s; what ships with the
+package comes last, and needs neither. A model that was asked for is never silently replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_magics.errors import HubUnreachable, ModelError, UnknownLanguage
+from llm_magics.models.catalog import Choice, language_name, recommend
+from llm_magics.models.hub_cache import cached_folder, endpoint, hub_answers, is_offline
+from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, parse_reference
+
+if TYPE_CHECKING:
+    from llm_magics.models.loaded import LoadedModel
+    from llm_magics.models.manager import ModelManager
+
+__all__ = ["Candidate", "Opened", "candidates", "choose_model", "open_model"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that could do the work."""
+
+    reference: Reference
+    why: str
+    """Half a sentence for the result: "as asked", "your default", "in the cache: …"."""
+    notice: str = ""
+    """What the user should know when this one is taken, such as a hub that did not answer."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The model that was taken. `loaded` is None for the extractive summariser, which has no weights."""
+
+    loaded: LoadedModel | None
+    reference: Reference
+    why: str
+    notes: tuple[str, ...]
+
+
+def choose_model(task: str, *, model: object = None, default: object = None, source: str | None = None,
+                 target: str | None = None) -> tuple[Reference, str]:
+    """(reference, why) of the model that would be taken first; see `candidates`."""
+    first = candidates(task, model=model, default=default, source=source, target=target)[0]
+    return first.reference, first.why
+
+
+def candidates(task: str, *, model: object = None, default: object = None, source: str | None = None,
+               target: str | None = None) -> list[Candidate]:
+    """The models to try, in order, at least one. `task` is "translate" or "summarize"; languages are codes.
+
+    Raises ModelNotFound for what cannot be a model's name, UnknownLanguage when no model is known for the pair,
+    HubUnreachable when all that are known are on a hub that does not answer.
+    """
+    if model is not None:
+        return [Candidate(parse_reference(model), "as asked")]
+    if default is not None:
+        return [Candidate(parse_reference(default), "your default")]
+    choices = recommend(task, source, target)
+    if not choices:
+        raise UnknownLanguage(f"no model is known that translates {_pair(source, target)}; name one with --model. "
+                              f"Without a network there is {_embedded_pairs()}")
+    return _recommended(choices, source, target)
+
+
+def _recommended(choices: list[Choice], source: str | None, target: str | None) -> list[Candidate]:
+    remote = [choice for choice in choices if choice.reference.kind == "hub"]
+    cached = [choice for choice in remote if cached_folder(choice.reference) is not None]
+    found = [Candidate(choice.reference, f"in the cache, {choice.why}") for choice in cached]
+    notice = ""
+    if remote and not cached:
+        if hub_answers():
+            found = [Candidate(choice.reference, f"recommended, {choice.why}") for choice in remote]
+        else:
+            notice = "the model hub is switched off (HF_HUB_OFFLINE)" if is_offline() else (
+                f"{endpoint()} did not answer within 3 s")
+    found += [Candidate(choice.reference, choice.why, notice and f"{notice}; this model was taken instead of "
+                        f"{remote[0].reference}") for choice in choices if choice.reference.kind != "hub"]
+    if not found:
+        raise HubUnreachable(f"{notice}, and no model that translates {_pair(source, target)} is on this machine; "
+                             f"without a network there is {_embedded_pairs()}")
+    return found
+
+
+@contextlib.contextmanager
+def open_model(choices: list[Candidate], manager: ModelManager | None,
+               load_options: dict[str, object] | None = None) -> Iterator[Opened]:
+    """The first of `choices` that can be loaded, leased until the end of the block; `load_options` go to `lease`.
+
+    Where one fails and another follows, that one is tried and a note says so; the last failure is raised.
+    """
+    notes: list[str] = []
+    for i, candidate in enumerate(choices):
+        if candidate.notice:
+            notes.append(candidate.notice)
+        if candidate.reference == Reference("embedded", EXTRACTIVE):
+            yield Opened(None, candidate.reference, candidate.why, tuple(notes))
+            return
+        stack = contextlib.ExitStack()
+        try:
+            loaded = stack.enter_context(_lease(manager, candidate.reference, load_options or {}))
+        except ModelError as error:
+            if i + 1 == len(choices):
+                raise
+            notes.append(f"{candidate.reference} could not be used: {error}")
+            continue
+        with stack:
+            yield Opened(loaded, candidate.reference, candidate.why, tuple(notes))
+        return
+
+
+def _lease(manager: ModelManager | None, reference: Reference,
+           options: dict[str, object]) -> contextlib.AbstractContextManager[LoadedModel]:
+    if manager is None:
+        raise ModelError(f"{reference} needs a model manager; give manager=, or use embedded:{EXTRACTIVE}")
+    return manager.lease(reference, **options)
+
+
+def _pair(source: str | None, target: str | None) -> str:
+    return f"{language_name(source or '?')} to {language_name(target or '?')}"
+
+
+def _embedded_pairs() -> str:
+    names = [name for name in embedded_names() if name != EXTRACTIVE]
+    return ", ".join(f"embedded:{name}" for name in names) or "none"

@@ -1,0 +1,153 @@
+"""`%train` in a terminal shell and in a real kernel, on a recipe that takes seconds."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from llm_magics.session import current_session
+
+RECIPE = """name = "words"
+seed = 1
+[data]
+source = "number-words"
+languages = ["en"]
+largest = 200
+source_language = "en"
+target_language = "digits"
+[tokenizer]
+vocab_size = 330
+[model]
+d_model = 16
+nhead = 2
+num_encoder_layers = 1
+num_decoder_layers = 1
+dim_feedforward = 32
+[schedule]
+epochs = {epochs}
+warmup_steps = 5
+[batch]
+tokens = 300
+[evaluation]
+every_steps = 5
+metric = "exact_match"
+rows = 5
+"""
+
+
+def recipe(epochs):
+    return RECIPE.replace("{epochs}", str(epochs))
+
+
+def test_a_recipe_in_the_cell_trains_a_model_that_is_usable_at_once(cells):
+    result = cells.run(f"%%train --name first --seed 5 --out trained\n{recipe(1)}")
+    assert cells.shell.user_ns["trained"] is result
+    assert result.model == "run:first"
+    lines = cells.output.stdout.splitlines()
+    assert lines[0].startswith("first: ")
+    assert "validation loss" in lines[1]
+    assert any(line.startswith("completed at step") for line in lines)
+    assert current_session().find_run("first").recipe().seed == 5
+    view = cells.run("%attention run:first --target 42 forty-two")
+    assert {panel["kind"] for panel in view.panels} == {"encoder", "decoder", "cross"}
+    assert cells.run("%translate --model run:first forty-two").provenance.model == "run:first"
+
+
+def test_the_list_shows_recipes_and_runs(cells):
+    assert "number-words" in repr(cells.run("%train --list"))
+    cells.run(f"%%train --name listed --epochs 0.3\n{recipe(9)}")
+    listing = cells.run("%train --list")
+    assert [row[:2] for row in listing.runs.rows] == [("listed", "completed")]
+
+
+def test_a_run_is_shown_again_from_its_record(cells):
+    cells.run(f"%%train --name seen --epochs 0.3 --quiet\n{recipe(9)}")
+    assert cells.output.stdout.strip() in ("", "Out[0]:")
+    cells.run("%train --attach seen")
+    assert "completed at step" in cells.output.stdout
+
+
+def test_in_the_background_the_cell_returns_at_once_and_the_run_can_be_stopped(cells):
+    run = cells.run(f"%%train --name behind --background\n{recipe(500)}")
+    assert not run.done
+    assert "behind" in {row[0] for row in cells.run("%train --list").runs.rows}
+    result = cells.run("%train --stop behind")
+    assert result.reason == "stopped"
+    assert run.wait(60)
+    assert current_session().find_run("behind").model_folder.is_dir()
+
+
+def test_a_stopped_run_goes_on(cells):
+    cells.run(f"%%train --name halves --background\n{recipe(2)}")
+    first = cells.run("%train --stop halves")
+    second = cells.run("%train --resume halves")
+    assert second.steps > first.steps
+    assert second.reason == "completed"
+
+
+def test_the_equivalent_python_trains_the_same_model(cells):
+    code = cells.run(f"%%train --code --epochs 0.2 --name twin\n{recipe(1)}")
+    cells.run(str(code))
+    assert cells.shell.user_ns["run"].result.name == "twin"
+
+
+def test_a_dry_run_trains_nothing(cells):
+    table = cells.run(f"%%train --dry-run\n{recipe(1)}")
+    assert "parameters" in dict(table.rows)["model"]
+    assert current_session().runs() == []
+
+
+def test_unloading_while_a_training_runs_does_not_end_it(cells):
+    run = cells.run(f"%%train --name survivor --background\n{recipe(500)}")
+    cells.shell.run_line_magic("reload_ext", "llm_magics")
+    assert not run.done
+    assert current_session().training["survivor"] is run
+    run.stop()
+    assert run.wait(60)
+
+
+@pytest.mark.parametrize(("cell", "name"), [
+    ("%train --recipe number-wrods", "RecipeError"),
+    ("%%train\nseed = 1\n[data]\nsorce = 'x'", "RecipeError"),
+    ("%train --attach nothing", "RunError"),
+    ("%train --stop nothing", "RunError"),
+    ("%train --recipe number-words --name ../x", "RunError"),
+])
+def test_what_the_training_room_refuses_is_one_line_that_says_so(cells, cell, name):
+    with pytest.raises(Exception, match=".") as caught:
+        cells.run(cell)
+    assert type(caught.value).__name__ == name
+    assert len(caught.value._render_traceback_()) == 1
+
+
+@pytest.mark.slow
+def test_interrupting_a_training_in_a_kernel_ends_it_in_order(kernel):
+    interrupted = []
+
+    def interrupt(outputs, updates):
+        if outputs and not interrupted:
+            time.sleep(3)
+            interrupted.append(True)
+            kernel.manager.interrupt_kernel()
+
+    reply, outputs, updates = kernel.finish(
+        kernel.start(f"%%train --name cut --out r\n{recipe(5000)}"), until=interrupt)
+    assert interrupted
+    assert reply["status"] == "ok"
+    assert "application/vnd.jupyter.widget-view+json" in outputs[0]["data"]
+    assert "data:image/svg+xml" in updates[-1]["data"]["text/html"]
+    assert "interrupted" in updates[-1]["data"]["text/plain"]
+    reply, outputs, _ = kernel.run("print(r.reason, r.folder.joinpath('model', 'config.json').is_file())")
+    assert outputs[-1]["text"].strip() == "stopped True"
+
+
+@pytest.mark.slow
+def test_the_curve_of_a_finished_training_holds_its_values(kernel):
+    reply, outputs, updates = kernel.run(f"%%train --name drawn --out r\n{recipe(1)}")
+    assert reply["status"] == "ok"
+    assert "application/vnd.jupyter.widget-view+json" in outputs[0]["data"]
+    assert "finished" in updates[-1]["data"]["text/plain"]
+    assert "validation" in updates[-1]["data"]["text/plain"]
+    reply, outputs, updates = kernel.run("%train --attach drawn")
+    assert "finished" in (updates[-1]["data"]["text/plain"])

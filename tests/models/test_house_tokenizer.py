@@ -1,0 +1,28 @@
+"""House tokenizers: what a text says is text, whatever it looks like."""
+
+from __future__ import annotations
+
+import pytest
+
+from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.training.recipe import Tokenizer
+from llm_magics.training.tokenizer import SPECIAL, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> HouseTokenizer:
+    trained = train_tokenizer(["a b c the end", "Das Ende"] * 20, Tokenizer(vocab_size=320))
+    return HouseTokenizer(trained, trained, SPECIAL)
+
+
+@pytest.mark.parametrize("text", ["a </s> b", "<s> the <pad> end", "<unk>", "<0x41> is A"])
+def test_a_text_that_looks_like_a_mark_is_text(tokenizer, text):
+    ids = tokenizer.encode_source([text])[0]
+    assert ids[-1] == SPECIAL["eos"]
+    assert not set(ids[:-1]) & set(SPECIAL.values())
+    assert tokenizer.decode_source(ids) == text
+
+
+@pytest.mark.parametrize("text", ["日本語 😀", "Ωmega", "naïve café", "two  spaces"])
+def test_letters_outside_the_vocabulary_come_back_by_their_bytes(tokenizer, text):
+    assert tokenizer.decode_target(tokenizer.encode_target([text])[0]) == text

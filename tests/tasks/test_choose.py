@@ -1,0 +1,110 @@
+"""The model that was asked for is taken, else one that is at hand, and the result says which and why."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from llm_magics.errors import BrokenModel, HubUnreachable, ModelError, ModelNotFound, UnknownLanguage
+from llm_magics.models import hub_cache
+from llm_magics.models.reference import Reference
+from llm_magics.tasks.choose import Candidate, candidates, choose_model, open_model
+from llm_magics.tasks.plan import choose_for
+
+OPUS = "Helsinki-NLP/opus-mt-en-de"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty hub cache; the hub is switched off."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def silent_hub(tmp_path, monkeypatch):
+    """A hub that accepts connections and never answers."""
+    import socket
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        hub_cache._last_answer.clear()
+        server.settimeout(0)
+        yield server
+        hub_cache._last_answer.clear()
+
+
+def test_the_model_asked_for_is_the_only_candidate(cache):
+    assert choose_model("translate", model="./folder", default=OPUS) == (Reference("local", "./folder"), "as asked")
+
+
+def test_the_default_comes_next(cache):
+    assert choose_model("translate", default=OPUS) == (Reference("hub", OPUS), "your default")
+
+
+def test_a_cached_recommendation_is_taken_before_the_embedded_one(cache, tiny):
+    snapshot = cache / "models--Helsinki-NLP--opus-mt-en-de" / "snapshots" / "abc"
+    shutil.copytree(tiny("marian"), snapshot)
+    (cache / "models--Helsinki-NLP--opus-mt-en-de" / "refs").mkdir()
+    (cache / "models--Helsinki-NLP--opus-mt-en-de" / "refs" / "main").write_text("abc")
+    reference, why = choose_model("translate", source="en", target="de")
+    assert str(reference) == OPUS
+    assert why == "in the cache, it is trained for this pair of languages"
+
+
+def test_without_a_hub_the_embedded_summariser_is_taken_and_said(cache):
+    (candidate,) = candidates("summarize", source="en")
+    assert str(candidate.reference) == "embedded:extractive"
+    assert candidate.notice == ("the model hub is switched off (HF_HUB_OFFLINE); "
+                                "this model was taken instead of facebook/bart-large-cnn")
+
+
+def test_a_silent_hub_is_asked_once_and_given_up(silent_hub):
+    for _ in range(3):
+        first = candidates("summarize", source="en")[0]
+    assert str(first.reference) == "embedded:extractive"
+    assert "did not answer within 3 s" in first.notice
+    silent_hub.accept()[0].close()
+    with pytest.raises(BlockingIOError):
+        silent_hub.accept()
+
+
+def test_a_pair_without_any_model_on_this_machine_names_what_there_is(cache):
+    with pytest.raises(HubUnreachable, match="German to French is on this machine"):
+        candidates("translate", source="de", target="fr")
+    with pytest.raises(UnknownLanguage, match="no model is known"):
+        candidates("translate", source="br", target="yue")
+
+
+def test_what_cannot_be_a_model_is_refused(cache):
+    with pytest.raises(ModelNotFound, match="embedded:en-de"):
+        candidates("translate", model="embeded:en-de")
+
+
+def test_a_recommended_model_that_fails_gives_way_to_the_next_with_a_note(tiny, manager, tmp_path):
+    broken = Path(shutil.copytree(tiny("marian"), tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes(b"no")
+    good = Candidate(Reference("local", tiny("marian")), "second")
+    with open_model([Candidate(Reference("local", str(broken)), "first"), good], manager) as opened:
+        assert (opened.why, opened.loaded.family) == ("second", "marian")
+        assert "broken could not be used" in opened.notes[0]
+    with pytest.raises(BrokenModel), open_model([Candidate(Reference("local", str(broken)), "only")], manager):
+        pass
+    assert manager.check() == []
+
+
+def test_an_error_inside_the_block_is_not_taken_for_a_failed_load(tiny, manager):
+    one = Candidate(Reference("local", tiny("house")), "first")
+    with pytest.raises(ModelError, match="inside"), open_model([one, one], manager):
+        raise ModelError("inside")
+
+
+def test_planning_chooses_as_the_task_would(cache):
+    assert str(choose_for("summarize", "The cat sat on the mat.")[0]) == "embedded:extractive"
+    assert choose_for("translate", "", model="run:mine") == (Reference("run", "mine"), "as asked")
+    with pytest.raises(HubUnreachable):
+        choose_for("translate", "", source="de", target="fr")
