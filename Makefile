@@ -18,6 +18,8 @@ test: $(VENV)/.test
 	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing Debian's chromium for the browser tests"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; fi
+	@if command -v npm >/dev/null && [ ! -d widgets/node_modules ]; then \
+	  npm install --prefix widgets --no-package-lock --no-audit --no-fund --silent || echo "no tsc: npm install failed"; fi
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/.test

@@ -1,6 +1,7 @@
-"""Session: the one mutable object of a notebook: the model manager, the training runs, the defaults.
+"""Session: the one mutable object of a notebook: the model manager and the training runs.
 
-Importing this module loads no torch; the manager is built when it is first asked for.
+A user's defaults are settings of the extension (`%config LLM`), which the magics pass on. Importing this module
+loads no torch; the manager is built when it is first asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from llm_magics.errors import ModelNotFound, RecipeError, RunError
+from llm_magics.errors import AttentionError, ModelNotFound, RecipeError, RunError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +52,6 @@ class AttentionView:
 class Session:
     """What the magics of a notebook share."""
 
-    defaults: dict[str, Any] = field(default_factory=dict)
-    """Defaults of `translate` and `summarize`, by argument name."""
     training: dict[str, TrainingRun] = field(default_factory=dict)
     """Handles on the trainings started here, by run name."""
 
@@ -67,25 +66,25 @@ class Session:
         """See `llm_magics.tasks.translate.translate`."""
         from llm_magics.tasks.translate import translate
 
-        return translate(text, manager=self.manager, **{**self.defaults.get("translate", {}), **options})
+        return translate(text, manager=self.manager, **options)
 
     def translate_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
         """See `llm_magics.tasks.rows.translate_each`."""
         from llm_magics.tasks.rows import translate_each
 
-        return translate_each(rows, manager=self.manager, **{**self.defaults.get("translate", {}), **options})
+        return translate_each(rows, manager=self.manager, **options)
 
     def summarize(self, text: str, **options: Any) -> Summary:
         """See `llm_magics.tasks.summarize.summarize`."""
         from llm_magics.tasks.summarize import summarize
 
-        return summarize(text, manager=self.manager, **{**self.defaults.get("summarize", {}), **options})
+        return summarize(text, manager=self.manager, **options)
 
     def summarize_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
-        """See `llm_magics.tasks.rows.summarize_each`."""
-        from llm_magics.tasks.rows import summarize_each
+        """See `llm_magics.tasks.summarize.summarize_each`."""
+        from llm_magics.tasks.summarize import summarize_each
 
-        return summarize_each(rows, manager=self.manager, **{**self.defaults.get("summarize", {}), **options})
+        return summarize_each(rows, manager=self.manager, **options)
 
     def attention(self, model: object, text: str, target: str | None = None) -> AttentionView:
         """The attention of every head of `model` on `text`; an encoder-decoder model writes its own `target` if None.
@@ -99,6 +98,9 @@ class Session:
                 from llm_magics.models.generation import generate
 
                 target = generate(loaded, [text])[0].text
+                if not target.strip():
+                    raise AttentionError(f"{loaded.reference} writes nothing for this text; say what it is taken to "
+                                         "have written with --target, or below --- in the cell")
             store = explore(loaded, text, target)
         panels = []
         for panel in store.panels:
@@ -177,8 +179,8 @@ class Session:
             raise RunError(f"run {name} has not stopped after {timeout_s:.0f} s; it will after its current step")
         return handle.result
 
-    def plan(self, task: str, *, model: object = None, text: str = "", source: str = "auto", target: str | None = None,
-             language: str = "auto", recipe: str | dict[str, Any] | None = None, name: str | None = None,
+    def plan(self, task: str, *, model: object = None, default: object = None, text: str = "", source: str = "auto",
+             target: str | None = None, language: str = "auto", recipe: str | dict[str, Any] | None = None, name: str | None = None,
              overrides: dict[str, Any] | None = None, device: str | None = None, **_: Any) -> LoadPlan:
         """What the task would load, without loading it: device, bytes needed and free, download size, cached or not.
 
@@ -192,7 +194,7 @@ class Session:
         from llm_magics.tasks.plan import choose_for
 
         reference, why = choose_for(task, text, model=model, source=source if task == "translate" else language,
-                                    target=target, default=self.defaults.get(task, {}).get("default"))
+                                    target=target, default=default)
         plan = self.manager.plan(reference)
         return replace(plan, note="; ".join(part for part in (why, plan.note) if part))
 

@@ -20,7 +20,8 @@ class AttentionMagic(Command):
 
     name = "attention"
     summary = "Show every attention head of a model on a text."
-    details = ("All layers and heads are thumbnails, one is enlarged with its tokens. A translation model shows encoder, decoder and cross attention; without a target text it looks at its "
+    details = ("All layers and heads are thumbnails, one is enlarged with its tokens. "
+               "A translation model shows encoder, decoder and cross attention; without a target text it looks at its "
                "own translation. In the cell form a line of three dashes separates source and target.")
     words = (Word("ref", "hub id, local folder, embedded:NAME, run:NAME or a variable", completes="model"),)
     text = "TEXT"

@@ -16,7 +16,8 @@ class SummarizeMagic(Command):
 
     name = "summarize"
     summary = "Summarise text in its own language."
-    details = "The result says whether its sentences are the text's own or written by a model. The text is never read as options and never formatted: quotes and braces survive."
+    details = ("The result says whether its sentences are the text's own or written by a model. "
+               "The text is never read as options and never formatted: quotes and braces survive.")
     text = "TEXT"
     cell = "TEXT"
     options = (

@@ -16,8 +16,8 @@ class TranslateMagic(Command):
 
     name = "translate"
     summary = "Translate text and show it beside its source."
-    details = ("Sentence by sentence; paragraphs, blank lines and list marks stay as they are. The text is never read as options and never "
-               "formatted: quotes and braces survive.")
+    details = ("Sentence by sentence; paragraphs, blank lines and list marks stay as they are. "
+               "The text is never read as options and never formatted: quotes and braces survive.")
     text = "TEXT"
     cell = "TEXT"
     options = (

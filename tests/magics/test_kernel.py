@@ -24,7 +24,7 @@ def test_a_quick_result_is_an_ordinary_cell_value(kernel, tiny_model):
 
 
 def test_a_long_text_streams_into_one_output_that_ends_as_the_result(kernel, tiny_model):
-    text = "\n".join(f"The cat number {i} sleeps in the park." for i in range(300))
+    text = "\n".join(f"The cat number {i} sleeps in the park." for i in range(3_000))
     reply, outputs, updates = kernel.run(f"%%translate --to de --out long --model {tiny_model}\n{text}")
     assert reply["status"] == "ok"
     assert [output["kind"] for output in outputs] == ["display_data"], "the result was shown a second time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llm_magics.errors import printable
 from llm_magics.tasks.results import Translation
 
 
@@ -29,7 +30,7 @@ def test_text_reaches_the_model_as_it_was_written(cells, tiny_model, text):
 def test_a_line_magic_can_be_assigned_and_later_shown(cells, tiny_model):
     cells.run(f"x = %translate --to de --model {tiny_model} The cat sleeps.")
     assert isinstance(cells.run("x"), Translation)
-    assert str(cells.shell.user_ns["x"]) in cells.output.stdout
+    assert printable(cells.shell.user_ns["x"]) in cells.output.stdout
 
 
 def test_out_assigns_and_the_cell_still_has_its_value(cells, tiny_model):
@@ -43,7 +44,7 @@ def test_quiet_shows_nothing_and_still_returns(cells, tiny_model):
     assert cells.output.stdout.strip() in ("", "Out[0]:")  # a terminal writes its prompt before it asks for a text
     cells.shell.user_ns["later"] = result
     cells.run("later")
-    assert str(result) in cells.output.stdout
+    assert printable(result) in cells.output.stdout
 
 
 def test_text_of_a_variable(cells, tiny_model):
