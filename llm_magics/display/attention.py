@@ -54,7 +54,7 @@ def attention_svg(
         *_column_labels(columns, left, top, cell),
         *_scale(left, bottom + 14),
     ]
-    return picture(max(right + 12, left + 190, left + 6.6 * len(title)), bottom + 44, title, *parts)
+    return picture(max(right + 12, left + 190, left + 7.4 * len(title)), bottom + 44, title, *parts)
 
 
 def _row_labels(tokens: list[str], left: float, top: float, cell: float) -> list[Node]:
