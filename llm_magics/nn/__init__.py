@@ -10,10 +10,13 @@ One convention for masks: **True hides** (the position may not be attended to), 
 a float mask is added to the scores. Padding is on the right.
 """
 
+from llm_magics.nn.additive_attention import AdditiveAttention
 from llm_magics.nn.attention import MultiHeadAttention, causal_mask, scaled_dot_product
+from llm_magics.nn.recurrent import GRU, LSTM, RNN
+from llm_magics.nn.softmax_regression import SoftmaxRegression
 from llm_magics.nn.transformer import Seq2SeqModel, TransformerDecoder, TransformerEncoder
 
 __all__ = [
-    "MultiHeadAttention", "Seq2SeqModel", "TransformerDecoder", "TransformerEncoder",
-    "causal_mask", "scaled_dot_product",
+    "GRU", "LSTM", "RNN", "AdditiveAttention", "MultiHeadAttention", "Seq2SeqModel", "SoftmaxRegression",
+    "TransformerDecoder", "TransformerEncoder", "causal_mask", "scaled_dot_product",
 ]
