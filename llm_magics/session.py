@@ -89,11 +89,15 @@ class Session:
     def attention(self, model: object, text: str, target: str | None = None) -> AttentionView:
         """The attention of every head of `model` on `text`; an encoder-decoder model writes its own `target` if None.
 
-        Raises AttentionError and what loading the model raises.
+        Raises InputError, AttentionError and what loading the model raises.
         """
-        from llm_magics.attention import explore
+        from llm_magics.attention import check_text, explore
+        from llm_magics.tasks.work import readable
+
+        text, target = readable(text), target and readable(target)
 
         with self.manager.lease(model) as loaded, loaded.lock, loaded.using_tokenizer():
+            check_text(loaded, text)  # before the model begins to translate what is too long to be looked at
             if loaded.kind == "seq2seq" and target is None:
                 from llm_magics.models.generation import generate
 
@@ -111,19 +115,20 @@ class Session:
 
     def train(self, recipe: str | dict[str, Any] | None = None, *, name: str | None = None,
               overrides: dict[str, Any] | None = None, replace: bool = False, device: str | None = None,
-              background: bool = False, on_event: Callable[[Event], None] | None = None) -> TrainingRun:
+              on_event: Callable[[Event], None] | None = None) -> TrainingRun:
         """Start a training in a worker thread, or go on with the stopped run `name` when there is no recipe.
 
         recipe: a shipped recipe's name, a TOML file or the recipe as a dict; overrides: dotted settings such as
         {"schedule.epochs": 2}. The handle's `wait()`, `stop()` and `result` follow it; `on_event` is called in the
         worker thread. `replace`: an existing run of this name keeps its files under the next free NAME-1, NAME-2, …
-        Returns at once, `background` or not.
-        Raises RecipeError, RunError.
+        Returns at once.
+        Raises RecipeError, RunError, InputError for a device that is not there.
         """
-        from llm_magics.models.device import choose_device
+        from llm_magics.models.device import check_device, choose_device
         from llm_magics.training.launch import start
         from llm_magics.training.runs import create_run, find_run, set_aside
 
+        device = check_device(device) if device else choose_device()  # before a run takes the name
         if recipe is None:
             if name is None:
                 raise RecipeError("no recipe was given, and no name of a run to go on with")
@@ -138,7 +143,7 @@ class Session:
                 with contextlib.suppress(ModelNotFound):  # it was not loaded
                     self.manager.unload(f"run:{name}")
             run = create_run(self.runs_root, made, name)
-        handle = start(run, device=device or str(choose_device()), on_event=on_event)
+        handle = start(run, device=device, on_event=on_event)
         self.training[run.name] = handle
         return handle
 
@@ -180,8 +185,8 @@ class Session:
         return handle.result
 
     def plan(self, task: str, *, model: object = None, default: object = None, text: str = "", source: str = "auto",
-             target: str | None = None, language: str = "auto", recipe: str | dict[str, Any] | None = None, name: str | None = None,
-             overrides: dict[str, Any] | None = None, device: str | None = None, **_: Any) -> LoadPlan:
+             target: str | None = None, language: str = "auto", recipe: str | dict[str, Any] | None = None,
+             name: str | None = None, overrides: dict[str, Any] | None = None, device: str | None = None, **_: Any) -> LoadPlan:
         """What the task would load, without loading it: device, bytes needed and free, download size, cached or not.
 
         `task` is "translate", "summarize", "attention" or "train"; other arguments as for the task itself.
@@ -200,11 +205,11 @@ class Session:
 
     def _training_plan(self, recipe: Recipe, device: str | None) -> LoadPlan:
         """Weights, gradients and Adam's two moments of the recipe's model, in float32; activations come on top."""
-        from llm_magics.models.device import choose_device, memory
+        from llm_magics.models.device import check_device, choose_device, memory
         from llm_magics.models.ledger import LoadPlan
         from llm_magics.training.setup import count_parameters
 
-        device = device or str(choose_device())
+        device = check_device(device) if device else choose_device()
         count = count_parameters(recipe)
         return LoadPlan(model=f"recipe {recipe.name}, {count:,} parameters", device=device, dtype="float32",
                         needed_bytes=16 * count, free_bytes=memory(device)[0], download_bytes=0, cached=True,

@@ -16,7 +16,7 @@ from llm_magics.attention.capture import capture
 from llm_magics.attention.store import AttentionStore, Panel
 from llm_magics.errors import AttentionError
 
-__all__ = ["CrossAttention", "cross_attention", "explore"]
+__all__ = ["CrossAttention", "check_text", "cross_attention", "explore"]
 
 MAX_TOKENS = 2_048
 
@@ -75,6 +75,11 @@ def explore(model: Any, text: str, target: str | None = None) -> AttentionStore:
     rows, columns = _target_tokens(model, decoder), _source_tokens(model, source)
     axes = {"encoder": (columns, columns), "decoder": (rows, rows), "cross": (rows, columns)}
     return AttentionStore(title, [Panel(kind, captured[kind], *axes[kind]) for kind in axes if kind in captured])
+
+
+def check_text(model: Any, text: str) -> None:
+    """Raises AttentionError for a text of more tokens than a map can show."""
+    _check_length(_source_ids(model, text))
 
 
 def _check_length(ids: list[int]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from llm_magics.display import theme
 from llm_magics.display.html import Node, el, render, user_text
+from llm_magics.display.result import Result
 from llm_magics.errors import printable
 
 __all__ = ["Table", "cell_width", "table"]
@@ -48,6 +49,8 @@ class Table:
 
     def __str__(self) -> str:
         return self.text()
+
+    _ipython_display_ = Result._ipython_display_  # --quiet
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": self.text(), "text/html": render(self.node())}

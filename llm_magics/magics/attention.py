@@ -42,7 +42,7 @@ class AttentionMagic(Command):
     def run(self, call: Call) -> AttentionMap:
         reference, text, target = self._parts(call)
         view = attention_map(call.reference(reference), text, target)
-        wanted = {name: call[name] for name in ("kind", "layer", "head") if call[name] is not None}
+        wanted = self._wanted(call)
         if wanted:
             view.selection = self._selection(call, view, wanted)
         return view
@@ -54,8 +54,15 @@ class AttentionMagic(Command):
 
     def code(self, call: Call) -> str:
         reference, text, target = self._parts(call)
-        return python_call("from llm_magics import attention_map", "attention_map", reference, text, assign="view",
+        made = python_call("from llm_magics import attention_map", "attention_map", reference, text, assign="view",
                            target=target)
+        wanted = self._wanted(call)
+        return f"{made}\nview.selection = view.selection | {wanted!r}" if wanted else made
+
+    @staticmethod
+    def _wanted(call: Call) -> dict[str, object]:
+        """What of the selection was given."""
+        return {name: call[name] for name in ("kind", "layer", "head") if call[name] is not None}
 
     def _parts(self, call: Call) -> tuple[str, str, str | None]:
         """Reference, source text and target text."""

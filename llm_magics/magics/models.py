@@ -54,7 +54,7 @@ class ModelsMagic(Command):
         action, reference = self._request(call)
         if action != "load":
             return super().plan(call)
-        return plan_table(call.session.manager.plan(reference, dtype=call["dtype"], device=call["device"]))
+        return plan_table(call.session.manager.plan(reference, **self._load_options(call)))
 
     def code(self, call: Call) -> str:
         action, reference = self._request(call)
@@ -98,12 +98,10 @@ def models_table(rows: list) -> Table:
 
 
 def info_table(about: dict[str, object]) -> Table:
-    """What is known about one model, a line each."""
-    rows = []
-    for key, value in about.items():
-        shown = size(value) if key.endswith("bytes") and isinstance(value, int) else _shown(value)
-        rows.append([key.removesuffix("_bytes").replace("_", " "), shown])
-    return table(["", "value"], rows)
+    """What is known about one model, a line each; what is not known is left out."""
+    rows = [[key.removesuffix("_bytes").removesuffix("_s").replace("_", " "), _shown(key, value)]
+            for key, value in about.items() if key != "note" and value not in (None, "", (), [])]
+    return table(["", "value"], rows, caption=str(about.get("note") or ""))  # a cell of a terminal's table is cut
 
 
 def plan_table(plan: object) -> Table:
@@ -140,7 +138,13 @@ def count(number: int | None) -> str:
     return str(number)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, (list, tuple, set)):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+def _shown(key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key.endswith("bytes"):
+        return size(value)
+    if key == "parameters":
+        return count(value)
+    if key == "last_used_s":
+        return f"{duration(value)} ago"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple, set)) else str(value)

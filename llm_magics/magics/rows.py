@@ -54,7 +54,7 @@ class Rows(list):
         rows = [[i, _short(source), _short(getattr(result, "text", result))]
                 for i, (source, result) in enumerate(zip(self.sources, self, strict=True)) if i < _SHOWN]
         failed = f", {len(self.errors)} of them failed (see .errors)" if self.errors else ""
-        caption = f"{len(self):,} rows{failed}; .texts holds the texts" + (
+        caption = f"{len(self):,} row{'s' * (len(self) != 1)}{failed}; .texts holds the texts" + (
             f"; the first {_SHOWN} are shown" if len(self) > _SHOWN else "")
         return table(["", "row", "result"], rows, caption=caption, align="rll")
 
@@ -137,10 +137,12 @@ def _rows(call: Call) -> tuple[object, list[object]]:
     if isinstance(held, (str, bytes, dict)) or not hasattr(held, "__iter__"):
         hint = "for one text write --in" if isinstance(held, str) else "expected a list, a Series or a column"
         raise call.wrong(f"--each {expression} is of type {type(held).__name__}; {hint}")
+    columns = getattr(held, "columns", getattr(held, "column_names", None))  # of pandas, of datasets
+    if columns is not None:
+        names = list(columns)
+        raise call.wrong(f"--each {expression} is a whole table; name a column, such as {expression}[{names[0]!r}]"
+                         if names else f"--each {expression} is an empty table; name a column of text")
     rows = list(held)
-    if hasattr(held, "columns"):
-        raise call.wrong(f"--each {expression} is a whole table; name a column, such as {expression}[{rows[0]!r}]"
-                         if rows else f"--each {expression} is an empty table; name a column of text")
     if not rows:
         raise call.wrong(f"--each {expression} has no rows")
     return held, rows

@@ -7,7 +7,6 @@ import threading
 import tomllib
 from typing import TYPE_CHECKING
 
-from llm_magics.display.table import Table
 from llm_magics.magics.command import Call, Command, Interrupted, python_call
 from llm_magics.magics.options import Option, number, whole
 from llm_magics.magics.runs import attach, listing
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainMagic"]
 
 _SETTINGS = {"epochs": "schedule.epochs", "seed": "seed"}
+_METHODS = {"list": "runs", "attach": "find_run", "stop": "stop_run"}
 
 
 class TrainMagic(Command):
@@ -50,27 +50,40 @@ class TrainMagic(Command):
     )
 
     def run(self, call: Call) -> object:
-        if call["list"]:
+        action = self._action(call)
+        if action == "list":
             return listing(call)
-        if call["attach"]:
+        if action == "attach":
             return attach(call)
-        if call["stop"]:
+        if action == "stop":
             return call.session.stop_run(call["stop"])
         return _train(call, **self._arguments(call))
 
-    def plan(self, call: Call) -> Table:
+    def plan(self, call: Call) -> object:
         from llm_magics.magics.models import plan_table
+
+        if self._action(call):
+            return super().plan(call)
 
         return plan_table(call.session.plan("train", **self._arguments(call)))
 
     def code(self, call: Call) -> str:
-        if call["list"] or call["attach"] or call["stop"]:
-            method, given = ("runs", []) if call["list"] else (
-                ("find_run", [call["attach"]]) if call["attach"] else ("stop_run", [call["stop"]]))
-            return python_call("from llm_magics import current_session", f"current_session().{method}", *given)
+        action = self._action(call)
+        if action:
+            given = [] if action == "list" else [call[action]]
+            return python_call("from llm_magics import current_session", f"current_session().{_METHODS[action]}", *given)
         arguments = self._arguments(call)
-        return python_call("from llm_magics import train", "train", assign="run",
-                           **{name: value for name, value in arguments.items() if value})
+        started = python_call("from llm_magics import train", "train", assign="run",
+                              **{name: value for name, value in arguments.items() if value})
+        return started if call["background"] else f"{started}\nresult = run.result  # waits for the end"
+
+    @staticmethod
+    def _action(call: Call) -> str | None:
+        """"list", "attach" or "stop"; None when something is to be trained."""
+        asked = [name for name in ("recipe", "resume", *_METHODS) if call[name]]
+        if len(asked) > 1 and set(asked) & set(_METHODS):
+            raise call.wrong(f"--{' and --'.join(asked)} do not go together; give one of them")
+        return asked[0] if asked and asked[0] in _METHODS else None
 
     def _arguments(self, call: Call) -> dict[str, object]:
         """Arguments of `Session.train`, from exactly one source of a recipe."""
@@ -95,6 +108,7 @@ def _toml(call: Call) -> dict[str, object]:
     except tomllib.TOMLDecodeError as error:
         raise call.wrong(f"the cell is no recipe in TOML: {error}") from None
 
+
 def _train(call: Call, **arguments: object) -> object:
     from llm_magics.magics.curve import view_for
 
@@ -102,7 +116,7 @@ def _train(call: Call, **arguments: object) -> object:
     title = str(arguments["name"] or (recipe.get("name", "training") if isinstance(recipe, dict) else recipe))
     view = view_for(call.shell, title, quiet=bool(call["quiet"]))
     try:
-        run = call.session.train(**arguments, on_event=view.on_event, background=bool(call["background"]))
+        run = call.session.train(**arguments, on_event=view.on_event)
     except BaseException:
         view.close("failed")
         raise

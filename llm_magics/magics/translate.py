@@ -17,7 +17,9 @@ class TranslateMagic(Command):
     name = "translate"
     summary = "Translate text and show it beside its source."
     details = ("Sentence by sentence; paragraphs, blank lines and list marks stay as they are. "
-               "The text is never read as options and never formatted: quotes and braces survive.")
+               "The text is never read as options and never formatted: quotes and braces survive. "
+               "A single line that ends in ? asks IPython for help before any magic sees it: put a question below "
+               "%%translate.")
     text = "TEXT"
     cell = "TEXT"
     options = (
@@ -30,7 +32,7 @@ class TranslateMagic(Command):
         EACH,
     )
     examples = (
-        "%translate --to de Good morning, how are you?",
+        "%translate --to de Good morning, my friend.",
         "%%translate --from en --to de --out letter\nDear Ms Smith,\n\nthank you for your letter.",
         "%translate --to de --each df[\"text\"] --out german",
     )

@@ -15,11 +15,11 @@ __all__ = ["decode_batch"]
 def decode_batch(
     model: LoadedModel, ids: list[list[int]], positions: list[int], request: Request
 ) -> list[Generation]:
-    """Greedy decoding of token lists; `positions` are the indices reported to `on_text`."""
+    """Greedy or beam decoding of token lists; `positions` are the indices reported to `on_text`."""
     import torch
 
     from llm_magics.models.generation import Generation, Throttle
-    from llm_magics.nn.decoding import greedy
+    from llm_magics.nn.decoding import beam, greedy
 
     tokenizer, special = model.tokenizer, model.tokenizer.special
     longest = max(map(len, ids))
@@ -40,10 +40,11 @@ def decode_batch(
             was_stopped.append(True)
         return bool(was_stopped)
 
-    written = greedy(
-        model.module, source, padding, bos=special["bos"], eos=special["eos"], max_new_tokens=limit,
-        on_token=on_token, stop=stop,
-    )  # fmt: skip
+    common = {"bos": special["bos"], "eos": special["eos"], "max_new_tokens": limit, "stop": stop}
+    if request.num_beams > 1:  # a beam may change its mind, so nothing is streamed
+        written = beam(model.module, source, padding, beams=request.num_beams, **common)
+    else:
+        written = greedy(model.module, source, padding, on_token=on_token, **common)
     return [
         Generation(
             tokenizer.decode_target(tokens), tuple(tokens), len(read), min(len(tokens) + 1, limit), not was_stopped

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["choose_device", "default_dtype", "describe_bytes", "empty_cache", "memory"]
+from llm_magics.errors import InputError
+
+__all__ = ["check_device", "choose_device", "default_dtype", "describe_bytes", "empty_cache", "memory"]
 
 
 def choose_device() -> str:
@@ -15,6 +17,18 @@ def choose_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(device: str) -> str:
+    """`device`, once it is sure that this machine has it. Raises InputError, with the devices there are."""
+    import torch
+
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    kinds = {name.partition(":")[0] for name in there}
+    if device in {*there, *kinds, *(f"{kind}:0" for kind in kinds)}:
+        return device
+    raise InputError(f"there is no device {device!r} on this machine; there is: {', '.join(there)}")
 
 
 def default_dtype(device: str):

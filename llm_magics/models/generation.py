@@ -67,8 +67,8 @@ def generate(
     """
     if model.kind == "encoder":
         raise WrongTask(f"{model.reference} ({model.family}) encodes text, it does not write any")
-    if model.is_house and (num_beams != 1 or extra):
-        raise WrongTask(f"{model.reference} decodes greedily only: leave out num_beams and sampling")
+    if model.is_house and extra:
+        raise WrongTask(f"{model.reference} does not sample; leave out {', '.join(extra)}")
     for name, value in (("num_beams", num_beams), ("token_budget", token_budget), ("max_new_tokens", max_new_tokens)):
         if value is not None and value < 1:
             raise InputError(f"{name} must be at least 1, not {value}")

@@ -102,7 +102,7 @@ def _ask(reference: Reference, allow_pickle: bool) -> HubModel:
         return HubModel(reference, found[0], _wanted(found[1], _PICKLE))
     raise UnsafeModel(
         f"{reference} has only pytorch_model.bin, a pickle that can run code: choose a model with safetensors, "
-        "or pass --allow-pickle for this one call if you trust its authors"
+        f"or, if you trust its authors, %models load {reference} --allow-pickle"
     )
 
 

@@ -91,7 +91,7 @@ def inspect_folder(
     if remote_code and not trust_remote_code:
         raise UnsafeModel(
             f"{folder} names its own Python code (auto_map), which would run here: "
-            "pass --trust-remote-code for this one call if you trust its authors"
+            f"if you trust its authors, %models load {folder} --trust-remote-code"
         )
     weights, pickled = weight_files(folder, allow_pickle=allow_pickle)
     tensors: dict[str, TensorFacts] = {}

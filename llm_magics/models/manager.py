@@ -11,7 +11,7 @@ from typing import Any
 
 from llm_magics.errors import DoesNotFit, LLMMagicsError, ModelError, ModelNotFound, WrongTask
 from llm_magics.models.budget import Budget
-from llm_magics.models.device import choose_device, empty_cache
+from llm_magics.models.device import check_device, choose_device, empty_cache
 from llm_magics.models.ledger import Entry, LoadPlan, ModelRow
 from llm_magics.models.loaded import LoadedModel
 from llm_magics.models.reference import Reference, parse_reference
@@ -51,7 +51,8 @@ class ModelManager(Shelf):
     ) -> Iterator[LoadedModel]:  # fmt: skip
         """The model, loaded if need be, for the length of a `with` block; meanwhile it is never dropped.
 
-        Raises ModelNotFound, HubUnreachable, UnsafeModel, BrokenModel, DoesNotFit or ManagerClosed.
+        Raises ModelNotFound, HubUnreachable, UnsafeModel, BrokenModel, DoesNotFit, ManagerClosed, or InputError for a
+        device that is not there.
         """
         entry = self._acquire(reference, dtype, device, trust_remote_code, allow_pickle)
         try:
@@ -89,7 +90,7 @@ class ModelManager(Shelf):
         """An entry with a model and one more lease; the first to ask loads, the others wait for it."""
         from llm_magics.models.loading import resolve_dtype
 
-        reference = self._canonical(value)
+        reference, device = self._canonical(value), device and check_device(device)
         while True:
             with self._lock:
                 self._check_open()
@@ -240,19 +241,27 @@ class ModelManager(Shelf):
                           "max_source_tokens", "is_chat", "runs_own_code")  # fmt: skip
                 return shown | {name: getattr(model, name) for name in fields} | {"folder": str(model.folder)}
         plan = asdict(self.plan(reference))
-        return plan | {"name": plan.pop("model"), "folder": str(plan["folder"]), "state": "not loaded"}
+        folder = plan.pop("folder")
+        return plan | {"name": plan.pop("model"), "folder": folder and str(folder), "state": "not loaded"}
 
-    def plan(self, reference: object, *, dtype: Any = None, device: str | None = None) -> LoadPlan:
-        """What loading would take, without loading or downloading. Raises ModelNotFound for a malformed reference."""
+    def plan(
+        self, reference: object, *, dtype: Any = None, device: str | None = None, **allowed: bool
+    ) -> LoadPlan:  # fmt: skip
+        """What loading would take, without loading or downloading; options as for `lease`.
+
+        Raises ModelNotFound for a malformed reference, InputError for a device that is not there.
+        """
         from llm_magics.models.plans import plan_load
 
+        device = device and check_device(device)
         with self._lock:
             self._check_open()
             canonical = self._canonical(reference)
             entry = self._resident(canonical, dtype, device)
             place = device or self.device
             free = self._budget.free(place, self._entries.values())
-        return plan_load(canonical, entry, dtype=dtype, device=place, free_bytes=free)
+        return plan_load(canonical, entry, dtype=dtype, device=place, free_bytes=free, **allowed)
+
 
 def _options(options: dict[str, Any]) -> tuple[Any, str | None, bool, bool]:
     unknown = set(options) - {"dtype", "device", "trust_remote_code", "allow_pickle"}

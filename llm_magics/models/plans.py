@@ -9,15 +9,20 @@ from llm_magics.models.hub_cache import cached_folder
 from llm_magics.models.inspection import FolderFacts, inspect_folder
 from llm_magics.models.ledger import Entry, LoadPlan
 from llm_magics.models.loading import locate, resolve_dtype
-from llm_magics.models.reference import Reference
+from llm_magics.models.reference import EXTRACTIVE, Reference
 
 __all__ = ["plan_load"]
 
 
 def plan_load(
-    reference: Reference, entry: Entry | None, *, dtype: Any, device: str, free_bytes: int
+    reference: Reference, entry: Entry | None, *, dtype: Any, device: str, free_bytes: int, **allowed: bool
 ) -> LoadPlan:
-    """The plan for one model; what would make the load fail becomes the plan's note."""
+    """The plan for one model; what would make the load fail becomes the plan's note.
+
+    `allowed`: trust_remote_code and allow_pickle, as for the load itself.
+    """
+    if reference == Reference("embedded", EXTRACTIVE):
+        return LoadPlan(str(reference), "cpu", "none", 0, free_bytes, 0, True, note="it has no weights and is always ready")
     wanted = resolve_dtype(dtype, device, reference)
     name = str(wanted).removeprefix("torch.")
     if entry is not None and entry.model is not None:
@@ -27,11 +32,11 @@ def plan_load(
         )
     needed, download, cached, note, folder = None, None, False, "", None
     try:
-        facts = _local_facts(reference)
+        facts = _local_facts(reference, **allowed)
         if facts is not None:
             needed, download, cached, folder = facts.needed_bytes(wanted.itemsize), 0, True, facts.folder
         else:
-            needed, download, note = _ask_hub(reference, wanted.itemsize)
+            needed, download, note = _ask_hub(reference, wanted.itemsize, allowed.get("allow_pickle", False))
     except HubUnreachable as error:
         note = str(error)
     except LLMMagicsError as error:
@@ -41,17 +46,17 @@ def plan_load(
     return LoadPlan(str(reference), device, name, needed, free_bytes, download, cached, False, note, folder)
 
 
-def _local_facts(reference: Reference) -> FolderFacts | None:
+def _local_facts(reference: Reference, **allowed: bool) -> FolderFacts | None:
     if reference.kind != "hub":
-        return locate(reference)
+        return locate(reference, **allowed)
     folder = cached_folder(reference)
-    return inspect_folder(folder) if folder is not None else None
+    return inspect_folder(folder, **allowed) if folder is not None else None
 
 
-def _ask_hub(reference: Reference, element_bytes: int) -> tuple[int, int, str]:
+def _ask_hub(reference: Reference, element_bytes: int, allow_pickle: bool) -> tuple[int, int, str]:
     """(bytes in memory, bytes to download, note); bytes in memory assume weights of 4 bytes in the files."""
     from llm_magics.models.hub import describe
 
-    model = describe(reference, timeout_s=3.0)
+    model = describe(reference, allow_pickle=allow_pickle, timeout_s=3.0)
     note = "the hub's own conversion to safetensors" if model.converted else ""
     return model.weight_bytes * element_bytes // 4, model.download_bytes, note

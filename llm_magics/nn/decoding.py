@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from llm_magics.nn.transformer import Seq2SeqModel
 
-__all__ = ["greedy"]
+__all__ = ["beam", "greedy"]
 
 
 @torch.no_grad()
@@ -44,3 +45,49 @@ def greedy(model: Seq2SeqModel, src: Tensor, src_padding_mask: Tensor | None = N
             padding = None if padding is None else padding[keep]
             cache.keep_rows(keep)
     return sequences
+
+
+@torch.no_grad()
+def beam(model: Seq2SeqModel, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
+         max_new_tokens: int, beams: int, length_penalty: float = 1.0,
+         stop: Callable[[], bool] | None = None) -> list[list[int]]:
+    """Beam search: of the sequences that the beams reach, the one of highest Σ log P(y_t) / T^length_penalty.
+
+    Arguments as in `greedy`; T counts the end mark. Every sentence keeps `beams` unfinished hypotheses and is done
+    once it has `beams` finished ones; what has not ended after `max_new_tokens` counts as it is.
+    Source: Wu et al. 2016, section 7, with T^α as the length normalisation.
+    """
+    batch, device = src.shape[0], src.device
+    memory = model.encode(src, src_key_padding_mask=src_padding_mask).repeat_interleave(beams, 0)  # (B·W, S, D)
+    padding = None if src_padding_mask is None else src_padding_mask.repeat_interleave(beams, 0)
+    cache, first_row = model.new_cache(), torch.arange(batch, device=device)[:, None] * beams  # (B, 1)
+    scores = torch.full((batch, beams), -math.inf, device=device)  # (B, W)
+    scores[:, 0] = 0.0  # one beginning, not W equal ones
+    sequences = torch.full((batch * beams, 1), bos, dtype=torch.long, device=device)  # (B·W, T)
+    finished: list[list[tuple[float, list[int]]]] = [[] for _ in range(batch)]
+    length = 0
+    while length < max_new_tokens and any(len(done) < beams for done in finished) and not (stop and stop()):
+        length += 1
+        log_p = model.decode_step(sequences[:, -1:], memory, padding, cache).log_softmax(-1)  # (B·W, V)
+        # Twice as many candidates as beams: each beam can end in one way only, so W of them go on.
+        best, index = (scores.view(-1, 1) + log_p).view(batch, -1).topk(2 * beams)  # (B, 2W) of W·V
+        tokens, origins = index % log_p.shape[-1], first_row + index // log_p.shape[-1]  # (B, 2W)
+        ends = tokens == eos
+        _collect(finished, best, origins, sequences, ends & (torch.arange(2 * beams, device=device) < beams),
+                 length ** length_penalty, beams)
+        scores, kept = best.masked_fill(ends, -math.inf).topk(beams)  # (B, W)
+        rows = origins.gather(1, kept).flatten()  # (B·W,)
+        sequences = torch.cat((sequences[rows], tokens.gather(1, kept).view(-1, 1)), 1)
+        cache.keep_rows(rows)
+    every_row = first_row + torch.arange(beams, device=device)  # (B, W)
+    _collect(finished, scores, every_row, sequences, torch.isfinite(scores), max(1, length) ** length_penalty, beams)
+    return [max(done, key=lambda item: item[0])[1] for done in finished]
+
+
+def _collect(finished: list[list[tuple[float, list[int]]]], scores: Tensor, rows: Tensor, sequences: Tensor,
+             chosen: Tensor, normalisation: float, beams: int) -> None:
+    """Add the chosen hypotheses (scores, rows of `sequences` and choice: (B, W)) to sentences that want more."""
+    for sentence, number in (chosen & torch.isfinite(scores)).nonzero().tolist():
+        if len(finished[sentence]) < beams:
+            score = scores[sentence, number].item() / normalisation
+            finished[sentence].append((score, sequences[rows[sentence, number], 1:].tolist()))

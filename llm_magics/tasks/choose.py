@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_magics.errors import HubUnreachable, ModelError, UnknownLanguage
+from llm_magics.errors import HubUnreachable, ModelError, UnknownLanguage, WrongTask
 from llm_magics.models.catalog import Choice, language_name, recommend
 from llm_magics.models.hub_cache import cached_folder, endpoint, hub_answers, is_offline
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, parse_reference
@@ -55,13 +55,17 @@ def candidates(task: str, *, model: object = None, default: object = None, sourc
                target: str | None = None) -> list[Candidate]:
     """The models to try, in order, at least one. `task` is "translate" or "summarize"; languages are codes.
 
-    Raises ModelNotFound for what cannot be a model's name, UnknownLanguage when no model is known for the pair,
-    HubUnreachable when all that are known are on a hub that does not answer.
+    Raises ModelNotFound for what cannot be a model's name, WrongTask for a summariser that is to translate,
+    UnknownLanguage when no model is known for the pair, HubUnreachable when all that are known are on a hub that
+    does not answer.
     """
-    if model is not None:
-        return [Candidate(parse_reference(model), "as asked")]
-    if default is not None:
-        return [Candidate(parse_reference(default), "your default")]
+    for given, why in ((model, "as asked"), (default, "your default")):
+        if given is not None:
+            reference = parse_reference(given)
+            if task == "translate" and reference == Reference("embedded", EXTRACTIVE):
+                raise WrongTask(f"{reference} picks sentences and cannot translate; choose another model, such as "
+                                f"{_embedded_pairs()}")
+            return [Candidate(reference, why)]
     choices = recommend(task, source, target)
     if not choices:
         raise UnknownLanguage(f"no model is known that translates {_pair(source, target)}; name one with --model. "

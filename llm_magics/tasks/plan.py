@@ -1,15 +1,35 @@
-"""Which model a task would take, without loading it: for `--dry-run`."""
+"""Which models could do a task, and in which direction: settled before anything is loaded, and all that
+`--dry-run` asks.
+"""
 
 from __future__ import annotations
 
+from llm_magics.errors import HubUnreachable, UnknownLanguage
 from llm_magics.models.reference import Reference
-from llm_magics.tasks.choose import choose_model
-from llm_magics.tasks.direction import AUTO, direction_asked
+from llm_magics.tasks.choose import Candidate, candidates, choose_model
+from llm_magics.tasks.direction import AUTO, Direction, direction_asked
 from llm_magics.tasks.language import check_language, detect
 
-__all__ = ["choose_for"]
+__all__ = ["choose_for", "translators"]
 
 _ASSUMED = "en"
+
+
+def translators(text: str, *, source: str, target: str | None, model: object = None,
+                default: object = None) -> tuple[list[Candidate], Direction | None]:
+    """The models to try for `text`, and the direction; None when a model was named, which may know it itself.
+
+    Raises what `direction_asked` and `candidates` raise; a language that was guessed is then said.
+    """
+    if model is not None or default is not None:
+        return candidates("translate", model=model, default=default), None
+    asked = direction_asked(text, source, target)
+    try:
+        return candidates("translate", source=asked.source, target=asked.target), asked
+    except (HubUnreachable, UnknownLanguage) as error:
+        if not asked.note:
+            raise
+        raise type(error)(f"{error} ({asked.note}; if that is wrong, say the language with --from)") from None
 
 
 def choose_for(task: str, text: str = "", *, model: object = None, default: object = None, source: str = AUTO,
@@ -24,6 +44,6 @@ def choose_for(task: str, text: str = "", *, model: object = None, default: obje
     if source == AUTO and not text.strip():
         source = _ASSUMED
     if task == "translate":
-        asked = direction_asked(text, source, target)
-        return choose_model(task, source=asked.source, target=asked.target)
+        first = translators(text, source=source, target=target)[0][0]
+        return first.reference, first.why
     return choose_model(task, source=detect(text)[0] if source == AUTO else check_language(source))

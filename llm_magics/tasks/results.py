@@ -44,6 +44,10 @@ class Translation(Result):
         return (f"Translation({self.source_language} → {self.target_language}, {len(self.sentences)} sentences, "
                 f"{_short(self.text)})")
 
+    def plain(self) -> str:
+        """The text, and a line that says what made it and what the reader should know."""
+        return f"{self.text}\n[{' · '.join([self.provenance.line(), *self.notes])}]"
+
     def node(self) -> Node:
         """Header, source and target side by side, remarks."""
         names = language_name(self.source_language), language_name(self.target_language)
@@ -93,7 +97,8 @@ class Summary(Result):
 
     def plain(self) -> str:
         """The text, and a line that says what made it."""
-        return f"{self.text}\n[{self._kind()} · {self._numbers()} · {self.provenance.line()}]"
+        about = [self._kind(), self._numbers(), self.provenance.line(), *self.notes]
+        return f"{self.text}\n[{' · '.join(about)}]"
 
     def node(self) -> Node:
         """Header with "extractive" or "written", the text, the numbers and remarks."""
@@ -124,7 +129,8 @@ class Summary(Result):
 
     def _numbers(self) -> str:
         share = self.words / self.source_words if self.source_words else 0
-        return f"{self.words:,} of {self.source_words:,} words ({share:.0%})"
+        unit = "characters" if self.language in ("zh", "ja") else "words"
+        return f"{self.words:,} of {self.source_words:,} {unit} ({share:.0%})"
 
 
 @dataclass(frozen=True, kw_only=True)

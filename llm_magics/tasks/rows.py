@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm_magics.display.parallel import SentencePair
 from llm_magics.errors import InputError
-from llm_magics.tasks.choose import Opened, candidates, open_model
-from llm_magics.tasks.direction import Direction, direction_asked, direction_of
+from llm_magics.tasks.choose import Opened, open_model
+from llm_magics.tasks.direction import Direction, direction_of
+from llm_magics.tasks.plan import translators
 from llm_magics.tasks.results import RowError, Translation
 from llm_magics.tasks.translate import glue_between, readable_document, translate_sentences
 from llm_magics.tasks.work import account, answers, readable
@@ -94,12 +96,12 @@ def _open(stack: contextlib.ExitStack, texts: dict[int, str], manager: ModelMana
           target: str | None, model: object, default: object, load_options: dict[str, object] | None,
           ) -> tuple[Opened, Direction]:
     sample = "\n".join(texts.values())[:_SAMPLE_CHARACTERS]
-    if model is None and default is None:
-        asked = direction_asked(sample, source, target)
+    choices, asked = translators(sample, source=source, target=target, model=model, default=default)
+    if asked is not None:
         source, target = asked.source, asked.target
-    choices = candidates("translate", model=model, default=default, source=source, target=target)
     opened = stack.enter_context(open_model(choices, manager, load_options))
-    return opened, direction_of(opened.loaded, sample, source, target)
+    direction = direction_of(opened.loaded, sample, source, target)
+    return opened, replace(direction, note=asked.note) if asked is not None else direction
 
 
 class _Window:
@@ -145,4 +147,5 @@ class _Window:
         return Translation(
             text=document.join(targets, glue=glue_between(self.direction.target)), source_text=self.texts[i],
             source_language=self.direction.source, target_language=self.direction.target, sentences=tuple(pairs),
-            provenance=account(self.opened, None, 0, self.options), notes=self.opened.notes)
+            provenance=account(self.opened, None, 0, self.options),
+            notes=tuple(note for note in (self.direction.note, *self.opened.notes) if note))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from llm_magics.display.parallel import SentencePair
 from llm_magics.models.catalog import native_language
 from llm_magics.tasks.align import align_words, find_tokens
-from llm_magics.tasks.choose import candidates, open_model
-from llm_magics.tasks.direction import Direction, direction_asked, direction_of
+from llm_magics.tasks.choose import open_model
+from llm_magics.tasks.direction import Direction, direction_of
+from llm_magics.tasks.plan import translators
 from llm_magics.tasks.progress import TranslationProgress
 from llm_magics.tasks.prompts import translate_prompt
 from llm_magics.tasks.results import Translation
@@ -59,10 +60,9 @@ def translate(
     Raises EmptyInput, TooLong, UnknownLanguage, or a ModelError from choosing and loading the model.
     """
     text = readable(text)
-    asked = None if model is not None or default is not None else direction_asked(text, source, target)
+    choices, asked = translators(text, source=source, target=target, model=model, default=default)
     if asked is not None:
         source, target = asked.source, asked.target
-    choices = candidates("translate", model=model, default=default, source=source, target=target)
     with open_model(choices, manager, load_options) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds, nor are word links
         direction = direction_of(opened.loaded, text, source, target)

@@ -30,6 +30,10 @@ class TrainingRun:
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"train {run.name}")
 
+    def __repr__(self) -> str:
+        state = "failed" if self.error else "ended" if self.done else "stopping" if self.stopping else "training"
+        return f"run:{self.name}, {state}; files in {self.run.folder}"
+
     def stop(self) -> None:
         """Ask the training to end after the current step; it saves a checkpoint and the model first."""
         self._stop.set()

@@ -37,6 +37,9 @@ class Run:
 
     folder: Path
 
+    def __repr__(self) -> str:
+        return f"run:{self.name}; files in {self.folder}"
+
     @property
     def name(self) -> str:
         return self.folder.name

@@ -15,6 +15,7 @@ import traitlets
 from llm_magics.display.attention import attention_svg, token_label
 from llm_magics.display.html import Node, image, render
 from llm_magics.display.raster import expand
+from llm_magics.display.result import Result
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
 from llm_magics.widgets.live import ignored, keep_front_end_route
@@ -103,6 +104,8 @@ class AttentionMap(anywidget.AnyWidget):
         self.observe(self._selected, names="selection")
         self.on_msg(self._received)
         keep_front_end_route(self)
+
+    _ipython_display_ = Result._ipython_display_  # --quiet
 
     @traitlets.validate("selection")
     def _known_head(self, proposal: dict) -> dict:

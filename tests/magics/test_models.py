@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llm_magics.errors import AttentionError
 from llm_magics.magics.models import count, size
 from llm_magics.session import current_session
 
@@ -40,6 +41,33 @@ def test_the_equivalent_python_runs(cells, tiny_model, line):
     cells.run(str(code))
 
 
+def test_what_is_known_is_written_for_people_and_nothing_is_cut(cells, tiny_model):
+    cells.run(f"%models load {tiny_model}")
+    shown = dict(cells.run(f"%models info {tiny_model}").rows)
+    assert shown["last used"].endswith(" ago")
+    assert shown["parameters"].endswith(" k")
+    assert shown["is chat"] == "no"
+    assert all(shown.values())
+    absent = cells.run("%models info nobody/nothing")
+    assert "switched off (HF_HUB_OFFLINE)" in absent.text()
+    assert "None" not in absent.text()
+
+
+def test_the_weightless_summariser_needs_nothing(cells):
+    for line in ("%summarize --dry-run Some words.", "%models load embedded:extractive --dry-run"):
+        table = cells.run(line)
+        assert dict(table.rows)["memory needed"] == "0 B"
+        assert "fail" not in table.text()
+
+
+@pytest.mark.parametrize("line", ["%models load embedded:extractive --device tpu", "%train --recipe number-words --device tpu",
+                                  "%train --recipe number-words --device tpu --dry-run"])
+def test_a_device_that_is_not_there_is_named_with_those_that_are(cells, line):
+    assert "no device 'tpu' on this machine; there is: cpu" in cells.refusal(line)
+    assert current_session().runs() == []
+    assert current_session().manager.check() == []
+
+
 @pytest.mark.parametrize(("cell", "answer"), [
     ("%models laod x", "'laod' is no action; did you mean 'load'?"),
     ("%models load", "load needs a model"),
@@ -57,6 +85,8 @@ def test_the_equivalent_python_runs(cells, tiny_model, line):
     ("%train", "which recipe?"),
     ("%%train\nthis is no toml", "no recipe in TOML"),
     ("%train --recipe x --resume y", "comes from --recipe and --resume"),
+    ("%train --list --attach x", "--list and --attach do not go together"),
+    ("%train --recipe x --stop y", "--recipe and --stop do not go together"),
 ])
 def test_wrong_words_are_answered_in_one_line(cells, cell, answer):
     assert answer in cells.refusal(cell)
@@ -95,6 +125,25 @@ def test_source_and_target_are_separated_by_dashes(cells, tiny_model):
 def test_a_head_that_is_not_there_is_named(cells, tiny_model):
     assert "layers 0 to 1" in cells.refusal(f"%attention {tiny_model} --kind encoder --layer 9 Hello.")
     assert "it has encoder, decoder, cross" in cells.refusal(f"%attention {tiny_model} --kind self Hello.")
+
+
+def test_the_equivalent_python_of_a_map_shows_the_same_head(cells, tiny_model):
+    cells.run(str(cells.run(f"%attention {tiny_model} --code --kind encoder --layer 1 --head 1 The cat sleeps.")))
+    assert cells.shell.user_ns["view"].selection == {"kind": "encoder", "layer": 1, "head": 1}
+
+
+def test_what_cannot_be_printed_is_replaced_before_a_map_is_made(cells, tiny_model):
+    cells.shell.user_ns["text"] = "A \ud800 cat\x00 \u202e<script>."
+    view = cells.run(f"%attention {tiny_model} --target Hallo --in text")
+    assert "\ud800" not in "".join(view.panels[0]["rows"])
+
+
+def test_a_text_too_long_for_a_map_is_refused_before_it_is_translated(cells, tiny_model):
+    cells.shell.user_ns["text"] = "The cat sleeps. " * 20_000
+    with pytest.raises(AttentionError, match="too many to look at"):
+        cells.run(f"%attention {tiny_model} --in text")
+    cells.shell.user_ns["text"] *= 40
+    assert "more than the 1,000,000" in cells.refusal(f"%attention {tiny_model} --in text")
 
 
 TEXT = ("The station opened in 1890. It was built by an engineer from the north. Many trains stopped there every day. "

@@ -66,6 +66,8 @@ def test_a_run_is_shown_again_from_its_record(cells):
     assert cells.output.stdout.strip() in ("", "Out[0]:")
     cells.run("%train --attach seen")
     assert "completed at step" in cells.output.stdout
+    assert "run:seen, ended; files in " in cells.output.stdout
+    assert "no model" in cells.run("%train --attach seen --dry-run")
 
 
 def test_in_the_background_the_cell_returns_at_once_and_the_run_can_be_stopped(cells):
@@ -89,7 +91,9 @@ def test_a_stopped_run_goes_on(cells):
 def test_the_equivalent_python_trains_the_same_model(cells):
     code = cells.run(f"%%train --code --epochs 0.2 --name twin\n{recipe(1)}")
     cells.run(str(code))
-    assert cells.shell.user_ns["run"].result.name == "twin"
+    assert cells.shell.user_ns["result"].name == "twin"
+    assert repr(cells.shell.user_ns["run"]).startswith("run:twin, ended; files in ")
+    assert "result" not in str(cells.run("%train --code --recipe number-words --background"))
 
 
 def test_a_dry_run_trains_nothing(cells):

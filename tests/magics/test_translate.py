@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.errors import printable
+from llm_magics.errors import WrongTask, printable
+from llm_magics.magics import find_command
 from llm_magics.tasks.results import Translation
 
 
@@ -47,6 +48,17 @@ def test_quiet_shows_nothing_and_still_returns(cells, tiny_model):
     assert printable(result) in cells.output.stdout
 
 
+@pytest.mark.parametrize("line", ["attention {model} --quiet The cat sleeps.", "models --quiet"])
+def test_quiet_maps_and_tables_are_returned_too(cells, tiny_model, line):
+    cells.run("x = %" + line.format(model=tiny_model))
+    assert cells.output.stdout == ""
+    assert cells.shell.user_ns["x"] is not None
+    cells.run("%" + line.format(model=tiny_model))
+    assert cells.output.stdout.strip() in ("", "Out[0]:")
+    cells.run("x")
+    assert len(cells.output.stdout) > 20
+
+
 def test_text_of_a_variable(cells, tiny_model):
     cells.shell.user_ns["letters"] = {"first": "The cat sleeps."}
     result = cells.run(f"%translate --to de --in letters['first'] --model {tiny_model}")
@@ -84,6 +96,39 @@ def test_a_series_gives_a_series_with_its_index(cells, tiny_model):
     assert list(rows.to_series().index) == ["a", "b"]
     assert list(rows.to_series()) == rows.texts
     assert "whole table" in cells.refusal(f"%translate --to de --each df --model {tiny_model}")
+
+
+def test_a_dataset_is_asked_for_its_column(cells, tiny_model):
+    datasets = pytest.importorskip("datasets")
+    cells.shell.user_ns["ds"] = datasets.Dataset.from_dict({"en": ["The cat sleeps.", "A dog runs."], "n": [1, 2]})
+    assert "name a column, such as ds['en']" in cells.refusal(f"%translate --to de --each ds --model {tiny_model}")
+    rows = cells.run(f"%translate --to de --each ds['en'] --model {tiny_model}")
+    assert rows.sources == ["The cat sleeps.", "A dog runs."]
+    assert rows.errors == []
+
+
+def test_a_terminal_says_which_model_it_was_and_what_to_know(cells, tiny_model):
+    result = cells.run(f"%translate --from auto --to de --model {tiny_model} The cat sleeps.")
+    assert str(result) == result.text
+    assert result.plain().startswith(f"{result.text}\n[{tiny_model} · as asked")
+    assert f"[{tiny_model} · as asked" in cells.output.stdout
+
+
+def test_a_model_that_only_picks_sentences_is_refused(cells):
+    for option in ("", "--dry-run "):
+        with pytest.raises(WrongTask, match="picks sentences and cannot translate"):
+            cells.run(f"%translate {option}--from en --to de --model embedded:extractive hello")
+
+
+@pytest.mark.parametrize("name", ["translate", "summarize", "attention", "train", "models", "llm"])
+def test_the_examples_of_the_help_reach_their_magic(cells, monkeypatch, name):
+    """IPython takes a line that ends in ? for a question about its last word."""
+    reached = []
+    monkeypatch.setattr("llm_magics.magics.command.Command.answer", lambda self, *_: reached.append(self.name))
+    examples = type(find_command(name)).examples
+    for example in examples:
+        cells.run(example)
+    assert len(reached) == len(examples)
 
 
 def test_the_equivalent_python_gives_the_same_text(cells, tiny_model):

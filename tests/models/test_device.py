@@ -8,8 +8,9 @@ import sys
 import pytest
 import torch
 
+from llm_magics.errors import InputError
 from llm_magics.models import device
-from llm_magics.models.device import choose_device, default_dtype, describe_bytes, memory
+from llm_magics.models.device import check_device, choose_device, default_dtype, describe_bytes, memory
 
 
 def test_the_device_is_what_there_is():
@@ -17,6 +18,14 @@ def test_the_device_is_what_there_is():
     assert choose_device() == expected
     assert default_dtype("cpu") == torch.float32
     assert default_dtype("mps") == torch.float16
+
+
+def test_a_device_is_checked_against_what_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [check_device(name) for name in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda", "cuda:1"]
+    for name in ("cuda:2", "tpu", "", "cuda:x"):
+        with pytest.raises(InputError, match="cpu, cuda:0, cuda:1"):
+            check_device(name)
 
 
 def test_free_memory_is_part_of_the_whole():

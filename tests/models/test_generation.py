@@ -190,14 +190,21 @@ def test_sampling_settings_go_through_and_unknown_ones_are_named(models, manager
             generate(model, TEXTS, extra={"temprature": 1.0})
 
 
+def test_house_models_search_with_beams_the_same_in_a_batch_as_alone(models, manager):
+    with manager.lease(models("house")) as model:
+        together = generate(model, TEXTS, num_beams=3, max_new_tokens=12)
+        alone = [generate(model, [text], num_beams=3, max_new_tokens=12)[0] for text in TEXTS]
+    assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+
+
 def test_what_a_model_cannot_do_is_said_before_it_starts(models, manager):
     with manager.lease(models("bert")) as model, pytest.raises(WrongTask, match="encodes"):
         generate(model, TEXTS)
     with manager.lease(models("t5")) as model, pytest.raises(WrongTask, match="chat template"):
         generate(model, [[{"role": "user", "content": "x"}]])
     with manager.lease(models("house")) as model:
-        with pytest.raises(WrongTask, match="greedily"):
-            generate(model, TEXTS, num_beams=2)
+        with pytest.raises(WrongTask, match="does not sample; leave out do_sample"):
+            generate(model, TEXTS, extra={"do_sample": True})
         with pytest.raises(UnknownLanguage, match="writes German, not French"):
             generate(model, TEXTS, target_language="fr")
     with manager.lease(models("m2m_100")) as model:

@@ -246,6 +246,7 @@ def test_a_plan_for_what_would_fail_says_why(manager, models, copy_of):
     folder = copy_of("t5")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     assert "--allow-pickle" in manager.plan(folder).note
+    assert "--allow-pickle" not in manager.plan(folder, allow_pickle=True).note
     small = ModelManager(device="cpu", budget_bytes={"cpu": 10})
     assert "more than is free" in small.plan(models("t5")).note
     with pytest.raises(ModelNotFound):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from llm_magics.nn import Seq2SeqModel
-from llm_magics.nn.decoding import greedy
+from llm_magics.nn.decoding import beam, greedy
 from llm_magics.nn.positions import SinusoidalPositions
 
 V, D, H, F = 31, 16, 4, 40
@@ -129,6 +130,35 @@ def test_decoding_can_be_stopped_between_tokens(batch):
                  on_token=lambda rows: seen.append(len(rows[0])), stop=lambda: len(seen) >= 4)
     assert seen == [1, 2, 3, 4]
     assert [len(row) for row in out] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_a_wide_enough_beam_finds_the_best_of_all_sequences(length_penalty):
+    """Against enumeration: every sequence of at most 3 tokens from a vocabulary of 5, the end mark among them."""
+    torch.manual_seed(3)
+    model = Seq2SeqModel(5, 5, D, H, 1, 1, F, dropout=0.0).double().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    src, longest, eos = torch.randint(3, 5, (2, 4)), 3, 2
+    others = [token for token in range(5) if token != eos]
+    found = beam(model, src, bos=1, eos=eos, max_new_tokens=longest, beams=200, length_penalty=length_penalty)
+    for row in range(2):
+        best = (-math.inf, [])
+        for size in range(longest + 1):
+            for body in itertools.product(others, repeat=size):
+                whole = [*body, eos] if size < longest else list(body)
+                with torch.no_grad():
+                    log_p = model(src[row:row + 1], torch.tensor([[1, *whole[:-1]]]))[0].log_softmax(-1)
+                score = sum(log_p[i, token].item() for i, token in enumerate(whole)) / len(whole) ** length_penalty
+                best = max(best, (score, list(body)), key=lambda item: item[0])
+        assert found[row] == best[1]
+
+
+def test_one_beam_is_greedy_decoding(batch):
+    src, _, padding = batch
+    model = make(True).eval()
+    common = {"bos": 1, "eos": 2, "max_new_tokens": 12}
+    assert beam(model, src, padding, beams=1, **common) == greedy(model, src, padding, **common)
 
 
 def test_shared_embeddings_are_one_matrix():

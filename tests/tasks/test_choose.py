@@ -9,7 +9,7 @@ from llm_magics.errors import BrokenModel, HubUnreachable, ModelError, ModelNotF
 from llm_magics.models import hub_cache
 from llm_magics.models.reference import Reference
 from llm_magics.tasks.choose import Candidate, candidates, choose_model, open_model
-from llm_magics.tasks.plan import choose_for
+from llm_magics.tasks.plan import choose_for, translators
 
 OPUS = "Helsinki-NLP/opus-mt-en-de"
 
@@ -108,3 +108,11 @@ def test_planning_chooses_as_the_task_would(cache):
     assert choose_for("translate", "", model="run:mine") == (Reference("run", "mine"), "as asked")
     with pytest.raises(HubUnreachable):
         choose_for("translate", "", source="de", target="fr")
+
+
+def test_a_refusal_that_rests_on_a_guessed_language_says_so(cache):
+    with pytest.raises(HubUnreachable, match=r"French to German.*French was detected .*--from"):
+        translators("Bonjour mes amis, comment allez-vous", source="auto", target="de")
+    with pytest.raises(HubUnreachable) as caught:
+        translators("Bonjour mes amis", source="fr", target="de")
+    assert "detected" not in str(caught.value)

@@ -77,3 +77,9 @@ def test_wrong_arguments_are_an_error_not_a_row(tiny, manager):
         translate_each(["The cat sat."], manager=manager)
     with pytest.raises(ModelNotFound):
         translate_each(["The cat sat."], manager=manager, model="embedded:nothing", target="de")
+
+
+def test_a_language_that_was_detected_is_noted_on_every_row(manager, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    rows = translate_each(["Good morning, my friend.", "The cat sleeps."], manager=manager, target="de", max_new_tokens=4)
+    assert all(row.notes[0].startswith("English was detected") for row in rows)

@@ -118,3 +118,8 @@ def test_rows_are_summarised_each_and_broken_ones_said():
     assert [type(row) for row in results] == [Summary, RowError, Summary]
     assert seen == list(enumerate(results))
     assert results[2].language == "de"
+
+
+def test_the_length_of_a_chinese_summary_is_told_in_characters():
+    result = summarize("今天下雨了。我们留在家里看书。猫睡在沙发上。", max_words=10)
+    assert f"{result.words} of {result.source_words} characters" in result.plain()
