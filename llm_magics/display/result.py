@@ -96,14 +96,17 @@ class Result:
         return data, about
 
     def _ipython_display_(self) -> None:
-        if not self.__dict__.get("_already_shown"):
+        rest = self.__dict__.get("_shown_but")
+        if rest is None:
             raise NotImplementedError  # IPython then asks for the mimebundle
-        object.__setattr__(self, "_already_shown", False)
+        object.__setattr__(self, "_shown_but", None)
+        if rest:
+            print(rest)  # noqa: T201 - the end of a terminal's output, which has begun already
 
 
-def mark_shown(result: Result) -> None:
-    """Swallow the next display of `result`, and only that one. Works on frozen dataclasses."""
-    object.__setattr__(result, "_already_shown", True)
+def mark_shown(result: Result, but: str | None = "") -> None:
+    """Swallow the next display of `result`, and only that one; `but` is printed in its place. None: unmark it."""
+    object.__setattr__(result, "_shown_but", but)  # works on frozen dataclasses too
 
 
 def _seconds(seconds: float) -> str:

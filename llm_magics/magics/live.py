@@ -6,7 +6,6 @@ Updates are at most ten a second: `%%capture` stores every one of them, and a br
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -93,8 +92,13 @@ class Live:
         if self._handle is None and not self._written:
             self._end_line()
             return result
-        self.show_result(result)
-        return hidden(self.shell, result)
+        if self._handle is not None or self.quiet:
+            self.show_result(result)
+            return hidden(self.shell, result)
+        text = printable(str(result))
+        self._write(text if text.startswith(self._written) else f"{self._written}\n\n{text}")
+        sys.stdout.write("\n")
+        return hidden(self.shell, result, but=printable(result.plain()).removeprefix(text).strip())
 
     def show_result(self, result: Result) -> None:
         """Show `result` now, in place of the last state if there is one."""
@@ -141,20 +145,19 @@ class Live:
             sys.stdout.write("\r\x1b[K")
 
 
-def hidden(shell: InteractiveShell, result: object) -> object:
-    """`result`, which this cell will not display; None for what cannot be told not to display itself.
+def hidden(shell: InteractiveShell, result: object, but: str = "") -> object:
+    """`result`, of which this cell displays only `but`; None for what cannot be told not to display itself.
 
     `x = %translate …` displays nothing in its cell anyhow; there the mark is taken off when the cell has ended,
     or a later cell that says `x` would show nothing.
     """
     if not hasattr(result, "_ipython_display_"):
         return None
-    mark_shown(result)
+    mark_shown(result, but)
 
     def unmark(*_: object) -> None:
         shell.events.unregister("post_run_cell", unmark)
-        with contextlib.suppress(NotImplementedError):
-            result._ipython_display_()  # uses the mark up, if it is still there
+        mark_shown(result, None)  # if it is still there
 
     shell.events.register("post_run_cell", unmark)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -85,6 +86,8 @@ def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]
         call.assign(found)
         kept = f"; they are in {call['out']}" if call["out"] else ""
         raise Interrupted(f"stopped after {len(found):,} of {len(rows):,} rows{kept}; the model stays loaded")
+    if found.errors:  # said even with --quiet: nothing is lost in silence
+        sys.stderr.write(f"{len(found.errors):,} of {len(found):,} rows failed, see .errors; the first: {found.errors[0]}\n")
     return found
 
 

@@ -30,6 +30,7 @@ MAX_ALIGNED_SENTENCES = 40
 _CUTS = 6
 _MOST_PROMPT = 0.5
 _PROGRESS_EVERY_S = 0.1
+_WINDOW = 256
 _MAX_ALIGNED_CHARACTERS = 600
 _ALIGN_SECONDS = 10.0
 
@@ -75,7 +76,7 @@ def translate(
     notes = (asked.note if asked else direction.note, *opened.notes, remark,
              "" if document.sentences else "there is no word to translate in it")
     return Translation(
-        text=document.join(progress.targets, glue=glue_between(direction.target)), source_text=text,
+        text=document.prefix(progress.targets, progress.finished, glue=glue_between(direction.target)), source_text=text,
         source_language=direction.source, target_language=direction.target, sentences=tuple(pairs),
         provenance=provenance, notes=tuple(note for note in notes if note), interrupted=not all(progress.finished),
     )
@@ -107,26 +108,34 @@ def _progress(document: Document, direction: Direction, model: str) -> Translati
 
 def _fill(progress: TranslationProgress, model: LoadedModel, direction: Direction,
           on_progress: Callable[[TranslationProgress], None] | None, **options: object) -> int:
-    """Translate the sentences into `progress.targets`; the number of tokens written."""
+    """Translate the sentences into `progress.targets`; the number of tokens written.
+
+    They are computed in batches of similar length, but window by window in the order of the text: what is read
+    first is there first, and what was interrupted breaks off at one place.
+    """
     sources = [sentence.text for sentence in progress.document.sentences]
-    due = time.monotonic()
+    due, start, tokens = time.monotonic(), 0, 0
 
     def note(i: int, text: str, final: bool) -> None:
         nonlocal due
+        i += start
         progress.targets[i] = answers(model, [text], sources[i:i + 1])[0]
         progress.finished[i] = progress.finished[i] or final
         if on_progress is not None and time.monotonic() >= due:  # not once for each of 30,000 sentences
             on_progress(progress)
             due = time.monotonic() + _PROGRESS_EVERY_S
 
-    if not sources:
-        return 0
-    outputs = translate_sentences(model, sources, direction, on_text=note, **options)
-    progress.targets[:] = answers(model, [output.text for output in outputs], sources)
-    progress.finished[:] = [output.finished for output in outputs]
-    if on_progress is not None:
+    for start in range(0, len(sources), _WINDOW):
+        window = slice(start, start + _WINDOW)
+        outputs = translate_sentences(model, sources[window], direction, on_text=note, **options)
+        progress.targets[window] = answers(model, [output.text for output in outputs], sources[window])
+        progress.finished[window] = [output.finished for output in outputs]
+        tokens += sum(output.n_new_tokens for output in {id(output): output for output in outputs}.values())
+        if not all(progress.finished[window]):
+            break
+    if on_progress is not None and sources:
         on_progress(progress)
-    return sum(output.n_new_tokens for output in {id(output): output for output in outputs}.values())
+    return tokens
 
 
 def translate_sentences(model: LoadedModel, sources: Sequence[str], direction: Direction, **options: object) -> list:

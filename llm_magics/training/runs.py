@@ -109,7 +109,8 @@ def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
             break
         except FileExistsError:
             if name:
-                raise RunError(f"a run named {name!r} exists; resume it, or choose another name") from None
+                raise RunError(f"a run named {name!r} exists; resume it, set it aside with --replace, or choose "
+                               "another name") from None
             number += 1
     (folder / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
     return Run(folder)
@@ -143,7 +144,7 @@ def list_runs(root: Path) -> list[Run]:
 
 def checked_name(name: str) -> str:
     """`name` if it can name a run, else RunError."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.endswith("."):  # run:NAME could not be written otherwise
         raise RunError(f"{name[:80]!r} cannot name a run: up to 64 letters, digits, '.', '_' or '-', "
                        "the first a letter or digit")
     return name

@@ -173,3 +173,20 @@ def test_the_result_shows_languages_model_and_both_sides(tiny, manager):
     data, about = result._repr_mimebundle_()
     assert set(data) == {"text/plain", "text/html"}
     assert about["llm_magics"]["model"] == tiny("marian")
+
+
+def test_a_long_text_is_translated_from_its_beginning_and_breaks_off_at_one_place(tiny, manager):
+    """Sentences of similar length share batches, but only within a window of the text."""
+    text = "\n\n".join(f"The {'small ' * (i % 5)}cat number {i} sleeps." for i in range(700))
+    seen = []
+
+    def note(progress):
+        seen.append((progress.finished[0], sum(progress.finished[512:])))
+
+    stopped = translate(text, manager=manager, model=tiny("marian"), on_progress=note, align=False,
+                        stop=lambda: bool(seen and seen[-1][0]), **LIMIT)
+    assert stopped.interrupted
+    assert all(first or not late for first, late in seen)
+    assert stopped.sentences[0].target
+    assert not stopped.sentences[-1].target
+    assert stopped.text.count("\n\n") < 699
