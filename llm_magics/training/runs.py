@@ -7,6 +7,7 @@
       checkpoints/       see checkpoint.py
       model/             the exported model, usable as run:NAME
       machine.txt        what it was trained on
+      notes.md           what a person has to say about it, if there is something
       lock, lock.holder  held by the process that trains, and who that is
 """
 

@@ -73,12 +73,18 @@ def _card(name: str, run: Run, recipe: Recipe, data: PairData, metrics: dict[str
 
 Both figures: greedy decoding of the {len(data.test):,} test rows with the weights as shipped. No test sentence,
 source or target, occurs in training.
-
+{_notes(run)}
 Limits: it has seen short everyday sentences only. Long sentences, names, technical or literary text come out
 wrong or invented; for real work give a larger model with --model.
 
 Run it again: `python -m llm_magics.training {recipe.name}`, then `python -m llm_magics.training.ship RUN {name}`.
 """
+
+
+def _notes(run: Run) -> str:
+    """What a person wrote about the run, in its notes.md."""
+    path = run.folder / "notes.md"
+    return f"\n{path.read_text(encoding='utf-8').strip()}\n" if path.is_file() else ""
 
 
 def _commit() -> str:
