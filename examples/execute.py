@@ -24,11 +24,11 @@ def execute(path: Path, timeout_s: int = 900) -> nbformat.NotebookNode:
     """The notebook with the outputs of a fresh kernel; runs are kept in a folder that goes away afterwards."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="llm_magics-") as home:
-        os.environ["LLM_MAGICS_HOME"] = home  # the kernel inherits it
-        os.environ["HF_HUB_OFFLINE"] = "1"  # the same result on every machine: no download decides which model is used
+        # Without the hub: the same result on every machine, as no download decides which model is used.
+        environment = {**os.environ, "LLM_MAGICS_HOME": home, "HF_HUB_OFFLINE": "1"}
         client = NotebookClient(notebook, timeout=timeout_s, kernel_name="python3", store_widget_state=False,
                                 resources={"metadata": {"path": str(path.parent)}})
-        client.execute()
+        client.execute(env=environment)
     return notebook
 
 
