@@ -1,4 +1,4 @@
-"""The optimizer a recipe names."""
+"""The optimizer a recipe names: the formulas of `nn.optimizers` for teaching, torch's AdamW for work."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Iterable
 
 import torch
 
+from llm_magics.nn.optimizers import SGD, Adam, Momentum
 from llm_magics.training.recipe import Optimizer
 
 __all__ = ["make_optimizer"]
 
 
 def make_optimizer(parameters: Iterable[torch.nn.Parameter], settings: Optimizer) -> torch.optim.Optimizer:
-    """torch's optimizer of this name; matrices decay, vectors (biases, norms) do not."""
+    """The optimizer of this name; matrices decay, vectors (biases, norms) do not."""
     parameters = list(parameters)
     groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
               {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0}]
     if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr)
+        return SGD(groups, settings.lr)
     if settings.name == "momentum":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
-    cls = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
-    return cls(groups, lr=settings.lr, betas=settings.betas, fused=True)
+        return Momentum(groups, settings.lr, momentum=settings.momentum)
+    if settings.name == "adam":
+        return Adam(groups, settings.lr, betas=settings.betas)
+    return torch.optim.AdamW(groups, settings.lr, betas=settings.betas, fused=True)

@@ -52,11 +52,12 @@ def test_the_events_tell_the_whole_story_and_survive_the_record(tmp_path):
     assert [from_record(to_record(event)) for event in events] == events
 
 
-@pytest.mark.parametrize("stop_after", [1, 6, 7, 8, 13])
-def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_path, stop_after):
-    whole = new_run(tmp_path, "whole")
+@pytest.mark.parametrize(("optimizer", "stop_after"), [
+    *(("adamw", step) for step in (1, 6, 7, 8, 13)), ("adam", 8), ("momentum", 8), ("sgd", 8)])
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_path, optimizer, stop_after):
+    whole = new_run(tmp_path, "whole", **{"optimizer.name": optimizer})
     expected = [e for e in train(whole) if isinstance(e, StepDone)]
-    broken = new_run(tmp_path, "broken")
+    broken = new_run(tmp_path, "broken", **{"optimizer.name": optimizer})
     count = itertools.count()
     first = [e for e in train(broken, stop=lambda: next(count) >= stop_after)]
     assert first[-1].reason == "stopped"
