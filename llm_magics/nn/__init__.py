@@ -12,11 +12,13 @@ a float mask is added to the scores. Padding is on the right.
 
 from llm_magics.nn.additive_attention import AdditiveAttention
 from llm_magics.nn.attention import MultiHeadAttention, causal_mask, scaled_dot_product
+from llm_magics.nn.language_model import CausalLanguageModel, MaskedLanguageModel
 from llm_magics.nn.recurrent import GRU, LSTM, RNN
 from llm_magics.nn.softmax_regression import SoftmaxRegression
 from llm_magics.nn.transformer import Seq2SeqModel, TransformerDecoder, TransformerEncoder
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "AdditiveAttention", "MultiHeadAttention", "Seq2SeqModel", "SoftmaxRegression",
+    "GRU", "LSTM", "RNN", "AdditiveAttention", "CausalLanguageModel", "MaskedLanguageModel", "MultiHeadAttention",
+    "Seq2SeqModel", "SoftmaxRegression",
     "TransformerDecoder", "TransformerEncoder", "causal_mask", "scaled_dot_product",
 ]

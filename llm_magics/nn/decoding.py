@@ -8,9 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from llm_magics.nn.language_model import CausalLanguageModel
 from llm_magics.nn.transformer import Seq2SeqModel
 
-__all__ = ["beam", "greedy"]
+__all__ = ["beam", "greedy", "keep_likely", "sample"]
 
 
 @torch.no_grad()
@@ -91,3 +92,44 @@ def _collect(finished: list[list[tuple[float, list[int]]]], scores: Tensor, rows
         if len(finished[sentence]) < beams:
             score = scores[sentence, number].item() / normalisation
             finished[sentence].append((score, sequences[rows[sentence, number], 1:].tolist()))
+
+
+def keep_likely(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tensor:
+    """Logits (…, V) with the unlikely tokens at -∞: all but the `top_k` likeliest (0: keep all), and of these all
+    but the smallest set whose probabilities add up to at least `top_p` (Holtzman et al. 2020)."""
+    if 0 < top_k < logits.shape[-1]:
+        least = logits.topk(top_k).values[..., -1:]  # (…, 1)
+        logits = logits.masked_fill(logits < least, -math.inf)
+    if top_p < 1.0:
+        ordered, order = logits.sort(-1, descending=True)
+        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)  # (…, V): the mass of the likelier tokens
+        unlikely = (before >= top_p).scatter(-1, order, before >= top_p)
+        logits = logits.masked_fill(unlikely, -math.inf)
+    return logits
+
+
+@torch.no_grad()
+def sample(model: CausalLanguageModel, prompt: Tensor, *, max_new_tokens: int, eos: int | None = None,
+           temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, generator: torch.Generator | None = None,
+           stop: Callable[[], bool] | None = None) -> list[list[int]]:
+    """Continue each prompt (B, T) token by token, drawn from softmax(logits / temperature) after `keep_likely`.
+
+    temperature 0 takes the most probable token. Returns the B continuations, without `eos`, where each ends.
+    """
+    cache, newest = model.new_cache(), prompt
+    sequences: list[list[int]] = [[] for _ in range(prompt.shape[0])]
+    alive = [True] * prompt.shape[0]
+    for _ in range(max_new_tokens):
+        if not any(alive) or (stop is not None and stop()):
+            break
+        logits = model(newest, cache=cache)[:, -1]  # (B, V)
+        if temperature == 0:
+            newest = logits.argmax(-1, keepdim=True)  # (B, 1)
+        else:
+            likely = keep_likely(logits / temperature, top_k=top_k, top_p=top_p)
+            newest = torch.multinomial(likely.softmax(-1), 1, generator=generator)  # (B, 1)
+        for row, token in enumerate(newest[:, 0].tolist()):
+            alive[row] = alive[row] and token != eos
+            if alive[row]:
+                sequences[row].append(token)
+    return sequences

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SinusoidalPositions"]
+__all__ = ["LearnedPositions", "SinusoidalPositions"]
 
 
 class SinusoidalPositions(nn.Module):
@@ -35,3 +35,22 @@ class SinusoidalPositions(nn.Module):
         if end > self.table.shape[0]:
             self.table = self._compute(max(end, 2 * self.table.shape[0])).to(self.table)
         return x + self.table[start:end].to(x.dtype)  # (B, T, D)
+
+
+class LearnedPositions(nn.Module):
+    """A learned vector for each of `size` positions, added to x (B, T, D); longer inputs are refused.
+
+    Source: Radford et al. 2018 (GPT), Devlin et al. 2019 (BERT).
+    """
+
+    def __init__(self, d_model: int, size: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(size, d_model))
+        nn.init.normal_(self.table, std=0.02)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        end = start + x.shape[1]
+        if end > self.table.shape[0]:
+            raise ValueError(f"{end} positions were asked for, the model has learned {self.table.shape[0]}; "
+                             "shorten the text or use sinusoidal positions")
+        return x + self.table[start:end]  # (B, T, D)

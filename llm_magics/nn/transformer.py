@@ -18,6 +18,20 @@ from llm_magics.nn.positions import SinusoidalPositions
 __all__ = ["DecoderCache", "Seq2SeqModel", "TransformerDecoder", "TransformerEncoder"]
 
 
+class DecoderCache:
+    """Keys and values of every decoder layer, so that each new token costs one step."""
+
+    def __init__(self, num_layers: int) -> None:
+        self.own: list[KeyValue | None] = [None] * num_layers
+        self.cross: list[KeyValue | None] = [None] * num_layers
+        self.length = 0
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Keep only these rows of the batch (finished sentences leave); rows is a (B',) index."""
+        self.own = [(k[rows], v[rows]) for k, v in self.own]
+        self.cross = [pair and (pair[0][rows], pair[1][rows]) for pair in self.cross]  # None without a memory
+
+
 class FeedForward(nn.Module):
     """FFN(x) = max(0, x W₁ + b₁) W₂ + b₂, with x (…, D), W₁ (D, F), W₂ (F, D). Source: section 3.3."""
 
@@ -55,8 +69,10 @@ class EncoderLayer(nn.Module):
         self.around_attention = Sublayer(d_model, dropout, norm_first)
         self.around_feed_forward = Sublayer(d_model, dropout, norm_first)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        x = self.around_attention(x, lambda y: self.self_attention(y, mask))
+    def forward(self, x: Tensor, mask: Tensor | None, causal: bool = False, cache: DecoderCache | None = None,
+                index: int = 0) -> Tensor:
+        x = self.around_attention(x, lambda y: self.self_attention(
+            y, mask, causal=causal, past=_extend(cache, index, self.self_attention, y)))
         return self.around_feed_forward(x, self.feed_forward)  # (B, S, D)
 
 
@@ -70,27 +86,18 @@ class TransformerEncoder(nn.Module):
                                     for _ in range(num_encoder_layers))
         self.norm = nn.LayerNorm(d_model) if norm_first else nn.Identity()
 
-    def forward(self, src: Tensor, src_mask: Tensor | None = None,
-                src_key_padding_mask: Tensor | None = None) -> Tensor:
-        """src (B, S, D); src_mask (S, S), True hides, or float; src_key_padding_mask (B, S), True = padding → (B, S, D)."""
+    def forward(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None, *,
+                causal: bool = False, cache: DecoderCache | None = None) -> Tensor:
+        """src (B, S, D); src_mask (S, S), True hides, or float; src_key_padding_mask (B, S), True = padding → (B, S, D).
+
+        causal and cache as in `TransformerDecoder.forward`: they make the stack a language model's.
+        """
         mask = _merge(src_mask, src_key_padding_mask)
-        for layer in self.layers:
-            src = layer(src, mask)
+        for index, layer in enumerate(self.layers):
+            src = layer(src, mask, causal, cache, index)
+        if cache is not None:
+            cache.length += src.shape[1]
         return self.norm(src)
-
-
-class DecoderCache:
-    """Keys and values of every decoder layer, so that each new token costs one step."""
-
-    def __init__(self, num_layers: int) -> None:
-        self.own: list[KeyValue | None] = [None] * num_layers
-        self.cross: list[KeyValue | None] = [None] * num_layers
-        self.length = 0
-
-    def keep_rows(self, rows: Tensor) -> None:
-        """Keep only these rows of the batch (finished sentences leave); rows is a (B',) index."""
-        self.own = [(k[rows], v[rows]) for k, v in self.own]
-        self.cross = [(k[rows], v[rows]) for k, v in self.cross]
 
 
 class DecoderLayer(nn.Module):
