@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainMagic"]
 
-_SETTINGS = {"epochs": "schedule.epochs", "seed": "seed"}
+_SETTINGS = {"epochs": "schedule.epochs", "seed": "seed", "optimizer": "optimizer.name", "lr": "optimizer.lr"}
 _METHODS = {"list": "runs", "attach": "find_run", "stop": "stop_run"}
 
 
@@ -33,6 +33,8 @@ class TrainMagic(Command):
         Option("--name", "name of the run; the model is then run:NAME", "NAME"),
         Option("--replace", "keep an existing run of this name under NAME-1, NAME-2, … and take the name"),
         Option("--epochs", "passes over the training data, in place of the recipe's", "N", number(1e-3, 1e6)),
+        Option("--optimizer", "in place of the recipe's", "NAME", choices=("adamw", "adam", "momentum", "sgd")),
+        Option("--lr", "learning rate at its peak, in place of the recipe's", "RATE", number(1e-12, 1e3)),
         Option("--seed", "seed of weights, data order and dropout", "N", whole(0, 2**31 - 1)),
         Option("--device", "cpu, cuda, cuda:1, mps; without it the best there is", "DEVICE"),
         Option("--resume", "go on with a run that was stopped", "NAME", completes="run"),

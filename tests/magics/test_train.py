@@ -155,3 +155,12 @@ def test_the_curve_of_a_finished_training_holds_its_values(kernel):
     assert "validation" in updates[-1]["data"]["text/plain"]
     reply, outputs, updates = kernel.run("%train --attach drawn")
     assert "finished" in (updates[-1]["data"]["text/plain"])
+
+
+def test_optimizer_and_learning_rate_take_the_place_of_the_recipes(cells):
+    assert "adam" in cells.refusal(f"%%train --name rated --epochs 0.2 --optimizer adm --lr 0.004\n{recipe(9)}")
+    cells.run(f"%%train --name rated --epochs 0.2 --optimizer momentum --lr 0.004 --quiet\n{recipe(9)}")
+    from llm_magics import current_session
+
+    optimizer = current_session().find_run("rated").recipe().optimizer
+    assert (optimizer.name, optimizer.lr) == ("momentum", 0.004)

@@ -96,6 +96,16 @@ def test_masks_may_be_bool_or_float(batch):
     torch.testing.assert_close(model(src, tgt, tgt_mask=added), model(src, tgt))
 
 
+@torch.no_grad()
+def test_every_cached_step_has_the_logits_of_the_whole(batch):
+    src, tgt, padding = batch
+    model = make(True).eval()
+    memory, cache = model.encode(src, src_key_padding_mask=padding), model.new_cache()
+    whole = model(src, tgt, src_key_padding_mask=padding)
+    for t in range(tgt.shape[1]):
+        torch.testing.assert_close(model.decode_step(tgt[:, t:t + 1], memory, padding, cache), whole[:, t])
+
+
 def test_cached_greedy_decoding_gives_the_tokens_of_the_uncached(batch):
     src, _, padding = batch
     model = make(True).eval()
