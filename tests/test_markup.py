@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "llm_magics"
-TAG = re.compile(r"</?(?:div|span|script|style|table|tbody|t[drh]|p|b|i|a|img|svg|iframe|h[1-6]|ul|li|pre|code|bdi)\b[^>]*>", re.I)
+TAG = re.compile(
+    r"</?(?:div|span|script|style|table|tbody|t[drh]|p|b|i|a|img|svg|iframe|h[1-6]|ul|li|pre|code|bdi)\b[^>]*>", re.I)
 BUILDERS = {"display/html.py", "display/svg.py"}
 
 
