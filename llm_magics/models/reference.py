@@ -22,8 +22,8 @@ from typing import Literal
 from llm_magics.errors import ModelNotFound
 
 __all__ = [
-    "EXTRACTIVE", "Kind", "Reference", "data_root", "embedded_names", "embedded_root", "parse_reference",
-    "run_model_folder", "run_names", "runs_root",
+    "EXTRACTIVE", "Kind", "Reference", "data_root", "embedded_names", "embedded_root", "is_run_name",
+    "parse_reference", "run_model_folder", "run_names", "runs_root",
 ]
 
 Kind = Literal["hub", "local", "embedded", "run", "openai", "variable"]
@@ -119,8 +119,13 @@ def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     return Reference(prefix, name)  # type: ignore[arg-type]  # one of _PREFIXES
 
 
+def is_run_name(name: str) -> bool:
+    """Whether `name` can name a run or an embedded model, and so a folder on every system."""
+    return bool(_NAME.fullmatch(name)) and not name.endswith(".")
+
+
 def _check_name(prefix: str, name: str) -> None:
-    if not _NAME.fullmatch(name) or name.endswith("."):
+    if not is_run_name(name):
         raise ModelNotFound(
             f"{_short(name)} is not a name for {prefix}: use 1 to 64 of A-Z a-z 0-9 . _ - "
             "and begin with a letter or digit"
@@ -168,7 +173,7 @@ def run_model_folder(name: str) -> Path:
 def run_names() -> list[str]:
     """The runs that have a model, by name."""
     try:
-        folders = sorted(path for path in runs_root().iterdir() if _NAME.fullmatch(path.name))
+        folders = sorted(path for path in runs_root().iterdir() if is_run_name(path.name))
     except OSError:
         return []
     return [path.name for path in folders if (path / "model" / "config.json").is_file()]

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_magics.errors import RunError
+from llm_magics.models.reference import is_run_name
 from llm_magics.training.events import Event, from_record, to_record
 from llm_magics.training.recipe import Recipe, recipe_from_dict
 
 __all__ = ["Run", "checked_name", "create_run", "find_run", "list_runs", "set_aside"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def list_runs(root: Path) -> list[Run]:
 
 def checked_name(name: str) -> str:
     """`name` if it can name a run, else RunError."""
-    if not _NAME.fullmatch(name) or name.endswith("."):  # run:NAME could not be written otherwise
+    if not is_run_name(name):  # run:NAME could not be written otherwise
         raise RunError(f"{name[:80]!r} cannot name a run: up to 64 letters, digits, '.', '_' or '-', "
                        "the first a letter or digit")
     return name

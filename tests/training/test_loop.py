@@ -122,7 +122,7 @@ def test_a_run_is_trained_by_one_at_a_time(tmp_path):
         next(train(run))
 
 
-@pytest.mark.parametrize("name", ["../x", "", ".", "a/b", "a" * 65, "a\0b", "<img>", "ü"])
+@pytest.mark.parametrize("name", ["../x", "", ".", "a/b", "a" * 65, "a\0b", "<img>", "ü", "a."])
 def test_names_that_could_leave_the_folder_are_refused(tmp_path, name):
     with pytest.raises(RunError, match="cannot name a run"):
         find_run(tmp_path, name)
