@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,11 +89,6 @@ class Run:
             who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
             raise RunError(f"run {self.name} is being trained by {who}; stop it there, or start a run "
                            "under another name") from None
-
-    def delete(self) -> None:
-        """Remove the run and all its files."""
-        with self.locked():
-            shutil.rmtree(self.folder)
 
 
 def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
