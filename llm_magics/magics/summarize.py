@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.command import MODEL, Call, Command, python_call
+from llm_magics.magics.command import MODEL, Call
 from llm_magics.magics.options import Option, whole
-from llm_magics.magics.rows import EACH, each_code, run_each
+from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
-from llm_magics.magics.stream import stream
+from llm_magics.magics.task import TaskCommand
 
 __all__ = ["SummarizeMagic"]
 
 
-class SummarizeMagic(Command):
+class SummarizeMagic(TaskCommand):
     """`%summarize [options] TEXT`, or the text below `%%summarize`."""
 
     name = "summarize"
@@ -36,28 +36,7 @@ class SummarizeMagic(Command):
         "%summarize --each df.body --out summaries",
     )
 
-    def run(self, call: Call) -> object:
-        arguments = self._arguments(call)
-        if call["each"]:
-            return run_each(call, call.session.summarize_each, arguments)
-        return stream(call, call.session.summarize, call.body(), **arguments)
-
-    def plan(self, call: Call) -> object:
-        from llm_magics.magics.models import plan_table
-
-        arguments = self._arguments(call)
-        arguments.setdefault("model", arguments.pop("default", None))
-        text = "" if call["each"] else call.body()
-        return plan_table(call.session.plan("summarize", text=text, **arguments))
-
-    def code(self, call: Call) -> str:
-        arguments = self._arguments(call)
-        if call["each"]:
-            return each_code(call, "summarize_each", arguments)
-        return python_call("from llm_magics import summarize", "summarize", call.body(), **arguments)
-
-    @staticmethod
-    def _arguments(call: Call) -> dict[str, object]:
+    def arguments(self, call: Call) -> dict[str, object]:
         """Arguments of `Session.summarize`, those at their default left out."""
         model = call.model()
         given = {

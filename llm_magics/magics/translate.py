@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.command import MODEL, Call, Command, python_call
+from llm_magics.magics.command import MODEL, Call
 from llm_magics.magics.options import Option, whole
-from llm_magics.magics.rows import EACH, each_code, run_each
+from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
-from llm_magics.magics.stream import stream
+from llm_magics.magics.task import TaskCommand
 
 __all__ = ["TranslateMagic"]
 
 
-class TranslateMagic(Command):
+class TranslateMagic(TaskCommand):
     """`%translate [options] TEXT`, or the text below `%%translate`."""
 
     name = "translate"
@@ -37,28 +37,7 @@ class TranslateMagic(Command):
         "%translate --to de --each df[\"text\"] --out german",
     )
 
-    def run(self, call: Call) -> object:
-        arguments = self._arguments(call)
-        if call["each"]:
-            return run_each(call, call.session.translate_each, arguments)
-        return stream(call, call.session.translate, call.body(), **arguments)
-
-    def plan(self, call: Call) -> object:
-        from llm_magics.magics.models import plan_table
-
-        arguments = self._arguments(call)
-        arguments.setdefault("model", arguments.pop("default", None))
-        text = "" if call["each"] else call.body()
-        return plan_table(call.session.plan("translate", text=text, **arguments))
-
-    def code(self, call: Call) -> str:
-        arguments = self._arguments(call)
-        if call["each"]:
-            return each_code(call, "translate_each", arguments)
-        return python_call("from llm_magics import translate", "translate", call.body(), **arguments)
-
-    @staticmethod
-    def _arguments(call: Call) -> dict[str, object]:
+    def arguments(self, call: Call) -> dict[str, object]:
         """Arguments of `Session.translate`, those that were not given left out."""
         settings = settings_of(call.shell)
         target, model = call["to"] or settings.target_language, call.model()

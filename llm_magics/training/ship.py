@@ -31,13 +31,12 @@ def ship(run: Run, name: str) -> Path:
     _check_disjoint(data)
     folder = embedded_root() / name
     module, tokenizer, config = load_house(run.model_folder)
-    common = {"arguments": config["arguments"], "task": config["task"], "source_language": config["source_language"],
-              "target_language": config["target_language"], "source_tokenizer": tokenizer.source,
-              "target_tokenizer": tokenizer.target, "dtype": "float16"}
-    save_house(folder, module, **common)
+    save_house(folder, module, arguments=config["arguments"], task=config["task"],
+               source_language=config["source_language"], target_language=config["target_language"],
+               source_tokenizer=tokenizer.source, target_tokenizer=tokenizer.target, dtype="float16")
     rounded, tokenizer, _ = load_house(folder)  # what a user gets, not what was trained
     metrics = metrics_of(rounded.float(), tokenizer, data.test, ["bleu", "chrf"], torch.device("cpu"))
-    save_house(folder, module, card=_card(name, run, recipe, data, metrics, rounded), **common)
+    (folder / "card.md").write_text(_card(name, run, recipe, data, metrics, rounded), encoding="utf-8")
     return folder
 
 

@@ -155,6 +155,8 @@ def test_settings_stand_in_for_options(cells, tiny_model):
     result = cells.run("%translate The cat sleeps.")
     assert result.target_language == "de"
     assert result.provenance.why == "your default"
+    plan = cells.run("%translate --dry-run The cat sleeps.")
+    assert "your default" in plan.text()
 
 
 @pytest.mark.parametrize(("cell", "answer"), [
