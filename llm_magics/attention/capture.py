@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from llm_magics.attention.store import Layer
 from llm_magics.errors import AttentionError
+from llm_magics.nn.additive_attention import AdditiveAttention
 from llm_magics.nn.attention import AttentionCall, MultiHeadAttention, causal_mask
 
 __all__ = ["capture"]
@@ -38,7 +39,9 @@ def capture(module: nn.Module) -> Iterator[Captured]:
     """
     captured: Captured = {}
     own = [(name, part) for name, part in module.named_modules() if isinstance(part, MultiHeadAttention)]
-    with _observe_own(own, captured) if own else _observe_transformers(module, captured):
+    additive = [part for part in module.modules() if isinstance(part, AdditiveAttention)]
+    with (_observe_own(own, captured) if own else _observe_additive(additive[0], captured) if additive else
+          _observe_transformers(module, captured)):
         yield captured
     if not captured:
         raise AttentionError(f"{type(module).__name__} computes attention in its own way and showed none; "
@@ -60,13 +63,30 @@ def _observe_own(own: list[tuple[str, MultiHeadAttention]], captured: Captured) 
     def observer(kind: str) -> Callable[[AttentionCall], None]:
         return lambda call: captured.setdefault(kind, []).append(_own_layer(call))
 
+    kinds = {name: kind_of(name) for name, _ in own}
     for name, part in own:
-        part.observer = observer(kind_of(name))
+        part.observer = observer(kinds[name] if "cross" in kinds.values() else "self")
     try:
         yield
     finally:
         for _, part in own:
             part.observer = None
+
+
+@contextmanager
+def _observe_additive(attention: AdditiveAttention, captured: Captured) -> Iterator[None]:
+    """One call a decoder step: the steps' weights become one cross-attention map."""
+    steps: list[Tensor] = []
+    attention.observer = lambda weights: steps.append(weights[0].detach())
+    try:
+        yield
+    finally:
+        attention.observer = None
+        if steps:
+            weights = torch.stack(steps)[None]  # (1, T, S)
+            # There are no queries and keys to keep; softmax(log w · I) = w gives the store what it computes with.
+            keys = torch.eye(weights.shape[-1], device=weights.device)[None]
+            captured["cross"] = [Layer(weights.clamp(min=1e-30).log(), keys, 1.0)]
 
 
 def _own_layer(call: AttentionCall) -> Layer:

@@ -59,7 +59,7 @@ def explore(model: Any, text: str, target: str | None = None) -> AttentionStore:
     if model.kind != "seq2seq":
         _check_length(source)
         with capture(model.module) as captured:
-            model.module(input_ids=torch.tensor([source], device=device))
+            model.module(torch.tensor([source], device=device))
         tokens = _source_tokens(model, source)
         return AttentionStore(title, [Panel("self", captured["self"], tokens, tokens)])
     if target is None or not target.strip():

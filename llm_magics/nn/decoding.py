@@ -8,14 +8,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from llm_magics.nn.language_model import CausalLanguageModel
+from llm_magics.nn.language_model import CausalLanguageModel, RecurrentLanguageModel
+from llm_magics.nn.recurrent_seq2seq import RecurrentSeq2Seq
 from llm_magics.nn.transformer import Seq2SeqModel
 
 __all__ = ["beam", "greedy", "keep_likely", "sample"]
 
 
 @torch.no_grad()
-def greedy(model: Seq2SeqModel, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
+def greedy(model: Seq2SeqModel | RecurrentSeq2Seq, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
            max_new_tokens: int, on_token: Callable[[list[list[int]]], None] | None = None,
            stop: Callable[[], bool] | None = None) -> list[list[int]]:
     """The most probable next token, again and again, until `eos` or `max_new_tokens` (without bos and eos).
@@ -24,7 +25,7 @@ def greedy(model: Seq2SeqModel, src: Tensor, src_padding_mask: Tensor | None = N
     the batch, so a short sentence never waits for a long one. `on_token` is given all B lists after every step;
     `stop` is asked before every step and ends the decoding with what there is.
     """
-    memory = model.encode(src, src_key_padding_mask=src_padding_mask)  # (B, S, D)
+    memory = model.encode(src, src_key_padding_mask=src_padding_mask)  # (B, …): rows are sentences
     padding, cache = src_padding_mask, model.new_cache()
     sequences: list[list[int]] = [[] for _ in range(src.shape[0])]
     rows = torch.arange(src.shape[0], device=src.device)  # which sentence each row of the batch is
@@ -49,7 +50,7 @@ def greedy(model: Seq2SeqModel, src: Tensor, src_padding_mask: Tensor | None = N
 
 
 @torch.no_grad()
-def beam(model: Seq2SeqModel, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
+def beam(model: Seq2SeqModel | RecurrentSeq2Seq, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
          max_new_tokens: int, beams: int, length_penalty: float = 1.0,
          stop: Callable[[], bool] | None = None) -> list[list[int]]:
     """Beam search: of the sequences that the beams reach, the one of highest Σ log P(y_t) / T^length_penalty.
@@ -109,8 +110,9 @@ def keep_likely(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tensor
 
 
 @torch.no_grad()
-def sample(model: CausalLanguageModel, prompt: Tensor, *, max_new_tokens: int, eos: int | None = None,
-           temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, generator: torch.Generator | None = None,
+def sample(model: CausalLanguageModel | RecurrentLanguageModel, prompt: Tensor, *, max_new_tokens: int,
+           eos: int | None = None, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+           generator: torch.Generator | None = None,
            stop: Callable[[], bool] | None = None) -> list[list[int]]:
     """Continue each prompt (B, T) token by token, drawn from softmax(logits / temperature) after `keep_likely`.
 
@@ -122,7 +124,7 @@ def sample(model: CausalLanguageModel, prompt: Tensor, *, max_new_tokens: int, e
     for _ in range(max_new_tokens):
         if not any(alive) or (stop is not None and stop()):
             break
-        logits = model(newest, cache=cache)[:, -1]  # (B, V)
+        logits = model.decode_step(newest, cache)  # (B, V)
         if temperature == 0:
             newest = logits.argmax(-1, keepdim=True)  # (B, 1)
         else:

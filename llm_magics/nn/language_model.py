@@ -1,4 +1,4 @@
-"""Language models out of the Transformer's encoder: GPT-like (what comes next) and BERT-like (what is missing)."""
+"""Language models: GPT-like and recurrent ones (what comes next), and a BERT-like one (what is missing)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import math
 from torch import Tensor, nn
 
 from llm_magics.nn.positions import LearnedPositions, SinusoidalPositions
-from llm_magics.nn.transformer import DecoderCache, TransformerEncoder
+from llm_magics.nn.randomness import Dropout
+from llm_magics.nn.recurrent import RecurrentCache, cell_class
+from llm_magics.nn.transformer import KeyValueCache, TransformerEncoder
 
-__all__ = ["CausalLanguageModel", "MaskedLanguageModel"]
+__all__ = ["CausalLanguageModel", "MaskedLanguageModel", "RecurrentLanguageModel"]
 
 
 class _LanguageModel(nn.Module):
@@ -23,7 +25,7 @@ class _LanguageModel(nn.Module):
         self.d_model = d_model
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.positions = SinusoidalPositions(d_model) if max_positions is None else LearnedPositions(d_model, max_positions)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.stack = TransformerEncoder(d_model, nhead, num_layers, dim_feedforward, dropout=dropout, norm_first=norm_first)
         self.generator = nn.Linear(d_model, vocab_size)
         for parameter in self.stack.parameters():
@@ -33,14 +35,18 @@ class _LanguageModel(nn.Module):
         nn.init.zeros_(self.generator.bias)
         self.generator.weight = self.embedding.weight
 
-    def forward(self, ids: Tensor, padding_mask: Tensor | None = None, cache: DecoderCache | None = None) -> Tensor:
+    def forward(self, ids: Tensor, padding_mask: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
         """Token ids (B, T), padding_mask (B, T) with True = padding → logits (B, T, V).
 
         With a cache (see `new_cache`) ids holds only the newest positions.
         """
+        return self.generator(self.features(ids, padding_mask, cache))  # (B, T, V)
+
+    def features(self, ids: Tensor, padding_mask: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
+        """As `forward`, up to what the generator reads: (B, T, D)."""
         start = 0 if cache is None else cache.length
         x = self.dropout(self.positions(self.embedding(ids) * math.sqrt(self.d_model), start))  # (B, T, D)
-        return self.generator(self.stack(x, None, padding_mask, causal=self.causal, cache=cache))  # (B, T, V)
+        return self.stack(x, None, padding_mask, causal=self.causal, cache=cache)
 
 
 class CausalLanguageModel(_LanguageModel):
@@ -52,9 +58,13 @@ class CausalLanguageModel(_LanguageModel):
 
     causal = True
 
-    def new_cache(self) -> DecoderCache:
-        """An empty cache for decoding step by step."""
-        return DecoderCache(len(self.stack.layers))
+    def decode_step(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
+        """The newest ids (B, T) → logits of the next token (B, V); the cache holds what came before."""
+        return self.generator(self.features(ids, cache=cache)[:, -1])
+
+    def new_cache(self) -> KeyValueCache:
+        """An empty cache for `decode_step`."""
+        return KeyValueCache(len(self.stack.layers))
 
 
 class MaskedLanguageModel(_LanguageModel):
@@ -63,3 +73,49 @@ class MaskedLanguageModel(_LanguageModel):
     Logits at position t are those of token t itself. Arguments as for `CausalLanguageModel`.
     Source: Devlin et al. 2019, without its next-sentence task.
     """
+
+
+class RecurrentLanguageModel(nn.Module):
+    """P(x_1, …, x_T) = Π_t P(x_t | x_<t), where all of x_<t is the state of a recurrent network.
+
+    h_t = cell(embedding of x_t, h_{t-1}); logits of token t+1 = generator(h_t). Source: Mikolov et al. 2010; with
+    ``shared_embeddings`` the embedding's matrix is the generator's (Press & Wolf 2017).
+    """
+
+    def __init__(self, vocab_size: int, *, embedding_size: int, hidden_size: int, num_layers: int = 1, cell: str = "lstm",
+                 dropout: float = 0.1, shared_embeddings: bool = False) -> None:
+        super().__init__()
+        if shared_embeddings and embedding_size != hidden_size:
+            raise ValueError(f"shared_embeddings needs embeddings as wide as the states; got embedding_size={embedding_size} "
+                             f"and hidden_size={hidden_size}")
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.dropout = Dropout(dropout)
+        self.stack = cell_class(cell)(embedding_size, hidden_size, num_layers, dropout=dropout)
+        self.generator = nn.Linear(hidden_size, vocab_size)
+        nn.init.normal_(self.embedding.weight, std=embedding_size ** -0.5)
+        nn.init.zeros_(self.generator.bias)
+        if shared_embeddings:
+            self.generator.weight = self.embedding.weight
+
+    def forward(self, ids: Tensor, padding_mask: Tensor | None = None, cache: RecurrentCache | None = None) -> Tensor:
+        """Token ids (B, T), padding_mask (B, T) with True = padding → logits (B, T, V).
+
+        With a cache (see `new_cache`) ids holds only the newest positions.
+        """
+        return self.generator(self.features(ids, padding_mask, cache))
+
+    def features(self, ids: Tensor, padding_mask: Tensor | None = None, cache: RecurrentCache | None = None) -> Tensor:
+        """As `forward`, up to what the generator reads: (B, T, D)."""
+        x = self.dropout(self.embedding(ids))  # (B, T, E)
+        outputs, states = self.stack(x, padding_mask, None if cache is None else cache.states)
+        if cache is not None:
+            cache.states, cache.length = states, cache.length + ids.shape[1]
+        return self.dropout(outputs)
+
+    def decode_step(self, ids: Tensor, cache: RecurrentCache) -> Tensor:
+        """The newest ids (B, T) → logits of the next token (B, V); the cache holds what came before."""
+        return self.generator(self.features(ids, cache=cache)[:, -1])
+
+    def new_cache(self) -> RecurrentCache:
+        """An empty cache for `decode_step`."""
+        return RecurrentCache()

@@ -6,11 +6,15 @@ Inputs are (B, T, N) with padding on the right; a padding mask (B, T) is True at
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["GRU", "LSTM", "RNN"]
+from llm_magics.nn.randomness import Dropout
+
+__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Recurrent", "RecurrentCache", "State", "cell_class"]
 
 State = tuple[Tensor, ...]
 """(h,) or (h, c), each (B, D)."""
@@ -28,6 +32,17 @@ class Direction(nn.Module):
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
 
 
+class Layer(nn.ModuleList):
+    """The one or two directions of a layer; a module that is called, so that hooks see what comes out of every layer."""
+
+    def forward(self, x: Tensor, padding_mask: Tensor | None, initial: list[State],
+                walk: Callable[..., tuple[Tensor, State]]) -> tuple[Tensor, list[State]]:
+        """x (B, T, N) → outputs (B, T, ways · D) and the last state of every direction."""
+        walked = [walk(x, padding_mask, direction, state, backwards=way == 1)
+                  for way, (direction, state) in enumerate(zip(self, initial, strict=True))]
+        return torch.cat([output for output, _ in walked], -1), [state for _, state in walked]
+
+
 class Recurrent(nn.Module):
     """The walk through time that the three networks share; a subclass gives `step`."""
 
@@ -38,9 +53,9 @@ class Recurrent(nn.Module):
                  dropout: float = 0.0) -> None:
         super().__init__()
         self.hidden_size, self.ways = hidden_size, 2 if bidirectional else 1
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         sizes = [input_size] + [self.ways * hidden_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(nn.ModuleList(self._direction(size) for _ in range(self.ways)) for size in sizes)
+        self.layers = nn.ModuleList(Layer(self._direction(size) for _ in range(self.ways)) for size in sizes)
 
     def _direction(self, input_size: int) -> Direction:
         return Direction(input_size, self.hidden_size, self.gates)
@@ -56,35 +71,40 @@ class Recurrent(nn.Module):
         States come layer by layer, forwards before backwards; `initial` takes them in the same order (zeros if None).
         Outputs at padding are zero. Between layers dropout is applied while training.
         """
+        initial = [self.zeros(x)] * (len(self.layers) * self.ways) if initial is None else initial
         final: list[State] = []
         for number, layer in enumerate(self.layers):
-            outputs = []
-            for way, direction in enumerate(layer):
-                start = initial[len(final)] if initial is not None else self._zeros(x)
-                out, state = self._walk(x, padding_mask, direction, start, backwards=way == 1)
-                outputs.append(out)
-                final.append(state)
-            x = torch.cat(outputs, -1)  # (B, T, ways · D)
+            x, states = layer(x, padding_mask, initial[len(final): len(final) + self.ways], self._walk)
+            final += states
             if number + 1 < len(self.layers):
                 x = self.dropout(x)
         return x, final
 
-    def _zeros(self, x: Tensor) -> State:
+    def zeros(self, x: Tensor) -> State:
+        """The state before the first step, for the rows of x (B, …)."""
         return tuple(x.new_zeros(x.shape[0], self.hidden_size) for _ in range(self.states))
+
+    def advance(self, projected: Tensor, states: list[State]) -> list[State]:
+        """One step of all layers, forwards: W x_t + b of the first layer (B, G·D) and the states before → those after."""
+        after = [self.step(projected, states[0], self.layers[0][0])]
+        for (direction,), state in zip(self.layers[1:], states[1:], strict=True):
+            below = self.dropout(after[-1][0])  # (B, D)
+            after.append(self.step(F.linear(below, direction.input, direction.bias), state, direction))
+        return after
 
     def _walk(self, x: Tensor, padding_mask: Tensor | None, direction: Direction, state: State,
               backwards: bool) -> tuple[Tensor, State]:
-        projected = x @ direction.input.T + direction.bias  # (B, T, G·D): the part that needs no state, all at once
-        outputs: list[Tensor] = [x.new_empty(0)] * x.shape[1]
-        for t in reversed(range(x.shape[1])) if backwards else range(x.shape[1]):
-            after = self.step(projected[:, t], state, direction)
-            output = after[0]
-            if padding_mask is not None:
-                padding = padding_mask[:, t, None]  # (B, 1)
-                after = tuple(torch.where(padding, old, new) for old, new in zip(state, after, strict=True))
-                output = output.masked_fill(padding, 0.0)
-            outputs[t], state = output, after
-        return torch.stack(outputs, 1), state  # (B, T, D)
+        # The part that needs no state, all steps at once: T of (B, G·D)
+        projected = F.linear(x, direction.input, direction.bias).unbind(1)
+        padding = None if padding_mask is None else padding_mask[..., None].unbind(1)  # T of (B, 1)
+        outputs: list[Tensor] = [x.new_empty(0)] * len(projected)
+        for t in reversed(range(len(projected))) if backwards else range(len(projected)):
+            after = self.step(projected[t], state, direction)
+            if padding is not None:
+                after = tuple(torch.where(padding[t], old, new) for old, new in zip(state, after, strict=True))
+            outputs[t], state = after[0], after
+        output = torch.stack(outputs, 1)  # (B, T, D)
+        return output if padding_mask is None else output.masked_fill(padding_mask[..., None], 0.0), state
 
 
 class RNN(Recurrent):
@@ -94,7 +114,7 @@ class RNN(Recurrent):
     """
 
     def step(self, projected: Tensor, state: State, direction: Direction) -> State:
-        return (torch.tanh(projected + state[0] @ direction.recurrent.T),)  # (B, D)
+        return (torch.addmm(projected, state[0], direction.recurrent.T).tanh(),)  # (B, D)
 
 
 class LSTM(Recurrent):
@@ -113,7 +133,7 @@ class LSTM(Recurrent):
 
     def step(self, projected: Tensor, state: State, direction: Direction) -> State:
         h, c = state
-        i, f, g, o = (projected + h @ direction.recurrent.T).chunk(4, -1)  # (B, D) each
+        i, f, g, o = torch.addmm(projected, h, direction.recurrent.T).chunk(4, -1)  # (B, D) each
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c
 
@@ -145,3 +165,29 @@ class GRU(Recurrent):
         reset, keep = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
         new = torch.tanh(x_n + reset * (h_n + direction.bias_hidden))
         return ((1 - keep) * new + keep * h,)
+
+
+class RecurrentCache:
+    """What a recurrent decoder knows after the tokens so far: its states, however many tokens they were."""
+
+    def __init__(self) -> None:
+        self.states: list[State] | None = None
+        """Of every layer; None before the first step."""
+        self.keys: Tensor | None = None
+        """U k_s of a memory (B, S, A), computed once; None without attention."""
+        self.length = 0
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Keep only these rows of the batch, in this order; rows is a (B',) index."""
+        self.states = self.states and [tuple(part[rows] for part in state) for state in self.states]
+        self.keys = None if self.keys is None else self.keys[rows]
+
+
+CELLS: dict[str, type[Recurrent]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+def cell_class(name: str) -> type[Recurrent]:
+    """"rnn", "lstm" or "gru" → its class. Raises ValueError for another name."""
+    if name not in CELLS:
+        raise ValueError(f"cell must be one of {', '.join(CELLS)}, not {name!r}")
+    return CELLS[name]

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SoftmaxRegression"]
+__all__ = ["SoftmaxRegression", "log_probabilities"]
+
+
+def log_probabilities(scores: Tensor) -> Tensor:
+    """Scores s (…, C) → log P (…, C), log P_c = s_c - logsumexp_j s_j; exp of a row sums to 1. At least in float32."""
+    if scores.dtype in (torch.bfloat16, torch.float16):
+        scores = scores.float()
+    return scores - scores.logsumexp(-1, keepdim=True)
 
 
 class SoftmaxRegression(nn.Module):
@@ -22,8 +29,7 @@ class SoftmaxRegression(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, N) → log-probabilities (B, C); exp of a row sums to 1."""
-        scores = x @ self.alpha.T  # (B, C)
-        return scores - scores.logsumexp(-1, keepdim=True)
+        return log_probabilities(x @ self.alpha.T)  # (B, C)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The mean of -log P(y | x) over the batch, in nats; y (B,) class numbers."""

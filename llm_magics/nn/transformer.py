@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from llm_magics.nn.attention import KeyValue, MultiHeadAttention
 from llm_magics.nn.positions import SinusoidalPositions
+from llm_magics.nn.randomness import Dropout
 
-__all__ = ["DecoderCache", "Seq2SeqModel", "TransformerDecoder", "TransformerEncoder"]
+__all__ = ["KeyValueCache", "Seq2SeqModel", "TransformerDecoder", "TransformerEncoder"]
 
 
-class DecoderCache:
+class KeyValueCache:
     """Keys and values of every decoder layer, so that each new token costs one step."""
 
     def __init__(self, num_layers: int) -> None:
@@ -50,7 +51,7 @@ class Sublayer(nn.Module):
     def __init__(self, d_model: int, dropout: float, norm_first: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm_first = norm_first
 
     def forward(self, x: Tensor, f) -> Tensor:
@@ -69,7 +70,7 @@ class EncoderLayer(nn.Module):
         self.around_attention = Sublayer(d_model, dropout, norm_first)
         self.around_feed_forward = Sublayer(d_model, dropout, norm_first)
 
-    def forward(self, x: Tensor, mask: Tensor | None, causal: bool = False, cache: DecoderCache | None = None,
+    def forward(self, x: Tensor, mask: Tensor | None, causal: bool = False, cache: KeyValueCache | None = None,
                 index: int = 0) -> Tensor:
         x = self.around_attention(x, lambda y: self.self_attention(
             y, mask, causal=causal, past=_extend(cache, index, self.self_attention, y)))
@@ -87,7 +88,7 @@ class TransformerEncoder(nn.Module):
         self.norm = nn.LayerNorm(d_model) if norm_first else nn.Identity()
 
     def forward(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None, *,
-                causal: bool = False, cache: DecoderCache | None = None) -> Tensor:
+                causal: bool = False, cache: KeyValueCache | None = None) -> Tensor:
         """src (B, S, D); src_mask (S, S), True hides, or float; src_key_padding_mask (B, S), True = padding → (B, S, D).
 
         causal and cache as in `TransformerDecoder.forward`: they make the stack a language model's.
@@ -113,7 +114,7 @@ class DecoderLayer(nn.Module):
         self.around_feed_forward = Sublayer(d_model, dropout, norm_first)
 
     def forward(self, x: Tensor, memory: Tensor, own_mask: Tensor | None, memory_mask: Tensor | None,
-                causal: bool, cache: DecoderCache | None = None, index: int = 0) -> Tensor:
+                causal: bool, cache: KeyValueCache | None = None, index: int = 0) -> Tensor:
         x = self.around_self(x, lambda y: self.self_attention(
             y, own_mask, causal=causal, past=_extend(cache, index, self.self_attention, y)))
         x = self.around_cross(x, lambda y: self.cross_attention(
@@ -133,7 +134,7 @@ class TransformerDecoder(nn.Module):
 
     def forward(self, tgt: Tensor, memory: Tensor, tgt_mask: Tensor | None = None, memory_mask: Tensor | None = None,
                 tgt_key_padding_mask: Tensor | None = None, memory_key_padding_mask: Tensor | None = None, *,
-                causal: bool = False, cache: DecoderCache | None = None) -> Tensor:
+                causal: bool = False, cache: KeyValueCache | None = None) -> Tensor:
         """tgt (B, T, D), memory (B, S, D) → (B, T, D).
 
         tgt_mask (T, T) and memory_mask (T, S): True hides, or float; the padding masks (B, T) and (B, S): True = padding.
@@ -166,7 +167,7 @@ class Seq2SeqModel(nn.Module):
         self.source_embedding = nn.Embedding(src_vocab_size, d_model)
         self.target_embedding = self.source_embedding if shared_embeddings else nn.Embedding(tgt_vocab_size, d_model)
         self.positions = SinusoidalPositions(d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.encoder = TransformerEncoder(d_model, nhead, num_encoder_layers, dim_feedforward,
                                           dropout=dropout, norm_first=norm_first)
         self.decoder = TransformerDecoder(d_model, nhead, num_decoder_layers, dim_feedforward,
@@ -191,26 +192,32 @@ class Seq2SeqModel(nn.Module):
 
         Without a tgt_mask the future is hidden; memory_key_padding_mask defaults to src_key_padding_mask.
         """
+        return self.generator(self.features(src, tgt, src_mask, tgt_mask, memory_mask, src_key_padding_mask,
+                                            tgt_key_padding_mask, memory_key_padding_mask))  # (B, T, V)
+
+    def features(self, src: Tensor, tgt: Tensor, src_mask: Tensor | None = None, tgt_mask: Tensor | None = None,
+                 memory_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
+                 tgt_key_padding_mask: Tensor | None = None, memory_key_padding_mask: Tensor | None = None) -> Tensor:
+        """As `forward`, up to what the generator reads: (B, T, D)."""
         memory = self.encode(src, src_mask, src_key_padding_mask)
         padding = src_key_padding_mask if memory_key_padding_mask is None else memory_key_padding_mask
-        x = self.decoder(self._embed(self.target_embedding, tgt), memory, tgt_mask, memory_mask,
-                         tgt_key_padding_mask, padding, causal=tgt_mask is None)
-        return self.generator(x)  # (B, T, V)
+        return self.decoder(self._embed(self.target_embedding, tgt), memory, tgt_mask, memory_mask,
+                            tgt_key_padding_mask, padding, causal=tgt_mask is None)
 
     def encode(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None) -> Tensor:
         """Token ids (B, S) → the memory (B, S, D)."""
         return self.encoder(self._embed(self.source_embedding, src), src_mask, src_key_padding_mask)
 
     def decode_step(self, tgt: Tensor, memory: Tensor, memory_key_padding_mask: Tensor | None,
-                    cache: DecoderCache) -> Tensor:
+                    cache: KeyValueCache) -> Tensor:
         """The newest target ids (B, T) → logits of the next token (B, V); the cache holds what came before."""
         x = self._embed(self.target_embedding, tgt, cache.length)
         x = self.decoder(x, memory, memory_key_padding_mask=memory_key_padding_mask, causal=True, cache=cache)
         return self.generator(x[:, -1])  # (B, V)
 
-    def new_cache(self) -> DecoderCache:
+    def new_cache(self) -> KeyValueCache:
         """An empty cache for `decode_step`."""
-        return DecoderCache(len(self.decoder.layers))
+        return KeyValueCache(len(self.decoder.layers))
 
     def _embed(self, embedding: nn.Embedding, ids: Tensor, start: int = 0) -> Tensor:
         return self.dropout(self.positions(embedding(ids) * math.sqrt(self.d_model), start))  # (B, T, D)
@@ -226,7 +233,7 @@ def _merge(mask: Tensor | None, padding: Tensor | None) -> Tensor | None:
     return mask | padding if mask.dtype == torch.bool else mask.masked_fill(padding, -math.inf)
 
 
-def _extend(cache: DecoderCache | None, index: int, attention: MultiHeadAttention, y: Tensor) -> KeyValue | None:
+def _extend(cache: KeyValueCache | None, index: int, attention: MultiHeadAttention, y: Tensor) -> KeyValue | None:
     """The keys and values of layer `index` with those of the newest positions `y` (B, T, D) behind them."""
     if cache is None:
         return None
@@ -238,7 +245,7 @@ def _extend(cache: DecoderCache | None, index: int, attention: MultiHeadAttentio
     return key, value
 
 
-def _once(cache: DecoderCache | None, index: int, attention: MultiHeadAttention, memory: Tensor) -> KeyValue | None:
+def _once(cache: KeyValueCache | None, index: int, attention: MultiHeadAttention, memory: Tensor) -> KeyValue | None:
     """The memory's keys and values of layer `index`, computed once."""
     if cache is None:
         return None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from llm_magics.nn import CausalLanguageModel, MaskedLanguageModel
+from llm_magics.nn import CausalLanguageModel, MaskedLanguageModel, RecurrentLanguageModel
 from llm_magics.nn.decoding import keep_likely, sample
 
 V, D, H, F = 23, 16, 4, 40
@@ -111,3 +111,65 @@ def test_draws_follow_the_probabilities():
 def test_learned_positions_refuse_what_they_have_not_learned():
     with pytest.raises(ValueError, match="9 positions were asked for, the model has learned 8"):
         make(CausalLanguageModel, max_positions=8)(torch.zeros(1, 9, dtype=torch.long))
+
+
+def recurrent(cell: str, shared: bool = False) -> RecurrentLanguageModel:
+    torch.manual_seed(0)
+    model = RecurrentLanguageModel(V, embedding_size=D, hidden_size=D if shared else 11, num_layers=2, cell=cell, dropout=0.0,
+                                   shared_embeddings=shared).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_recurrent_model_is_a_generator_over_the_states(cell, shared):
+    model = recurrent(cell, shared)
+    ids, padding = torch.randint(0, V, (2, 6)), torch.arange(6) >= torch.tensor([[6], [4]])
+    states = model.stack(model.embedding(ids))[0]  # proved in test_recurrent
+    weight = model.embedding.weight if shared else model.generator.weight
+    expected = states @ weight.T + model.generator.bias
+    torch.testing.assert_close(model(ids), expected)
+    torch.testing.assert_close(model(ids, padding)[1, :4], expected[1, :4])
+    weights = [model.embedding.weight, model.generator.bias]
+    for one, other in zip(torch.autograd.grad(model(ids).square().sum(), weights),
+                          torch.autograd.grad(expected.square().sum(), weights), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_recurrent_decoding_with_a_cache_draws_the_tokens_of_decoding_without(cell):
+    model = recurrent(cell).eval()
+    prompt = torch.randint(0, V, (3, 4))
+    fast = sample(model, prompt, max_new_tokens=10, top_k=8, generator=torch.Generator().manual_seed(5))
+    generator, ids = torch.Generator().manual_seed(5), prompt
+    with torch.no_grad():
+        for _ in range(10):
+            likely = keep_likely(model(ids)[:, -1], top_k=8)
+            ids = torch.cat([ids, torch.multinomial(likely.softmax(-1), 1, generator=generator)], 1)
+    assert fast == ids[:, 4:].tolist()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model", [make(CausalLanguageModel).eval(), recurrent("lstm").eval()], ids=["causal", "recurrent"])
+def test_a_step_has_the_logits_of_the_whole_for_the_rows_that_are_kept(model):
+    ids, cache = torch.randint(0, V, (3, 6)), model.new_cache()
+    whole = model(ids)
+    torch.testing.assert_close(model.decode_step(ids[:, :4], cache), whole[:, 3])
+    rows = torch.tensor([2, 0])
+    cache.keep_rows(rows)
+    torch.testing.assert_close(model.decode_step(ids[rows, 4:5], cache), whole[rows, 4])
+    assert cache.length == 5
+
+
+@pytest.mark.parametrize("model", [make(CausalLanguageModel), make(MaskedLanguageModel), recurrent("gru")],
+                         ids=["causal", "masked", "recurrent"])
+def test_logits_are_the_generators_of_the_features(model):
+    ids, padding = torch.randint(0, V, (2, 6)), torch.arange(6) >= torch.tensor([[6], [4]])
+    torch.testing.assert_close(model.generator(model.features(ids, padding)), model(ids, padding))
+
+
+def test_shared_embeddings_need_states_of_their_width():
+    with pytest.raises(ValueError, match="embedding_size=4 and hidden_size=5"):
+        RecurrentLanguageModel(V, embedding_size=4, hidden_size=5, shared_embeddings=True)

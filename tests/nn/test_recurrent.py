@@ -86,3 +86,25 @@ def test_the_rnn_is_its_formula():
 def test_the_lstm_has_one_bias_a_gate():
     lstm = LSTM(N, D)
     assert sum(p.numel() for p in lstm.parameters()) == 4 * (D * N + D * D + D)
+
+
+def test_a_hook_sees_what_comes_out_of_every_layer():
+    ours, _ = twins("gru", 2, True)
+    seen: list[torch.Tensor] = []
+    for layer in ours.layers:
+        layer.register_forward_hook(lambda module, given, output: seen.append(output[0]))
+    out, _ = ours(torch.randn(B, T, N).double())
+    assert [tensor.shape for tensor in seen] == [(B, T, 2 * D)] * 2
+    assert seen[1] is out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_of_all_layers_give_what_the_walk_gives(kind):
+    ours, _ = twins(kind, 2, False)
+    x = torch.randn(B, T, N).double()
+    out, final = ours(x)
+    states, first = [ours.zeros(x)] * 2, ours.layers[0][0]
+    for t in range(T):
+        states = ours.advance(x[:, t] @ first.input.T + first.bias, states)
+        torch.testing.assert_close(states[-1][0], out[:, t])
+    torch.testing.assert_close(states, final)
