@@ -1,25 +1,33 @@
-"""A training as its user sees it: the events of a run onto a loss curve, or a line each in a terminal."""
+"""A training as its user sees it: the events of a run onto a panel, or a line each in a terminal."""
 
 from __future__ import annotations
 
-import math
 import sys
-import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from llm_magics.display.progress import duration
 from llm_magics.errors import printable
 from llm_magics.magics.live import in_notebook
-from llm_magics.training.events import CheckpointSaved, Evaluated, Event, Finished, RunStarted, StepDone
+from llm_magics.magics.panel_feed import PanelFeed, metrics_text
+from llm_magics.training.events import (
+    BatchSplit,
+    CheckpointSkipped,
+    Evaluated,
+    Event,
+    Finished,
+    Paused,
+    RateChanged,
+    Resumed,
+    RunStarted,
+)
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from llm_magics.widgets.loss_curve import LossCurve
+    from llm_magics.widgets.training_panel import TrainingPanel
 
-__all__ = ["NotebookView", "Silent", "TerminalView", "metrics_text", "view_for"]
-
-_PROGRESS_EVERY_S = 0.25
+__all__ = ["NotebookView", "Silent", "TerminalView", "comparison_panel", "metrics_text", "view_for"]
 
 
 def view_for(shell: InteractiveShell, title: str, *, quiet: bool = False) -> Silent | TerminalView | NotebookView:
@@ -27,6 +35,20 @@ def view_for(shell: InteractiveShell, title: str, *, quiet: bool = False) -> Sil
     if quiet:
         return Silent()
     return NotebookView(title) if in_notebook(shell) else TerminalView()
+
+
+def comparison_panel(runs: dict[str, Iterable[Event]], title: str = "") -> TrainingPanel:
+    """The panel of several runs beside each other, from what they recorded; a result like any other in a cell."""
+    from llm_magics.widgets.training_panel import TrainingPanel
+
+    panel = TrainingPanel(title=title or " · ".join(runs))
+    for name, events in runs.items():
+        feed = PanelFeed(panel, run=name)
+        for event in events:
+            feed.on_event(event)
+        feed.settle()
+    panel.finish()
+    return panel
 
 
 class Silent:
@@ -37,6 +59,13 @@ class Silent:
     def on_event(self, event: Event) -> None:
         """Take in one event."""
 
+    def connect(self, run: object | None) -> None:
+        """Let buttons act on this handle of a run; None: there is nothing they could act on."""
+
+    def take_requests(self) -> list[tuple[str, float | None]]:
+        """What buttons asked for without a run to act on, since the last call."""
+        return []
+
     def stopping(self) -> None:
         """The user asked to stop; the current step is being finished."""
 
@@ -45,91 +74,78 @@ class Silent:
 
 
 class TerminalView(Silent):
-    """A line at the start, one an evaluation, and one at the end."""
+    """A line at the start, one an evaluation, one at each turn, and one at the end."""
 
     def on_event(self, event: Event) -> None:
-        match event:
-            case RunStarted():
-                _say(f"{event.run}: {event.parameters:,} parameters, {event.train_rows:,} rows, "
-                     f"{event.total_steps:,} steps on {event.device}")
-            case Evaluated():
-                _say(f"step {event.step:>6}  epoch {event.epoch:5.2f}  validation loss {event.loss:.4f}"
-                     f"{metrics_text(event.metrics, '  ')}")
-            case Finished():
-                _say(f"{event.reason} at step {event.step:,} after {duration(event.seconds)}"
-                     f"{metrics_text(event.metrics, ', ')}")
+        line = _line(event)
+        if line is not None:
+            _say(line)
 
     def stopping(self) -> None:
         _say("stopping after this step; interrupt once more to stop waiting")
 
 
 class NotebookView(Silent):
-    """A live loss curve. Its stop button only sets a flag, which whoever waits for the run looks at."""
+    """A live panel. Its buttons act on the run that was given to `connect`."""
 
     def __init__(self, title: str) -> None:
         from IPython.display import display
 
-        from llm_magics.widgets.loss_curve import LossCurve
+        from llm_magics.widgets.training_panel import TrainingPanel
 
-        self.curve: LossCurve = LossCurve(title=title)
-        self._handle = display(self.curve, display_id=True)
-        self._first: StepDone | None = None
-        self._shown_s = -math.inf
+        self.panel: TrainingPanel = TrainingPanel(title=title)
+        self._feed = PanelFeed(self.panel)
+        self._handle = display(self.panel, display_id=True)
 
     @property
     def stop_requested(self) -> bool:
         """Whether the stop button was pressed."""
-        return self.curve.stop_requested
+        return self.panel.stop_requested
 
     def on_event(self, event: Event) -> None:
-        match event:
-            case RunStarted():
-                self._progress(step=event.step, total_steps=event.total_steps, note=f"{event.run} on {event.device}")
-            case StepDone():
-                self._step(event)
-            case Evaluated():
-                self.curve.add("validation", event.step, event.loss)
-                self._progress(note=f"validation loss {event.loss:.4f}{metrics_text(event.metrics, ', ')}")
-            case CheckpointSaved():
-                pass  # nothing a curve shows
-            case Finished():
-                self._progress(step=event.step, eta_s=0.0, note=f"{event.reason}{metrics_text(event.metrics, ', ')}")
-        self.curve.flush()
+        if self._feed.on_event(event):
+            self.panel.flush(force=isinstance(event, Paused))  # nothing may follow for long
+
+    def connect(self, run: object | None) -> None:
+        self.panel.connect(run)
+
+    def take_requests(self) -> list[tuple[str, float | None]]:
+        return self.panel.take_requests()
 
     def stopping(self) -> None:
-        self.curve.status = "stopping"
+        self.panel.status = "stopping"
 
     def close(self, status: str) -> None:
-        self.curve.finish(status)
+        self._feed.settle()
+        self.panel.finish(status)
         # The output made at the start holds a picture of an empty curve; a saved notebook needs the last one.
-        self._handle.update(self.curve)
-
-    def _step(self, event: StepDone) -> None:
-        self.curve.add("train", event.step, event.loss)
-        if self._first is None:
-            self._first = event
-        now_s = time.monotonic()
-        if now_s - self._shown_s < _PROGRESS_EVERY_S and event.step < event.total_steps:
-            return
-        self._shown_s = now_s
-        self._progress(step=event.step, total_steps=event.total_steps, epoch=event.epoch,
-                       eta_s=self._eta_s(self._first, event), tokens_per_s=event.tokens_per_s,
-                       learning_rate=event.learning_rate)
-
-    @staticmethod
-    def _eta_s(first: StepDone, last: StepDone) -> float | None:
-        """By the steps seen here and the run's own clock, so that it is right for a run that is replayed, too."""
-        done = last.step - first.step
-        return (last.seconds - first.seconds) / done * (last.total_steps - last.step) if done else None
-
-    def _progress(self, **values: object) -> None:
-        self.curve.progress = {**self.curve.progress, **values}
+        self._handle.update(self.panel)
 
 
-def metrics_text(metrics: dict[str, float], before: str = "") -> str:
-    """`exact_match 0.97, chrf 81.2`, each value short; nothing when there are none."""
-    shown = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items())
-    return f"{before}{shown}" if shown else ""
+def _line(event: Event) -> str | None:
+    """What a terminal says to an event; None: nothing."""
+    match event:
+        case RunStarted():
+            notes = "".join(f"\n  {note}" for note in event.notes)
+            return (f"{event.run}: {event.parameters:,} parameters, {event.train_rows:,} rows, "
+                    f"{event.total_steps:,} steps on {event.device}{notes}")
+        case Evaluated():
+            return (f"step {event.step:>6}  epoch {event.epoch:5.2f}  validation loss {event.loss:.4f}"
+                    f"{metrics_text(event.metrics, '  ')}")
+        case Paused():
+            return f"paused at step {event.step:,}; a checkpoint is saved"
+        case Resumed():
+            return f"resumed at step {event.step:,}"
+        case RateChanged():
+            return f"learning rate × {event.factor:.4g} from step {event.step:,}"
+        case BatchSplit():
+            return (f"memory ran out at step {event.step:,}: batches are taken in parts of at most {event.cells:,} tokens, "
+                    "with the same gradients")
+        case CheckpointSkipped():
+            return f"a damaged checkpoint was passed over: {event.problem}"
+        case Finished():
+            return f"{event.reason} at step {event.step:,} after {duration(event.seconds)}{metrics_text(event.metrics, ', ')}"
+    return None
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,8 @@
 
 A wheel holds the browser halves in `llm_magics/widgets/static/`; a checkout and an editable install read
 `widgets/` at the top of the repository. anywidget loads a module from a blob, where relative imports fail
-(manzt/anywidget#399): the one import a widget may have, of `common.js`, is replaced by that file's text.
+(manzt/anywidget#399): each file of ours that a widget imports is put in front of it, once, without its `export`s.
+So a name at the top of one file must not be used again at the top of another.
 """
 
 from __future__ import annotations
@@ -15,18 +16,26 @@ __all__ = ["module", "style"]
 
 _INSTALLED = Path(__file__).parent / "static"
 _CHECKOUT = Path(__file__).parents[2] / "widgets"
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./common\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function\b|const\b|class\b)", re.MULTILINE)
 
 
 @cache
 def module(name: str) -> str:
-    """The ES module of widget `name`, `common.js` inlined. Raises `FileNotFoundError` when it is not installed."""
+    """The ES module of widget `name` with what it imports. Raises `FileNotFoundError` when it is not installed."""
     text = _read(f"{name}.js")
-    if not _IMPORT.search(text):
-        return text
-    shared = _EXPORT.sub("", _read("common.js"))
-    return _IMPORT.sub(lambda _: shared, text, count=1)
+    shared: dict[str, str] = {}
+    _collect(text, shared)
+    return "".join([*shared.values(), _IMPORT.sub("", text)])
+
+
+def _collect(text: str, shared: dict[str, str]) -> None:
+    """Put the files that `text` imports into `shared`, each after those that it imports itself."""
+    for part in _IMPORT.findall(text):
+        if part not in shared:
+            source = _read(f"{part}.js")
+            _collect(source, shared)
+            shared[part] = _EXPORT.sub("", _IMPORT.sub("", source))
 
 
 @cache

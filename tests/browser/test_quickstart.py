@@ -15,7 +15,7 @@ DRAWN = """canvas => { const c = canvas.getContext('2d'); const d = c.getImageDa
 
 
 def step_of(page) -> int:
-    value = page.locator(".llm-loss-curve .llm-bar").first.get_attribute("aria-valuenow")
+    value = page.locator(".llm-training-panel .llm-bar").first.get_attribute("aria-valuenow")
     return int(value or 0)
 
 
@@ -31,12 +31,12 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
     opened.run_all(wait=False)
 
     # The curve moves while the cell runs.
-    page.wait_for_selector(".llm-loss-curve canvas.llm-chart", timeout=180_000)
-    page.wait_for_function("() => Number(document.querySelector('.llm-loss-curve .llm-bar')"
+    page.wait_for_selector(".llm-training-panel canvas.llm-chart", timeout=180_000)
+    page.wait_for_function("() => Number(document.querySelector('.llm-training-panel .llm-bar')"
                            "?.getAttribute('aria-valuenow')) >= 3", timeout=180_000)
-    curve = page.locator(".llm-loss-curve canvas.llm-chart").first
+    curve = page.locator(".llm-training-panel canvas.llm-chart").first
     step, picture = step_of(page), curve.evaluate(DRAWN)
-    page.wait_for_function("s => Number(document.querySelector('.llm-loss-curve .llm-bar')"
+    page.wait_for_function("s => Number(document.querySelector('.llm-training-panel .llm-bar')"
                            ".getAttribute('aria-valuenow')) > s + 5", arg=step, timeout=60_000)
     assert curve.evaluate(DRAWN) != picture
 
@@ -69,7 +69,7 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
     # Saved and loaded again: the curve is whole and the map is there.
     opened.command("docmanager:save")
     opened.open()
-    page.wait_for_selector(".llm-loss-curve canvas.llm-chart", timeout=60_000)
+    page.wait_for_selector(".llm-training-panel canvas.llm-chart", timeout=60_000)
     page.wait_for_selector(".llm-attention-map canvas.llm-map", timeout=60_000)
     assert step_of(page) > step + 5
     again = page.locator(".llm-attention-map").first

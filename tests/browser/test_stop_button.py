@@ -14,9 +14,9 @@ def test_the_stop_button_ends_the_training_and_keeps_the_model(notebook):
                        "print('usable as', result.model, result.reason)"])
     page = opened.page
     opened.run_all(wait=False)
-    page.wait_for_function("() => Number(document.querySelector('.llm-loss-curve .llm-bar')"
+    page.wait_for_function("() => Number(document.querySelector('.llm-training-panel .llm-bar')"
                            "?.getAttribute('aria-valuenow')) >= 3", timeout=180_000)
-    page.locator(".llm-loss-curve .llm-stop").click()
+    page.locator(".llm-training-panel .llm-stop").click()
     page.wait_for_function("() => document.querySelector('.jp-Notebook').innerText.includes('usable as run:stopped stopped')",
                            timeout=180_000)
     assert opened.python("result.steps") < 5_000

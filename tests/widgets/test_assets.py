@@ -6,7 +6,7 @@ import pytest
 
 from llm_magics.widgets import _assets
 
-NAMES = ["loss_curve", "attention_map"]
+NAMES = ["training_panel", "attention_map"]
 
 
 @pytest.mark.parametrize("name", NAMES)

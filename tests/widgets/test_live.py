@@ -9,11 +9,11 @@ from llm_magics.widgets.live import ignored, keep_front_end_route
 BUSY = """
 import time
 end = time.monotonic() + 15
-while not curve.stop_requested and time.monotonic() < end:
-    curve.add("train", int(1000 * (end - time.monotonic())), 1.0)
-    curve.flush()
+while not panel.stop_requested and time.monotonic() < end:
+    panel.add("train", int(1000 * (end - time.monotonic())), 1.0)
+    panel.flush()
     time.sleep(0.02)
-print(curve.stop_requested)
+print(panel.stop_requested)
 """
 
 
@@ -22,8 +22,8 @@ def running(kernel):
     """A cell that runs until its widget's stop button is pressed; gives the request and the widget's id."""
     if not kernel.run("import ipykernel.comm.comm as c; print(hasattr(c.BaseComm, '_reply_subshell_for') or '')"):
         pytest.skip("this ipykernel does not route comms to subshells")
-    model_id = kernel.run("from llm_magics.widgets.loss_curve import LossCurve\ncurve = LossCurve('x')\n"
-                          "print(curve.model_id)")
+    model_id = kernel.run("from llm_magics.widgets.training_panel import TrainingPanel\npanel = TrainingPanel('x')\n"
+                          "print(panel.model_id)")
     request = kernel.start(BUSY)
     kernel.wait_for(lambda message: message["msg_type"] == "comm_msg")
     return request, model_id
@@ -39,7 +39,7 @@ def test_a_click_arrives_while_the_cell_runs(kernel, running, front_end):
 
 def test_one_subshell_of_ours_serves_every_widget(kernel):
     count = "from llm_magics.widgets import live\nprint(live._own_subshell)"
-    ids = [kernel.run(f"w{i} = LossCurve('x')\nprint(w{i}.model_id)") for i in range(2)]
+    ids = [kernel.run(f"w{i} = TrainingPanel('x')\nprint(w{i}.model_id)") for i in range(2)]
     owners = set()
     for model_id in ids:
         kernel.finish(kernel.click(model_id, {"do": "stop"}))

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PYTHON = {path.stem for path in (ROOT / "llm_magics" / "widgets").glob("[a-z]*.py")} - {"live"}
-BROWSER = {path.stem for path in (ROOT / "widgets").glob("*.js") if not path.name.endswith(".test.js")} - {"common"}
+PYTHON = {path.stem for path in (ROOT / "llm_magics" / "widgets").glob("[a-z]*.py")} - {"live", "points", "snapshots"}
+PARTS = {"common", "charts", "layer_maps", "points", "snapshots"}
+"""Browser files that widgets are put together from; each has tests of its own."""
+BROWSER = {path.stem for path in (ROOT / "widgets").glob("*.js") if not path.name.endswith(".test.js")} - PARTS
 
 
 def in_widgets(*command):
@@ -22,6 +24,11 @@ def test_each_widget_has_both_halves_a_style_and_tests():
     for stem in PYTHON:
         assert (ROOT / "widgets" / f"{stem}.test.js").is_file()
         assert (ROOT / "tests" / "widgets" / f"test_{stem}.py").is_file()
+
+
+def test_each_part_of_a_widget_has_tests():
+    for stem in PARTS:
+        assert (ROOT / "widgets" / f"{stem}.test.js").is_file()
 
 
 def test_no_python_lies_among_the_browser_halves():

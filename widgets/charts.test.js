@@ -1,27 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { frame_of, joined, line_points, nearest, progress_text, series_of, smoothed, spread, x_px, y_px, y_ticks } from "./loss_curve.js";
+import { drawn_lines, end_text, frame_of, line_points, nearest, seen_of, smoothed, spread, weight_for, x_px, y_px, y_ticks } from "./charts.js";
 
-const triples = (...rows) => Float32Array.from(rows.flat());
-
-test("triples become one series a name, in order", () => {
-  const [train, validation] = series_of(triples([0, 1, 4], [1, 1, 5], [0, 2, 3]), ["train", "validation"]);
-  assert.deepEqual(train, { name: "train", steps: [1, 2], values: [4, 3] });
-  assert.deepEqual(validation, { name: "validation", steps: [1], values: [5] });
-});
-
-test("a triple of a series without a name is left out", () => {
-  assert.deepEqual(series_of(triples([3, 1, 4]), ["train"])[0].steps, []);
-});
-
-test("new points are put where they belong, overlap or not", () => {
-  const held = triples([0, 1, 1], [0, 2, 2]);
-  assert.deepEqual([...joined(held, 2, triples([0, 3, 3]))], [0, 1, 1, 0, 2, 2, 0, 3, 3]);
-  assert.deepEqual([...joined(held, 1, triples([0, 2, 9]))], [0, 1, 1, 0, 2, 9]);
-});
-
-test("a gap is not papered over", () => assert.equal(joined(triples([0, 1, 1]), 2, triples([0, 3, 3])), null));
+const line = (values, more = {}) => ({ name: "a", colour: 0, thin: false, noisy: false, raw: true, end: "a", steps: values.map((_, i) => i), values, ...more });
 
 test("smoothing a constant gives the constant from the first point on", () => {
   for (const value of smoothed(Array(40).fill(2), 0.9)) assert.ok(Math.abs(value - 2) < 1e-12);
@@ -43,7 +25,7 @@ test("the nearest step is found at both ends and between", () => {
 });
 
 test("every point lies inside its frame, on both scales", () => {
-  const series = series_of(triples([0, 1, 4], [0, 2, 0.01], [0, 3, NaN], [0, 4, Infinity]), ["train"]);
+  const series = [line([4, 0.01, NaN, Infinity])];
   for (const log of [false, true]) {
     const frame = frame_of(series, log, 600, 260, 90);
     const points = line_points(frame, series[0].steps, series[0].values);
@@ -57,13 +39,18 @@ test("every point lies inside its frame, on both scales", () => {
 });
 
 test("equal ratios are equal distances on the log scale", () => {
-  const frame = frame_of(series_of(triples([0, 0, 1], [0, 1, 100]), ["a"]), true, 600, 260, 90);
+  const frame = frame_of([line([1, 100])], true, 600, 260, 90);
   assert.ok(Math.abs(y_px(frame, 1) - y_px(frame, 10) - (y_px(frame, 10) - y_px(frame, 100))) < 1e-9);
   assert.ok(y_ticks(frame).includes(10));
 });
 
+test("ticks of many decades stay few", () => {
+  const frame = frame_of([line([1e-9, 1e6])], true, 300, 136, 60);
+  assert.ok(y_ticks(frame).length <= 8, String(y_ticks(frame)));
+});
+
 test("no point and one point still have a frame", () => {
-  for (const series of [[], series_of(triples([0, 5, 0]), ["a"])]) {
+  for (const series of [[], [line([0])]]) {
     const frame = frame_of(series, false, 600, 260, 90);
     assert.ok(frame.x[1] > frame.x[0] && frame.y[1] > frame.y[0]);
   }
@@ -83,8 +70,31 @@ test("labels keep their distance and their order", () => {
   assert.deepEqual(spread([99, 100], 15, 0, 100), [85, 100]);
 });
 
-test("progress names only what is known, and the rest only while running", () => {
-  assert.equal(progress_text({ step: 300, total_steps: 1900, eta_s: 125, learning_rate: 3e-4 }, true), "step 300 of 1,900 · 2 min 05 s left · learning rate 0.0003");
-  assert.equal(progress_text({ step: 300, eta_s: 125 }, false), "step 300");
-  assert.equal(progress_text({}, true), "");
+test("only noisy lines are smoothed, and lines without a point are left out", () => {
+  const values = Array.from({ length: 1000 }, (_, i) => i % 2);
+  const [calm, noisy, ...rest] = drawn_lines([line(values), line(values, { noisy: true }), line([])], 0.9);
+  assert.equal(rest.length, 0);
+  assert.equal(calm.drawn, calm.values);
+  assert.ok(Math.abs(noisy.drawn[999] - 0.5) < 0.1);
+});
+
+test("one spike behind a smoothed line does not flatten it, and without raw values it plays no part", () => {
+  const values = Array.from({ length: 1000 }, (_, i) => (i === 500 ? 1e6 : 1 + (i % 2)));
+  const [shown] = drawn_lines([line(values, { noisy: true })], 0.5);
+  const raw = seen_of(shown)[1].values;
+  assert.deepEqual(raw, [1, 2]);
+  assert.deepEqual(seen_of({ ...shown, raw: false }).map((one) => one.values), [shown.drawn]);
+});
+
+test("a name at the end of a line is as short as its chart is narrow", () => {
+  assert.equal(end_text("validation", 1.23456, 800), "validation  1.235");
+  assert.equal(end_text("validation", 1.23456, 300), "validat…  1.235");
+  assert.equal(end_text("", 2, 300), "2");
+});
+
+test("smoothing is over the same share of a short and of a long curve", () => {
+  assert.equal(weight_for(0.9, 1000), 0.9);
+  const memory = (count) => -1 / Math.log(weight_for(0.9, count)) / count; // steps until 1/e is left, as a share
+  for (const count of [50, 200, 5000]) assert.ok(Math.abs(memory(count) / memory(1000) - 1) < 1e-9);
+  assert.deepEqual([weight_for(0, 100), weight_for(0.99, 1e9)], [0, 0.999]);
 });
