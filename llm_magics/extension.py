@@ -100,7 +100,7 @@ def _free_models() -> None:
     if module is None:
         return
     session = module.current_session()
-    if all(run.done for run in session.training.values()):
+    if all(run.done for run in (*session.training.values(), *session.tuning.values())):
         module.close_current_session()
         return
     for row in session.manager.rows():

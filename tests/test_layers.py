@@ -29,7 +29,7 @@ ROOMS = {
     "__init__": {"extension", "session", "magics"},
 }
 # Modules of plain names and values, without weights: what completion and the curve need, open to the magics.
-OPEN_TO_MAGICS = {"models.catalog", "models.reference", "training.events"}
+OPEN_TO_MAGICS = {"models.catalog", "models.reference", "training.events", "training.recipe"}
 # Rooms that must get by with few packages.
 THIRD_PARTY = {
     "errors": set(),
@@ -45,7 +45,7 @@ THIRD_PARTY = {
 LIGHT = ["llm_magics", "llm_magics.extension", "llm_magics.magics", "llm_magics.magics.command",
          "llm_magics.magics.completion", "llm_magics.display", "llm_magics.display.result", "llm_magics.errors",
          "llm_magics.models", "llm_magics.models.catalog", "llm_magics.models.reference", "llm_magics.session",
-         "llm_magics.training.events"]
+         "llm_magics.training.events", "llm_magics.training.recipe"]
 HEAVY = {"torch", "transformers", "numpy", "ipywidgets", "anywidget", "tokenizers", "huggingface_hub", "datasets"}
 
 

@@ -52,8 +52,8 @@ def test_the_installed_wheel_loads_translates_and_finds_its_widgets(wheel, tmp_p
         "ip = InteractiveShell.instance(); ip.run_line_magic('load_ext', 'llm_magics')\n"
         "r = ip.run_cell_magic('translate', '--from en --to de', 'Good morning.')\n"
         "assert r.text.strip(), r\n"
-        "from llm_magics.widgets.loss_curve import LossCurve\n"
-        "assert 'render' in LossCurve._esm\n"
+        "from llm_magics.widgets.training_panel import TrainingPanel\n"
+        "assert 'render' in TrainingPanel._esm\n"
         "print('fine')\n")
     environment = {**os.environ, "PYTHONPATH": str(site), "LLM_MAGICS_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,

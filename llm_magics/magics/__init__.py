@@ -18,9 +18,11 @@ MAGICS = {
     "attention": "attention:AttentionMagic",
     "llm": "llm:LLMMagic",
     "models": "models:ModelsMagic",
+    "runs": "runs_magic:RunsMagic",
     "summarize": "summarize:SummarizeMagic",
     "train": "train:TrainMagic",
     "translate": "translate:TranslateMagic",
+    "tune": "tune:TuneMagic",
 }
 
 

@@ -185,7 +185,8 @@ class Command:
 
     def _answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object]) -> object:
         prog = f"%{self.name}" if cell is None else f"%%{self.name}"
-        scanned = scan(line, prog, self.all_options(), most_words=len(self.words), text=bool(self.text))
+        most_words = 1000 if self.words and self.words[-1].many else len(self.words)
+        scanned = scan(line, prog, self.all_options(), most_words=most_words, text=bool(self.text))
         if "--help" in scanned.arguments:
             sys.stdout.write(f"{self.help()}\n")
             return None
@@ -214,7 +215,8 @@ class Command:
         return f"{flag}{equals}{namespace.expand(value, scope, prog)}"
 
     def _parser(self, prog: str) -> argparse.ArgumentParser:
-        pieces = ["[options]", *(f"[{word.name.upper()}]" for word in self.words), self.text and f"[{self.text}]"]
+        pieces = ["[options]", *(f"[{word.name.upper()}{' …' if word.many else ''}]" for word in self.words),
+                  self.text and f"[{self.text}]"]
         usage = f"%{self.name} " + " ".join(piece for piece in pieces if piece)
         if self.cell:
             usage += f"\n       %%{self.name} " + " ".join(piece for piece in pieces[:-1] if piece)

@@ -78,8 +78,8 @@ def _word(
         takes_value = not skip and word in options and bool(options[word].metavar)
         given += not skip and not word.startswith("-")
         skip = takes_value
-    if given < len(command.words):
-        word = command.words[given]
+    if given < len(command.words) or (command.words and command.words[-1].many):
+        word = command.words[min(given, len(command.words) - 1)]
         yield from word.choices
         yield from _offers(word.completes, variables)
 
@@ -100,6 +100,10 @@ def _offers(kind: str, variables: dict[str, object]) -> Iterable[str]:
         return _runs()
     if kind == "recipe":
         return shipped_recipes()
+    if kind == "study":
+        return _studies()
+    if kind == "trainable":
+        return _trainable(variables)
     return _variables(variables) if kind == "variable" else []
 
 
@@ -126,13 +130,29 @@ def _loaded() -> list[str]:
 def _runs() -> list[str]:
     from llm_magics.models.reference import runs_root
 
-    return sorted(path.parent.name for path in runs_root().glob("*/recipe.json"))
+    return sorted(path.parent.name for path in runs_root().glob("[!.]*/recipe.json"))
+
+
+def _studies() -> list[str]:
+    from llm_magics.models.reference import data_root
+
+    return sorted(path.parent.name for path in (data_root() / "studies").glob("[!.]*/tune.json"))
 
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes in the package."""
     folder = Path(__file__).parent.parent / "training" / "recipes"
     return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def _trainable(variables: dict[str, object]) -> list[str]:
+    """Architectures, modules of the notebook, and models that lie here to be fine-tuned."""
+    from llm_magics.training.recipe import ARCHITECTURES
+
+    torch = sys.modules.get("torch")
+    modules = [name for name, value in list(variables.items())
+               if torch is not None and not name.startswith("_") and isinstance(value, torch.nn.Module)]
+    return [*ARCHITECTURES, *modules[:_MOST_VARIABLES], *cached_models()]
 
 
 def _variables(variables: dict[str, object]) -> list[str]:

@@ -56,6 +56,8 @@ class Word:
     help: str
     choices: tuple[str, ...] = ()
     completes: str = ""
+    many: bool = False
+    """May stand any number of times; only the last word of a magic."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from llm_magics.display.html import Node, fragment, render
 from llm_magics.display.progress import duration
 from llm_magics.display.table import Table, table
 from llm_magics.magics.curve import NotebookView, Silent, metrics_text, view_for
-from llm_magics.training.events import Evaluated, Finished, StepDone
+from llm_magics.training.events import Failed, Finished
 
 if TYPE_CHECKING:
     from llm_magics.magics.command import Call
     from llm_magics.training.launch import TrainingRun
     from llm_magics.training.runs import Run
+    from llm_magics.training.survey import RunSummary
 
 __all__ = ["Listing", "attach", "listing"]
 
@@ -46,12 +47,12 @@ def listing(call: Call) -> Listing:
     from llm_magics.magics.completion import shipped_recipes
 
     recipes = [[name, call.session.recipe(name).description] for name in shipped_recipes()]
-    runs = [_run_row(run, call.session.training.get(run.name)) for run in call.session.runs()]
+    runs = [_run_row(one) for one in call.session.survey_runs()]
     return Listing(
         table(["recipe", "what it trains"], recipes, caption="%train --recipe NAME"),
         table(["run", "state", "step", "validation", "time"], runs, align="llrll",
-              caption="%train --attach NAME shows a run, %train --resume NAME goes on with it; its model is run:NAME"
-              if runs else "no run yet"),
+              caption="%train --attach NAME shows a run, --resume NAME goes on with it; %runs compares, exports, deletes; its "
+              "model is run:NAME" if runs else "no run yet"),
     )
 
 
@@ -60,6 +61,7 @@ def attach(call: Call) -> TrainingRun | Run:
     name = str(call["attach"])
     run, handle = call.session.find_run(name), call.session.training.get(name)
     view = view_for(call.shell, name, quiet=bool(call["quiet"]))
+    view.connect(handle)
     seen = _replay(run, view, 0)
     if _ended(run, handle) or not isinstance(view, NotebookView):
         view.close(_status(run, handle))
@@ -70,10 +72,10 @@ def attach(call: Call) -> TrainingRun | Run:
 
 
 def _replay(run: Run, view: Silent, seen: int) -> int:
-    events = run.events()
-    for event in events[seen:]:
+    events, seen = run.record(seen)
+    for event in events:
         view.on_event(event)
-    return len(events)
+    return seen
 
 
 def _follow(run: Run, handle: TrainingRun | None, view: Silent, seen: int) -> None:
@@ -95,7 +97,7 @@ def _ended(run: Run, handle: TrainingRun | None) -> bool:
     if handle is not None:
         return handle.done
     events = run.events()
-    return bool(events) and isinstance(events[-1], Finished)
+    return bool(events) and isinstance(events[-1], Finished | Failed)
 
 
 def _status(run: Run, handle: TrainingRun | None) -> str:
@@ -106,17 +108,12 @@ def _status(run: Run, handle: TrainingRun | None) -> str:
         return "failed"
     events = run.events()
     last = events[-1] if events else None
+    if isinstance(last, Failed):
+        return "failed"
     return "finished" if isinstance(last, Finished) and last.reason != "stopped" else "interrupted"
 
 
-def _run_row(run: Run, handle: TrainingRun | None) -> list[object]:
-    events = run.events()
-    steps = [event for event in events if isinstance(event, (StepDone, Finished))]
-    looks = [event for event in events if isinstance(event, Evaluated)]
-    state = _status(run, handle)
-    if isinstance(events[-1] if events else None, Finished):
-        state = events[-1].reason
-    elif state == "interrupted":
-        state = "not ended"
-    shown = f"loss {looks[-1].loss:.3f}{metrics_text(looks[-1].metrics, ', ')}" if looks else ""
-    return [run.name, state, steps[-1].step if steps else 0, shown, duration(steps[-1].seconds) if steps else ""]
+def _run_row(one: RunSummary) -> list[object]:
+    state = f"{one.state}: {one.reason}" if one.state == "damaged" else one.reason or one.state
+    shown = "" if one.loss is None else f"loss {one.loss:.3f}{metrics_text(one.metrics, ', ')}"
+    return [one.name, state, one.step, shown, duration(one.seconds) if one.seconds else ""]

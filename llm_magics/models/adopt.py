@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm_magics.errors import WrongTask
+from llm_magics.models.house import house_kind
 from llm_magics.models.house_tokenizer import HouseTokenizer
 from llm_magics.models.loaded import LoadedModel, known_languages, task_of, tensor_bytes
 from llm_magics.models.reference import Reference
@@ -27,7 +28,8 @@ def adopt(
     if first is None:
         raise WrongTask(f"{reference} has no parameters")
     if isinstance(tokenizer, HouseTokenizer):
-        family, kind, task, languages = "house", "seq2seq", "translate", ()
+        family, kind, languages = "house", house_kind(module), ()
+        task = {"seq2seq": "translate", "causal": "generate text"}.get(kind, "encode")
     elif hasattr(module, "config") and hasattr(module.config, "model_type"):
         family, languages = module.config.model_type, known_languages(tokenizer)
         kind = _kind(module)

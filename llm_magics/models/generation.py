@@ -67,6 +67,8 @@ def generate(
     """
     if model.kind == "encoder":
         raise WrongTask(f"{model.reference} ({model.family}) encodes text, it does not write any")
+    if model.is_house and model.kind == "causal":
+        raise WrongTask(f"{model.reference} is a small language model trained here: it continues text and follows no request")
     if model.is_house and extra:
         raise WrongTask(f"{model.reference} does not sample; leave out {', '.join(extra)}")
     for name, value in (("num_beams", num_beams), ("token_budget", token_budget), ("max_new_tokens", max_new_tokens)):

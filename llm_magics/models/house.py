@@ -2,7 +2,8 @@
 
     config.json         {"format": "llm_magics", "format_version": 1, "architecture": "Seq2SeqModel",
                          "arguments": {...}, "task": "translate", "source_language": "en",
-                         "target_language": "de", "special": {"pad": 0, "bos": 1, "eos": 2, "unk": 3}}
+                         "target_language": "de", "special": {"pad": 0, "bos": 1, "eos": 2, "unk": 3},
+                         "labels": [...] of a classifier}; the architecture is a name of `nn.ARCHITECTURES`
     model.safetensors   the weights, float16 or float32, tied weights once
     tokenizer.json      for both sides, or source_tokenizer.json + target_tokenizer.json
     card.md             what the model was trained on, and how good it is
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import nn
 
-__all__ = ["FORMAT_VERSION", "HouseTokenizer", "load_house", "save_house"]
+__all__ = ["FORMAT_VERSION", "HouseTokenizer", "house_kind", "load_house", "put_in_place", "save_house"]
 
 FORMAT_VERSION = 1
 
@@ -35,11 +36,12 @@ def save_house(
     *,
     arguments: dict[str, Any],
     task: str,
-    source_language: str,
-    target_language: str,
     source_tokenizer: Tokenizer,
+    source_language: str = "",
+    target_language: str = "",
     target_tokenizer: Tokenizer | None = None,
     special: dict[str, int] | None = None,
+    labels: list[str] | None = None,
     dtype: str = "float32",
     card: str = "",
 ) -> Path:
@@ -57,6 +59,8 @@ def save_house(
             "arguments": arguments, "task": task, "source_language": source_language,
             "target_language": target_language, "special": dict(DEFAULT_SPECIAL if special is None else special),
         }  # fmt: skip
+        if labels is not None:
+            config["labels"] = labels
         _write_text(building / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         _write_weights(building / "model.safetensors", module, dtype)
         if target_tokenizer is None or target_tokenizer is source_tokenizer:
@@ -66,7 +70,7 @@ def save_house(
             _write_text(building / "target_tokenizer.json", target_tokenizer.to_str(pretty=False))
         _write_text(building / "card.md", card)
         building.chmod(0o755)
-        _replace(building, folder)
+        put_in_place(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
@@ -94,7 +98,7 @@ def _write_weights(path: Path, module: nn.Module, dtype: str) -> None:
     path.chmod(0o644)
 
 
-def _replace(building: Path, folder: Path) -> None:
+def put_in_place(building: Path, folder: Path) -> None:
     """`building` takes the place of `folder`; the old folder is removed only after the new one stands."""
     if not folder.exists():
         building.rename(folder)
@@ -122,38 +126,52 @@ def load_house(folder: str | Path, facts: FolderFacts | None = None) -> tuple[nn
     _fill(module, facts)
     tokenizers = read_tokenizers(facts.folder)
     tokenizer = HouseTokenizer(*tokenizers, config.get("special"))
-    for side, size in (("source", "src_vocab_size"), ("target", "tgt_vocab_size")):
+    sizes = config["arguments"]
+    for side, size in (("source", "src_vocab_size"), ("target", "tgt_vocab_size"), ("source", "vocab_size")):
         known = getattr(tokenizer, side).get_vocab_size()
-        if known > config["arguments"][size]:
+        if size in sizes and known > sizes[size]:
             raise BrokenModel(f"{facts.folder}: the {side} tokenizer has {known} tokens, the model fewer")
     return module.eval(), tokenizer, config
 
 
+def house_kind(module: nn.Module) -> str:
+    """What a model of `nn` is to the manager: "seq2seq", "causal" or "encoder"."""
+    if hasattr(module, "encode") and hasattr(module, "decode_step"):
+        return "seq2seq"
+    return "causal" if hasattr(module, "new_cache") else "encoder"
+
+
 def _check_config(facts: FolderFacts) -> None:
+    from llm_magics.nn import ARCHITECTURES
+
     config, place = facts.config, facts.folder / "config.json"
     if not facts.is_house:
         raise BrokenModel(f'{place} is not of this project: it lacks "format": "llm_magics"')
     if config.get("format_version") != FORMAT_VERSION:
         version = config.get("format_version")
         raise BrokenModel(f"{place} has format version {version!r}; this version reads {FORMAT_VERSION}: upgrade")
-    if config.get("architecture") != "Seq2SeqModel":
-        raise BrokenModel(f"{place} names the architecture {config.get('architecture')!r}, not Seq2SeqModel")
+    architecture = config.get("architecture")
+    if architecture not in ARCHITECTURES:
+        raise BrokenModel(f"{place} names the architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}")
     arguments, special = config.get("arguments"), config.get("special", DEFAULT_SPECIAL)
-    if not isinstance(arguments, dict) or not {"src_vocab_size", "tgt_vocab_size"} <= set(arguments):
-        raise BrokenModel(f"{place} must give the constructor's arguments, src_vocab_size and tgt_vocab_size too")
+    sizes = set(arguments) & {"src_vocab_size", "tgt_vocab_size", "vocab_size"} if isinstance(arguments, dict) else set()
+    if sizes not in ({"src_vocab_size", "tgt_vocab_size"}, {"vocab_size"}):
+        raise BrokenModel(f"{place} must give the constructor's arguments, the sizes of the vocabularies too")
     if not isinstance(special, dict) or not {"pad", "bos", "eos"} <= set(special):
         raise BrokenModel(f"{place} must give the ids of pad, bos and eos under special")
 
 
 def _build(facts: FolderFacts) -> nn.Module:
     """The module, without memory for its weights until the files are known to fill it."""
+    from llm_magics.nn import ARCHITECTURES
     from llm_magics.nn.outline import outline
-    from llm_magics.nn.transformer import Seq2SeqModel
 
+    cls, arguments = ARCHITECTURES[facts.config["architecture"]], facts.config["arguments"]
     try:
-        shapes = outline(Seq2SeqModel, **facts.config["arguments"]).state_dict()
+        empty = outline(cls, **arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BrokenModel(f"{facts.folder / 'config.json'} cannot be built: {str(error)[:160]}") from None
+    shapes = empty.state_dict()
     for name, tensor in shapes.items():
         kept = facts.tensors.get(name)
         if kept is not None and kept.shape != tuple(tensor.shape):
@@ -161,11 +179,17 @@ def _build(facts: FolderFacts) -> nn.Module:
                 f"{facts.folder}: {name} is {kept.shape} in the file, {tuple(tensor.shape)} by config.json"
             )
     missing = set(shapes) - set(facts.tensors)
-    shared = {"target_embedding.weight", "generator.weight", "source_embedding.weight"}
-    tied = shared if facts.config["arguments"].get("shared_embeddings") else set()
-    if missing - tied or (tied and not tied - missing):
+    if missing and not _are_tied(empty, missing, set(facts.tensors)):
         raise BrokenModel(f"{facts.folder}: model.safetensors lacks {', '.join(sorted(missing)[:3])}")
-    return Seq2SeqModel(**facts.config["arguments"])
+    return cls(**arguments)
+
+
+def _are_tied(module: nn.Module, missing: set[str], present: set[str]) -> bool:
+    """Whether every missing parameter is the same one as a parameter under a name that is there."""
+    names: dict[int, set[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), set()).add(name)
+    return all(any(name in group and group & present for group in names.values()) for name in missing)
 
 
 def _fill(module: nn.Module, facts: FolderFacts) -> None:

@@ -19,7 +19,7 @@ from llm_magics.models.inspection import FolderFacts, inspect_folder
 from llm_magics.models.loaded import LoadedModel, known_languages, languages_of_name, task_of, tensor_bytes
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, run_names
 
-__all__ = ["LOAD_LOCK", "check_no_meta", "locate", "open_model", "resolve_dtype"]
+__all__ = ["LOAD_LOCK", "check_no_meta", "check_outline", "locate", "no_progress_bar", "open_model", "resolve_dtype"]
 
 LOAD_LOCK = threading.RLock()
 
@@ -117,11 +117,11 @@ def _commit(folder: Path) -> str | None:
 
 
 def _open_house(facts: FolderFacts) -> dict[str, Any]:
-    from llm_magics.models.house import load_house
+    from llm_magics.models.house import house_kind, load_house
 
     module, tokenizer, config = load_house(facts.folder, facts)
     return {
-        "module": module, "tokenizer": tokenizer, "family": "house", "kind": "seq2seq",
+        "module": module, "tokenizer": tokenizer, "family": "house", "kind": house_kind(module),
         "source_language": config.get("source_language"), "target_language": config.get("target_language"),
         "task": str(config.get("task", "")),
     }  # fmt: skip
@@ -131,11 +131,11 @@ def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
     import transformers
 
     options = {"trust_remote_code": facts.remote_code, "local_files_only": True}
-    with _no_progress_bar():
+    with no_progress_bar():
         config = transformers.AutoConfig.from_pretrained(facts.folder, **options)
         kind, auto_name = _auto_class(config)
         auto = getattr(transformers, auto_name)
-        _check_outline(auto, config, facts)
+        check_outline(auto, config, facts)
         module, report = auto.from_pretrained(
             facts.folder, config=config, dtype=dtype, use_safetensors=not facts.pickled, weights_only=True,
             output_loading_info=True, **options,
@@ -148,8 +148,16 @@ def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
     is_chat = kind == "causal" and bool(getattr(tokenizer, "chat_template", None))
     return {
         "module": module, "tokenizer": tokenizer, "family": config.model_type, "kind": kind,
-        "languages": languages, "task": task_of(config.model_type, kind, is_chat),
+        "languages": languages, "task": task_of(config.model_type, kind, is_chat), **_noted(config),
     }  # fmt: skip
+
+
+def _noted(config: Any) -> dict[str, str]:
+    """What a fine-tuning here noted in config.json: the task and, for one pair of languages, both."""
+    notes = getattr(config, "llm_magics", None)
+    notes = notes if isinstance(notes, dict) else {}
+    return {key: value[:64] for key in ("task", "source_language", "target_language")
+            if isinstance(value := notes.get(key), str) and value and value.isprintable()}
 
 
 def _auto_class(config: Any) -> tuple[str, str]:
@@ -170,7 +178,7 @@ def _auto_class(config: Any) -> tuple[str, str]:
     return "encoder", head
 
 
-def _check_outline(auto: Any, config: Any, facts: FolderFacts) -> None:
+def check_outline(auto: Any, config: Any, facts: FolderFacts) -> None:
     """Compares what the configuration would allocate with what the files hold, before anything is allocated."""
     import torch
 
@@ -198,7 +206,8 @@ def check_no_meta(module: Any, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
+    """transformers without its progress bars."""
     from transformers.utils import logging
 
     was_on = logging.is_progress_bar_enabled()

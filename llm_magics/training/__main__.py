@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
 from pathlib import Path
 
 
@@ -26,23 +25,25 @@ def main() -> int:
     from llm_magics.errors import LLMMagicsError
     from llm_magics.models.device import choose_device
     from llm_magics.models.reference import runs_root
-    from llm_magics.training.events import StepDone
+    from llm_magics.training.control import Control
+    from llm_magics.training.events import Evaluated, Finished, LayersSeen, RunStarted, StepDone
     from llm_magics.training.loop import train
     from llm_magics.training.recipe import load_recipe
     from llm_magics.training.runs import create_run, find_run
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    stop = threading.Event()
+    control = Control()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+        signal.signal(name, lambda *_: control.stop())
     root = arguments.root or runs_root()
     try:
         exists = arguments.name and (root / arguments.name / "recipe.json").is_file()
         run = find_run(root, arguments.name) if exists else create_run(root, load_recipe(arguments.recipe), arguments.name)
-        for event in train(run, device=arguments.device or choose_device(), stop=stop.is_set):
-            if not isinstance(event, StepDone) or event.step % 100 == 0:
+        for event in train(run, device=arguments.device or choose_device(), control=control):
+            if not isinstance(event, (StepDone, LayersSeen)) or event.step % 100 == 0:
                 run.append(event)
+            if isinstance(event, (RunStarted, Evaluated, Finished)) or (isinstance(event, StepDone) and event.step % 100 == 0):
                 print(event, flush=True)
     except LLMMagicsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

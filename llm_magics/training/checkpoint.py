@@ -45,8 +45,8 @@ def save(folder: Path, step: int, model: torch.nn.Module, optimizer: torch.optim
         for file in temporary.iterdir():
             _sync(file)
         _sync(temporary)
-        if final.exists():  # the same step again, after a resume from it
-            shutil.rmtree(final)
+        if final.exists():  # the same step again, after a resume from it; a rename cannot replace a filled folder
+            final.rename(folder / f"{temporary.name}-old")
         temporary.rename(final)
         _sync(folder)
     finally:

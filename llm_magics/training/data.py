@@ -1,130 +1,154 @@
-"""Rows of text pairs, and batches of them in an order that is a function of seed and epoch alone."""
+"""The rows of a recipe: read, split, cleaned, and told about."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from llm_magics.errors import DataError
+from llm_magics.training.augment import back_translated
+from llm_magics.training.cleaning import Report, clean
 from llm_magics.training.number_words import number_words
-from llm_magics.training.recipe import Data
+from llm_magics.training.recipe import Data, Recipe
+from llm_magics.training.rows import Rows, read_rows
 
-__all__ = ["Batch", "PairData", "batches", "find_file", "load_data", "read_pairs"]
+__all__ = ["Corpus", "PARTS", "find_file", "load_corpus"]
 
-Pair = tuple[str, str]
-Encoded = tuple[list[int], list[int]]
-
-
-@dataclass(frozen=True)
-class PairData:
-    """The three parts of a corpus, each a list of (source, target)."""
-
-    train: list[Pair]
-    validation: list[Pair]
-    test: list[Pair]
+PARTS = ("train", "validation", "test")
+Translate = Callable[[list[str]], list[str]]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One batch of encoded rows, and which rows of the part they are."""
+class Corpus:
+    """The three parts of the rows, and the report of what was done to them."""
 
-    rows: list[int]
-    pairs: list[Encoded]
-    position: int
-    """Index of the batch in its epoch."""
-    count: int
-    """Batches in the epoch."""
+    def __init__(self, parts: dict[str, Rows], report: Report) -> None:
+        self.train, self.validation, self.test = (parts[part].values for part in PARTS)
+        self.places = parts["train"].places
+        """Where each training row came from: file and line."""
+        self.report = report
+
+    def __getitem__(self, part: str) -> list[tuple]:
+        return getattr(self, part)
 
 
-def load_data(data: Data) -> PairData:
-    """Read or generate the data a recipe names."""
+def load_corpus(recipe: Recipe, kinds: Mapping[str, str], given: Mapping[str, Any] | None = None,
+                translate_back: Translate | None = None) -> Corpus:
+    """Read or generate the rows a recipe names, split off what is held out, clean them, add back-translations.
+
+    kinds: role → kind of value (see `rows.read_rows`), in the order of the values of a row. given: objects of a
+    notebook that stand for parts, by name of the part. translate_back: from target texts to source texts.
+    Raises DataError with the place of a bad row.
+    """
+    parts = _read(recipe, kinds, dict(given or {}))
+    if not len(parts["train"].values):
+        raise DataError(f"{recipe.data.train or 'the training data'}: no rows to train on")
+    if not len(parts["validation"].values) and recipe.data.validation_share:
+        parts["train"], parts["validation"] = _held_out(parts["train"], recipe.data)
+    if recipe.task == "custom":
+        return Corpus(parts, Report())
+    languages = {"source": recipe.data.source_language, "target": recipe.data.target_language,
+                 "text": recipe.data.source_language}
+    parts, report = clean(parts, tuple(kinds), recipe.cleaning, {role: code for role, code in languages.items() if code})
+    if recipe.data.rows:
+        parts["train"] = _first(parts["train"], recipe.data.rows)
+    if translate_back is not None:
+        parts["train"] = _with_back_translations(parts["train"], translate_back)
+    if not parts["train"].values:
+        raise DataError(f"cleaning left no training rows; {report}")
+    return Corpus(parts, report)
+
+
+def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> dict[str, Rows]:
+    data = recipe.data
     if data.source == "number-words":
-        return PairData(**number_words(data.languages or ("en", "de", "fr", "es"), data.largest, data.seed))
-    parts = {part: read_pairs(find_file(name), data.source_field, data.target_field) if name else []
-             for part, name in (("train", data.train), ("validation", data.validation), ("test", data.test))}
-    if not parts["train"]:
-        raise DataError(f"{data.train}: no rows to train on")
-    return PairData(**parts)
+        made = number_words(data.languages or ("en", "de", "fr", "es"), data.largest, data.seed)
+        return {part: Rows(rows, [f"number {target} in words" for _, target in rows], []) for part, rows in made.items()}
+    if recipe.task == "custom":
+        return {part: _as_given(given.get(part)) for part in PARTS}
+    roles = {role: data.fields.get(role, role) for role in kinds}
+    unknown = set(data.fields) - set(kinds)
+    if unknown:
+        raise DataError(f"data.fields names the role {sorted(unknown)[0]!r}; {recipe.task} has {', '.join(kinds)}")
+    parts = {}
+    for part in PARTS:
+        name = getattr(data, part)
+        source = given.get(part, name if name and data.source != "notebook" else None)
+        if source is None:
+            if part == "train":
+                raise DataError(f"the training data {name!r} of this run was an object of a notebook; give it again (--data)")
+            parts[part] = Rows([], [], [])
+        elif tuple(kinds) == ("text",) and _is_plain_text(source):
+            parts[part] = _whole_text(find_file(str(source)))
+        else:
+            parts[part] = read_rows(_located(source), roles, dict(kinds), skip_bad=data.skip_bad_rows)
+    return parts
+
+
+def _as_given(source: Any) -> Rows:
+    """A dataset of a notebook as it is: whatever has a length and gives rows by number; a loader's dataset."""
+    source = getattr(source, "dataset", source) if source is not None else []
+    if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
+        source = list(source)
+    return Rows(source, [], [])
+
+
+def _located(source: Any) -> Any:
+    """A file where it lies; anything else as it is."""
+    if isinstance(source, (str, Path)) and not str(source).startswith(("hub:", "disk:")):
+        return find_file(str(source))
+    return source
+
+
+def _is_plain_text(source: Any) -> bool:
+    return isinstance(source, (str, Path)) and str(source).removesuffix(".gz").endswith(".txt")
+
+
+def _whole_text(path: Path) -> Rows:
+    """A text file as one row: a language model learns its line ends, too."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
+            return Rows([(file.read(),)], [path.name], [])
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name}: cannot be read as UTF-8 text: {error}") from None
 
 
 def find_file(name: str) -> Path:
-    """The data file `name`: absolute, in $LLM_MAGICS_DATA, or relative to the working directory."""
+    """The data file or folder `name`: absolute, in $LLM_MAGICS_DATA, or relative to the working directory."""
     path = Path(name).expanduser()
     tried = [path] if path.is_absolute() else [Path(root) / path for root in (os.environ.get("LLM_MAGICS_DATA"), ".") if root]
     for candidate in tried:
-        if candidate.is_file():
+        if candidate.exists():
             return candidate
     raise DataError(f"data file {name!r} not found; looked for {', '.join(map(str, tried))}. "
                     "Set LLM_MAGICS_DATA to the folder that holds it")
 
 
-def read_pairs(path: Path, source_field: str, target_field: str) -> list[Pair]:
-    """The two fields of every line of a .jsonl or .jsonl.gz file; a bad line is an error that names it."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    pairs = []
-    with opener(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    pairs.append(_pair(line, f"{path.name}:{number}", source_field, target_field))
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise DataError(f"{path.name}: cannot be read after {len(pairs)} rows: {error}") from None
-    return pairs
+def _held_out(train: Rows, data: Data) -> tuple[Rows, Rows]:
+    """(Training rows, validation rows): a random share; of a single text its end."""
+    if len(train.values) == 1 and isinstance(train.values[0], tuple) and len(train.values[0]) == 1:
+        text, = train.values[0]
+        cut = round(len(text) * (1 - data.validation_share))
+        return Rows([(text[:cut],)], train.places, []), Rows([(text[cut:],)], train.places, [])
+    order = list(range(len(train.values)))
+    random.Random(data.seed).shuffle(order)
+    cut = max(1, round(len(order) * data.validation_share)) if len(order) > 1 else 0
+    return _chosen(train, sorted(order[cut:])), _chosen(train, sorted(order[:cut]))
 
 
-def _pair(line: str, place: str, source_field: str, target_field: str) -> Pair:
-    try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{place}: not a JSON object ({error}): {line[:80]!r}") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: expected a JSON object, got {type(row).__name__}: {line[:80]!r}")
-    for name in (source_field, target_field):
-        if not isinstance(row.get(name), str) or not row[name].strip():
-            raise DataError(f"{place}: field {name!r} is missing, empty or not text; fields: {', '.join(map(str, row))[:80]}")
-    return row[source_field], row[target_field]
+def _first(rows: Rows, count: int) -> Rows:
+    return Rows(rows.values[:count], rows.places[:count], rows.skipped)
 
 
-def batches(pairs: Sequence[Encoded], tokens: int, *, seed: int, epoch: int, join: float = 0.0,
-            longest: int = 10_000) -> Iterator[Batch]:
-    """The batches of one epoch; the order depends on seed and epoch only, so a resumed run sees what it would have.
-
-    Rows of similar length share a batch, whose rows × (longest source + longest target) stays within 2 × `tokens`
-    where one row does; the batches come in random order. With `join` that share of the rows gets another one
-    appended (both sides), up to `longest` tokens a side.
-    """
-    rng = random.Random(f"{seed} {epoch}")
-    joined = _join(pairs, join, longest, rng) if join else pairs
-    order = list(range(len(joined)))
-    rng.shuffle(order)  # ties in length fall in a new order every epoch
-    order.sort(key=lambda row: (len(joined[row][1]) + rng.random() * 2, len(joined[row][0])))
-    groups: list[list[int]] = []
-    widest = 0
-    for row in order:
-        width = len(joined[row][0]) + len(joined[row][1])
-        if groups and (len(groups[-1]) + 1) * max(widest, width) <= 2 * tokens:
-            groups[-1].append(row)
-            widest = max(widest, width)
-        else:
-            groups.append([row])
-            widest = width
-    rng.shuffle(groups)
-    for position, rows in enumerate(groups):
-        yield Batch(rows, [joined[row] for row in rows], position, len(groups))
+def _chosen(rows: Rows, indices: list[int]) -> Rows:
+    return Rows([rows.values[i] for i in indices], [rows.places[i] for i in indices] if rows.places else [], rows.skipped)
 
 
-def _join(pairs: Sequence[Encoded], share: float, longest: int, rng: random.Random) -> list[Encoded]:
-    """Every row, some with another row behind it (the first row's end mark is dropped)."""
-    joined = []
-    for source, target in pairs:
-        if rng.random() < share:
-            more_source, more_target = pairs[rng.randrange(len(pairs))]
-            if len(source) + len(more_source) <= longest and len(target) + len(more_target) <= longest:
-                source, target = source[:-1] + more_source, target[:-1] + more_target
-        joined.append((source, target))
-    return joined
+def _with_back_translations(train: Rows, translate_back: Translate) -> Rows:
+    made = back_translated([target for _, target in train.values], translate_back)
+    return Rows([*train.values, *made], [*train.places, *(f"back-translation of {target[:40]!r}" for _, target in made)],
+                train.skipped)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
-__all__ = ["CheckpointSaved", "Evaluated", "Event", "Finished", "RunStarted", "StepDone", "from_record", "to_record"]
+__all__ = ["AttentionSeen", "BatchSplit", "CheckpointSaved", "CheckpointSkipped", "Evaluated", "Event", "Failed", "Finished",
+           "LayersSeen", "Paused", "RateChanged", "Resumed", "RunStarted", "Sample", "Sampled", "StepDone", "from_record",
+           "to_record"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,10 @@ class RunStarted:
     train_rows: int
     validation_rows: int
     device: str
+    trainable: int = 0
+    """Parameters that are trained; fewer than `parameters` with LoRA. 0 in old records: all."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: rows left out, cleaning, a checkpoint that was passed over."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,61 @@ class StepDone:
     total_steps: int
     epoch: float
     loss: float
-    """Mean over the target tokens of the step, in nats (with label smoothing, if the recipe has it)."""
+    """Mean over the targets of the step, in nats (with label smoothing, if the recipe has it)."""
     learning_rate: float
     grad_norm: float
     tokens_per_s: float
-    """Target tokens a second since the last such event."""
+    """Targets (tokens, or rows of a classifier) a second in this step."""
     seconds: float
     """Training time of the run so far, over all its sessions."""
+    padding: float = 0.0
+    """Share of the batch's cells that were padding."""
+
+
+@dataclass(frozen=True)
+class LayersSeen:
+    """One step looked at layer by layer: the forward pass (activations) and the backward pass (gradients)."""
+
+    step: int
+    layers: tuple[str, ...]
+    """In the order of the model: "source_embedding", "encoder.layers.0", …"""
+    activation_mean: tuple[float | None, ...]
+    """Of each layer's output; None for what is no layer of its own."""
+    activation_std: tuple[float | None, ...]
+    gradient_norm: tuple[float, ...]
+    """Of each layer's parameters, before clipping."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One held-out row and what the model makes of it now."""
+
+    given: str
+    predicted: str
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The same few held-out rows, at every evaluation."""
+
+    step: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class AttentionSeen:
+    """The attention of one fixed held-out row."""
+
+    step: int
+    kind: str
+    """"cross" (rows: target tokens, columns: source tokens) or "self"."""
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    layers: int
+    heads: int
+    maps: str
+    """Base64 of layers × heads × rows × columns bytes; a byte b stands for the weight (b / 255)²."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +99,7 @@ class Evaluated:
     step: int
     epoch: float
     loss: float
-    """Cross-entropy in nats a target token, without label smoothing."""
+    """Cross-entropy in nats a target, without label smoothing."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -55,6 +109,44 @@ class CheckpointSaved:
 
     step: int
     path: str
+
+
+@dataclass(frozen=True)
+class CheckpointSkipped:
+    """A checkpoint was damaged and passed over when the run was resumed."""
+
+    problem: str
+
+
+@dataclass(frozen=True)
+class BatchSplit:
+    """Memory ran out: larger batches are now taken in parts, with the same sum of gradients."""
+
+    step: int
+    cells: int
+    """Most tokens, padding included, that are put through the model at once from here on."""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The training waits; a checkpoint was saved."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The training goes on after a pause."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class RateChanged:
+    """The learning rate of every later step is the recipe's times this factor."""
+
+    step: int
+    factor: float
 
 
 @dataclass(frozen=True)
@@ -69,8 +161,16 @@ class Finished:
     """Of the exported model on held-out rows."""
 
 
-Event = RunStarted | StepDone | Evaluated | CheckpointSaved | Finished
-_CLASSES = {cls.__name__: cls for cls in (RunStarted, StepDone, Evaluated, CheckpointSaved, Finished)}
+@dataclass(frozen=True)
+class Failed:
+    """The training ended with an error; its last checkpoint stays valid."""
+
+    problem: str
+
+
+Event = (RunStarted | StepDone | LayersSeen | Sampled | AttentionSeen | Evaluated | CheckpointSaved | CheckpointSkipped
+         | BatchSplit | Paused | Resumed | RateChanged | Finished | Failed)
+_CLASSES = {cls.__name__: cls for cls in Event.__args__}
 
 
 def to_record(event: Event) -> dict[str, object]:
@@ -79,5 +179,13 @@ def to_record(event: Event) -> dict[str, object]:
 
 
 def from_record(record: dict[str, object]) -> Event:
-    """The event that `to_record` wrote."""
-    return _CLASSES[record["event"]](**{k: v for k, v in record.items() if k != "event"})
+    """The event that `to_record` wrote; also one of an earlier version, which had fewer fields."""
+    cls = _CLASSES[record["event"]]
+    values = {f.name: _frozen(record[f.name]) for f in fields(cls) if f.name in record}
+    if cls is Sampled:
+        values["samples"] = tuple(Sample(**sample) for sample in values["samples"])
+    return cls(**values)
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value  # JSON has no tuples

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 
-from llm_magics.models.house import save_house
 from llm_magics.training import checkpoint
-from llm_magics.training.evaluate import metrics_of, validation_loss
+from llm_magics.training.evaluate import held_out_figures, loss_of
 from llm_magics.training.runs import Run
-from llm_magics.training.setup import Setup, model_arguments
+from llm_magics.training.setup import Setup
 
 __all__ = ["export"]
 
@@ -18,15 +15,8 @@ __all__ = ["export"]
 def export(run: Run, setup: Setup, best_step: int | None, seconds: float) -> dict[str, float]:
     """Write model/ from the best weights (or the mean of the last checkpoints, if better); returns held-out metrics."""
     model, chosen = _best_model(run, setup, best_step)
-    part = "test" if setup.texts["test"] else "validation"
-    metric = setup.recipe.evaluation.metric
-    wanted = ["exact_match"] if metric == "exact_match" else ["chrf", "bleu"]
-    metrics = metrics_of(model, setup.tokenizer, setup.texts[part], wanted, setup.device) if setup.texts[part] else {}
-    data = setup.recipe.data
-    save_house(run.model_folder, model, arguments=model_arguments(setup.recipe, setup.vocab_size),
-               task=setup.recipe.task, source_language=data.source_language, target_language=data.target_language,
-               source_tokenizer=setup.tokenizer.source, target_tokenizer=setup.tokenizer.target,
-               card=_card(run, setup, chosen, part, metrics, seconds))
+    part, metrics = held_out_figures(setup.objective, model)
+    setup.objective.export(run.model_folder, model, _card(run, setup, chosen, part, metrics, seconds))
     return metrics
 
 
@@ -37,17 +27,17 @@ def _best_model(run: Run, setup: Setup, best_step: int | None) -> tuple[torch.nn
     average = setup.recipe.evaluation.average_last
     if average > 1 and len(paths) >= average:
         candidates[f"mean of the last {average} checkpoints"] = paths[-average:]
-    model, best = copy.deepcopy(setup.model).eval(), None
+    model, best = setup.objective.copied().eval(), None
     for name, members in candidates.items():
         state = _mean([checkpoint.weights(path) for path in members])
         model.load_state_dict(checkpoint.with_shared_names(state, model))
-        loss = validation_loss(model, setup.validation, setup.device) if setup.validation else 0.0
+        loss = loss_of(setup.objective, model)
         if best is None or loss < best[0]:
             best = (loss, name, {key: value.clone() for key, value in model.state_dict().items()})
     if best is None:
         return model, "the weights at the end"
     model.load_state_dict(best[2])
-    return model, f"{best[1]}, validation loss {best[0]:.4f} nats a token"
+    return model, f"{best[1]}, validation loss {best[0]:.4f} nats a target"
 
 
 def _mean(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -57,9 +47,13 @@ def _mean(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 def _card(run: Run, setup: Setup, chosen: str, part: str, metrics: dict[str, float], seconds: float) -> str:
     recipe = setup.recipe
-    scores = "\n".join(f"- {name} on the {part} rows ({len(setup.texts[part]):,}): {value:.2f}"
+    beams = recipe.evaluation.beams
+    how = f", {beams} beams" if beams > 1 else ""
+    scores = "\n".join(f"- {name} on the {part} rows ({len(setup.corpus[part]):,}{how}): {value:.2f}"
                        for name, value in metrics.items())
+    notes = "\n".join(f"- {note}" for note in setup.notes())
+    licence = f"\nData: {recipe.data.attribution or recipe.data.train}; {recipe.data.licence}.\n" if recipe.data.licence else ""
     return (f"# run:{run.name}\n\n{recipe.description}\n\nTrained by llm_magics with the recipe {recipe.name!r} "
             f"(seed {recipe.seed}) in {seconds:,.0f} s on {setup.device}; torch {torch.__version__}, "
-            f"{torch.get_num_threads()} threads.\nWeights: {chosen}.\nTraining rows: {len(setup.train):,}; "
-            f"left out as too long: {setup.left_out}.\n\n{scores}\n")
+            f"{torch.get_num_threads()} threads.\nWeights: {chosen}.\nTraining rows: {len(setup.corpus.train):,}.\n"
+            f"{notes}\n{licence}\n{scores}\n")

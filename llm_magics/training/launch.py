@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextvars
+import shutil
 import threading
 import time
 from collections.abc import Callable
 
 from llm_magics.errors import LLMMagicsError, TrainingError
-from llm_magics.training.events import Event, StepDone
+from llm_magics.training.control import Control
+from llm_magics.training.events import Event, Failed, StepDone
 from llm_magics.training.loop import train
 from llm_magics.training.result import TrainingResult, result_of
 from llm_magics.training.runs import Run
+from llm_magics.training.setup import Given
 
 __all__ = ["TrainingRun", "start"]
 
@@ -21,26 +24,45 @@ _RECORD_EVERY_S = 0.25
 class TrainingRun:
     """A training in a worker thread. The run directory is the truth; this is a handle on it."""
 
-    def __init__(self, run: Run, device: str, on_event: Callable[[Event], None] | None) -> None:
-        self.run, self.name = run, run.name
-        self._on_event, self._device = on_event, device
-        self._stop, self._done = threading.Event(), threading.Event()
+    def __init__(self, run: Run, device: str, given: Given, on_event: Callable[[Event], None] | None,
+                 is_new: bool = False) -> None:
+        self.run, self.name, self._is_new = run, run.name, is_new
+        self.control = Control()
+        self._on_event, self._device, self._given = on_event, device, given
+        self._done = threading.Event()
         self._error: BaseException | None = None
         # A plain new thread would send its output to whatever cell runs later.
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"train {run.name}")
 
     def __repr__(self) -> str:
-        state = "failed" if self.error else "ended" if self.done else "stopping" if self.stopping else "training"
+        state = ("failed" if self.error else "ended" if self.done else "stopping" if self.stopping else
+                 "paused" if self.control.paused else "training")
         return f"run:{self.name}, {state}; files in {self.run.folder}"
 
     def stop(self) -> None:
         """Ask the training to end after the current step; it saves a checkpoint and the model first."""
-        self._stop.set()
+        self.control.stop()
+
+    def pause(self) -> None:
+        """Ask the training to wait after the current step; it saves a checkpoint first."""
+        self.control.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self.control.resume()
+
+    def checkpoint(self) -> None:
+        """Save a checkpoint after the current step."""
+        self.control.checkpoint()
+
+    def set_rate_factor(self, factor: float) -> None:
+        """Train on with the recipe's learning rate times `factor`; InputError unless it is a number above 0."""
+        self.control.set_rate_factor(factor)
 
     @property
     def stopping(self) -> bool:
-        return self._stop.is_set() and not self.done
+        return self.control.stopping and not self.done
 
     @property
     def done(self) -> bool:
@@ -68,10 +90,10 @@ class TrainingRun:
         return self
 
     def _work(self) -> None:
-        recorded = 0.0
+        recorded, begun = 0.0, False
         try:
-            for event in train(self.run, device=self._device, stop=self._stop.is_set):
-                now = time.monotonic()
+            for event in train(self.run, device=self._device, control=self.control, given=self._given):
+                now, begun = time.monotonic(), True
                 if not isinstance(event, StepDone) or now - recorded >= _RECORD_EVERY_S:
                     recorded = now
                     self.run.append(event)
@@ -82,6 +104,10 @@ class TrainingRun:
             self._error = TrainingError(f"run {self.name} failed: {type(error).__name__}: {error}")
             self._error.__cause__ = error
         finally:
+            if self._is_new and not begun and self._error is not None:
+                shutil.rmtree(self.run.folder, ignore_errors=True)  # nothing was trained; the name is free again
+            elif self._error is not None and begun:
+                self.run.append(Failed(str(self._error)))
             self._done.set()
 
     def _tell(self, event: Event) -> None:
@@ -94,6 +120,10 @@ class TrainingRun:
             self._on_event = None
 
 
-def start(run: Run, *, device: str, on_event: Callable[[Event], None] | None = None) -> TrainingRun:
-    """Train `run` in a worker thread; `on_event` is called there with every event."""
-    return TrainingRun(run, device, on_event)._start()
+def start(run: Run, *, device: str, given: Given | None = None,
+          on_event: Callable[[Event], None] | None = None, is_new: bool = False) -> TrainingRun:
+    """Train `run` in a worker thread; `on_event` is called there with every event.
+
+    is_new: the run was made for this call; its folder goes again when not even its data can be read.
+    """
+    return TrainingRun(run, device, given or Given(), on_event, is_new)._start()

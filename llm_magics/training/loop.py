@@ -9,22 +9,35 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 
-from llm_magics.errors import NonFinite
+from llm_magics.errors import CheckpointError
 from llm_magics.training import checkpoint
-from llm_magics.training.data import Batch, batches
-from llm_magics.training.evaluate import loss_of, metrics_of, validation_loss
-from llm_magics.training.events import CheckpointSaved, Evaluated, Event, Finished, RunStarted, StepDone
+from llm_magics.training.control import Control
+from llm_magics.training.evaluate import evaluation_mode, loss_of
+from llm_magics.training.events import (
+    CheckpointSaved,
+    CheckpointSkipped,
+    Evaluated,
+    Event,
+    Finished,
+    Paused,
+    RateChanged,
+    Resumed,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from llm_magics.training.export import export
 from llm_magics.training.runs import Run
 from llm_magics.training.schedule import factor
-from llm_magics.training.setup import Setup, prepare
+from llm_magics.training.setup import Given, Setup, prepare
+from llm_magics.training.step import Stepper
 
 __all__ = ["train"]
 
@@ -44,6 +57,10 @@ class Progress:
     evaluated_step: int | None = None
     fraction: float = 0.0
     """Epochs done, as a number with a fraction."""
+    rate_factor: float = 1.0
+    """What a person put on the recipe's learning rate."""
+    most_cells: int = 0
+    """Tokens that fit into memory at once, once it has run out; 0: it has not."""
 
     def to_state(self) -> dict[str, Any]:
         state = dict(vars(self))
@@ -55,22 +72,29 @@ class Progress:
         return cls(**{**kept, "best_loss": math.inf if kept["best_loss"] is None else kept["best_loss"]})
 
 
-def train(run: Run, *, device: torch.device | str = "cpu", stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def train(run: Run, *, device: torch.device | str = "cpu", control: Control | None = None,
+          given: Given = Given(), exports: bool = True) -> Iterator[Event]:  # noqa: B008 - frozen
     """Train the run to its end, from its newest valid checkpoint if it has one.
 
-    `stop` is asked before every step; when it says True, a checkpoint and the model are saved and the training
-    ends with Finished("stopped"). Raises DataError, RecipeError, NonFinite, CheckpointError, RunError.
+    `control` is looked at before every step; a stop saves a checkpoint and the model and ends the training with
+    Finished("stopped"). exports: False leaves the model and its final figures for a later call (a search exports only
+    the best of many). Raises DataError, RecipeError, NonFinite, CheckpointError, RunError.
     """
     with run.locked():
-        setup = prepare(run, device)
-        progress = _resume(run, setup)
+        control = control or Control()
+        setup = prepare(run, device, given)
+        progress, problems = _resume(run, setup)
+        for problem in problems:
+            yield CheckpointSkipped(problem)
         (run.folder / "machine.txt").write_text(_machine(setup.device), encoding="utf-8")
+        trained = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
         yield RunStarted(run.name, progress.step, setup.total_steps, sum(p.numel() for p in setup.model.parameters()),
-                         len(setup.train), len(setup.validation), str(setup.device))
-        reason = yield from _steps(run, setup, progress, stop)
+                         len(setup.corpus.train), len(setup.corpus.validation), str(setup.device), trained,
+                         tuple(setup.notes()))
+        reason = yield from _steps(run, setup, progress, control)
         if progress.evaluated_step != progress.step:
             yield from _evaluate(run, setup, progress)
-        metrics = export(run, setup, progress.best_step, progress.seconds)
+        metrics = export(run, setup, progress.best_step, progress.seconds) if exports else {}
         yield Finished(reason, progress.step, progress.seconds, metrics)
 
 
@@ -79,73 +103,85 @@ def _machine(device: torch.device) -> str:
     return f"{name} ({device}), {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
-def _resume(run: Run, setup: Setup) -> Progress:
-    path, _ = checkpoint.latest_valid(run.checkpoints)
-    if path is None:
-        return Progress()
-    return Progress.from_state(checkpoint.load(path, setup.model, setup.optimizer))
+def _resume(run: Run, setup: Setup) -> tuple[Progress, list[str]]:
+    """From the newest whole checkpoint, and what was wrong with newer ones; an error when there are only damaged ones."""
+    path, problems = checkpoint.latest_valid(run.checkpoints)
+    if path is not None:
+        return Progress.from_state(checkpoint.load(path, setup.model, setup.optimizer)), problems
+    if problems:
+        raise CheckpointError(f"run {run.name} cannot be resumed, every checkpoint is damaged: {problems[0]}. Put back the "
+                              f"files from a copy, or begin anew with %train --replace --name {run.name}")
+    return Progress(), []
 
 
-def _steps(run: Run, setup: Setup, progress: Progress, stop: Callable[[], bool]) -> Iterator[Event]:
+def _steps(run: Run, setup: Setup, progress: Progress, control: Control) -> Iterator[Event]:
     """Step until the end; returns why it ended."""
-    recipe = setup.recipe
+    recipe, accumulate = setup.recipe, setup.recipe.batch.accumulate
     started = time.monotonic() - progress.seconds
+    stepper = Stepper(setup)
     setup.model.train()
     while progress.step < setup.total_steps:
-        epoch_batches = batches(setup.train, recipe.batch.tokens, seed=recipe.seed, epoch=progress.epoch,
-                                join=recipe.data.join, longest=recipe.batch.max_tokens_per_side)
-        for batch in epoch_batches:
-            if batch.position < progress.position:
-                continue  # taken before the resume
-            if stop():
+        epoch_batches = islice(setup.objective.batches(progress.epoch), progress.position, None)  # the others were taken
+        while batches := list(islice(epoch_batches, accumulate)):
+            waited = time.monotonic()
+            yield from _requests(run, setup, progress, control)
+            started += time.monotonic() - waited
+            if control.stopping:
                 return "stopped"
             if 0 < recipe.schedule.max_seconds <= progress.seconds:
                 return "time limit"
             if progress.step >= setup.total_steps:
                 return "completed"
-            before = time.monotonic()
-            loss, norm, rate, tokens = _step(setup, progress.step + 1, batch)
-            progress.step, progress.position = progress.step + 1, batch.position + 1
-            progress.fraction = progress.epoch + progress.position / batch.count
-            progress.seconds = time.monotonic() - started
-            yield StepDone(progress.step, setup.total_steps, progress.fraction, loss, rate, norm,
-                           tokens / max(1e-9, time.monotonic() - before), progress.seconds)
-            if progress.step % recipe.evaluation.every_steps == 0:
+            before, step = time.monotonic(), progress.step + 1
+            rate = recipe.optimizer.lr * progress.rate_factor * factor(recipe.schedule, step, setup.total_steps)
+            watched = recipe.evaluation.watch_every > 0 and step % recipe.evaluation.watch_every == 0
+            done = stepper.step(step, batches, rate, progress.most_cells, watched)
+            progress.step, progress.position = step, batches[-1].position + 1
+            progress.fraction = progress.epoch + progress.position / batches[-1].count
+            progress.most_cells = done.most_cells
+            now = time.monotonic()
+            progress.seconds = now - started
+            yield StepDone(step, setup.total_steps, progress.fraction, done.loss, rate, done.grad_norm,
+                           done.targets / max(1e-9, now - before), progress.seconds, done.padding)
+            yield from done.events
+            if step % setup.every_steps == 0:
                 yield from _evaluate(run, setup, progress)
+                started = time.monotonic() - progress.seconds
                 if 0 < recipe.evaluation.patience <= progress.evaluations_without_gain:
                     return "early stop"
         progress.epoch, progress.position = progress.epoch + 1, 0
     return "completed"
 
 
-def _step(setup: Setup, step: int, batch: Batch) -> tuple[float, float, float, int]:
-    """One optimizer step: forward, backward, clip, update. Returns loss, gradient norm, rate and target tokens."""
-    recipe, model, optimizer = setup.recipe, setup.model, setup.optimizer
-    rate = recipe.optimizer.lr * factor(recipe.schedule, step, setup.total_steps)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    with _own_randomness(recipe.seed, step, setup.device), _precision(setup.device):
-        loss, tokens = loss_of(model, batch, setup.device, recipe.optimizer.label_smoothing)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    clip = recipe.optimizer.clip_norm or math.inf
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-    loss_value, norm_value = loss.item(), norm.item()
-    if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
-        raise NonFinite(f"step {step}: loss {loss_value}, gradient norm {norm_value} at learning rate {rate:.3g}; the "
-                        f"step was not taken. Training rows of the batch: {batch.rows[:8]}"
-                        f"{' …' if len(batch.rows) > 8 else ''}. Try a lower optimizer.lr")
-    optimizer.step()
-    return loss_value, norm_value, rate, tokens
+def _requests(run: Run, setup: Setup, progress: Progress, control: Control) -> Iterator[Event]:
+    """Do what a person asked for since the last step."""
+    paused = False
+    while True:
+        change = control.take_rate_factor()
+        if change is not None:
+            progress.rate_factor = change
+            yield RateChanged(progress.step, change)
+        if control.take_checkpoint() or (control.paused and not paused):
+            yield from _save(run, setup, progress)
+        if not control.paused:
+            break
+        if not paused:
+            paused = True
+            yield Paused(progress.step)
+        control.wait_while_paused()
+    if paused and not control.stopping:
+        yield Resumed(progress.step)
 
 
 def _evaluate(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
     """Look at the validation rows, then save a checkpoint."""
-    evaluation = setup.recipe.evaluation
-    began = time.monotonic()
-    loss = validation_loss(setup.model, setup.validation, setup.device)
-    rows = setup.texts["validation"][: evaluation.rows]
-    metrics = metrics_of(setup.model, setup.tokenizer, rows, [evaluation.metric], setup.device) if rows else {}
+    objective, evaluation, began = setup.objective, setup.recipe.evaluation, time.monotonic()
+    with evaluation_mode(setup.model):
+        loss = loss_of(objective, setup.model)
+        predictions = objective.predict(setup.model, "validation", evaluation.rows)
+        watched = [objective.metric] if objective.metric != "loss" else []  # the loss is told anyhow
+        metrics = objective.figures(watched, predictions, objective.expected("validation", evaluation.rows), loss)
+        seen = objective.attention(setup.model, progress.step)
     if loss < progress.best_loss:
         progress.best_loss, progress.best_step, progress.evaluations_without_gain = loss, progress.step, 0
     else:
@@ -153,19 +189,17 @@ def _evaluate(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
     progress.evaluated_step = progress.step
     progress.seconds += time.monotonic() - began
     yield Evaluated(progress.step, progress.fraction, loss, metrics)
+    samples = objective.samples(predictions)
+    if samples:
+        yield Sampled(progress.step, samples)
+    if seen is not None:
+        yield seen
+    yield from _save(run, setup, progress)
+
+
+def _save(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
+    evaluation = setup.recipe.evaluation
     path = checkpoint.save(run.checkpoints, progress.step, setup.model, setup.optimizer, progress.to_state())
-    keep = max(evaluation.keep_last, evaluation.average_last)
-    checkpoint.prune(run.checkpoints, keep, progress.best_step)
+    checkpoint.prune(run.checkpoints, max(evaluation.keep_last, evaluation.average_last), progress.best_step)
     yield CheckpointSaved(progress.step, str(path))
 
-
-@contextmanager
-def _own_randomness(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Randomness that is a function of seed and step, and leaves the generator of other cells as it was."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
-        yield
-
-
-def _precision(device: torch.device) -> Any:
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()

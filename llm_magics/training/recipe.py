@@ -12,27 +12,35 @@ from llm_magics.errors import RecipeError
 
 __all__ = ["Recipe", "load_recipe", "parse_recipe", "recipe_from_dict", "shipped_recipes"]
 
+TASKS = ("translate", "summarize", "language-model", "masked-language-model", "classify", "label-tokens", "answer", "custom")
+ARCHITECTURES = ("transformer", "rnn", "lstm", "gru", "softmax-regression")
+OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
+SCHEDULES = ("constant", "linear", "inverse_sqrt", "cosine", "one_cycle")
 _FOLDER = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Data:
-    source: str = "jsonl"
-    """"number-words" (generated) or "jsonl" (files of one JSON object a line, plain or .gz)."""
+    source: str = "files"
+    """"files" (or anything else that `rows.read_rows` reads by name), "number-words" (generated), "notebook" (objects)."""
     train: str = ""
     validation: str = ""
     test: str = ""
-    """Files; a relative path is looked for in $LLM_MAGICS_DATA, then beside the notebook."""
-    source_field: str = ""
-    target_field: str = ""
+    """.jsonl, .csv, .tsv, .parquet, .txt (each but parquet also .gz), or hub:NAME/CONFIG:SPLIT; a relative path is
+    looked for in $LLM_MAGICS_DATA, then beside the notebook."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
+    validation_share: float = 0.05
+    """Of the training rows, held out where no validation data is named; of a language model's text its end."""
+    rows: int = 0
+    """Training rows that are used; 0: all."""
+    skip_bad_rows: bool = False
     source_language: str = ""
     target_language: str = ""
     languages: tuple[str, ...] = ()
     """number-words only: the languages whose number words are read."""
     largest: int = 9_999
     """number-words only: numbers from 0 to this one."""
-    join: float = 0.0
-    """Share of training rows that get another row appended, so that longer inputs are seen."""
     seed: int = 0
     """Of the generated data and of the split; not of the training."""
     licence: str = ""
@@ -41,24 +49,82 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Cleaning:
+    normalize: str = "nfc"
+    """Unicode normalisation: "nfc", "nfkc" or "none"."""
+    whitespace: bool = True
+    """Runs of white space become one space (not in the text of a language model)."""
+    deduplicate: bool = True
+    """Of equal training rows only the first stays."""
+    remove_overlap: bool = True
+    """Training rows that share a text with a validation or test row are left out."""
+    min_characters: int = 0
+    max_characters: int = 0
+    """0: no limit."""
+    max_ratio: float = 0.0
+    """Of the longer to the shorter side of a pair, in characters; 0: no limit."""
+    languages: bool = False
+    """Training rows in which another language than the recipe's is recognised are left out."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    join: float = 0.0
+    """Share of training rows that get another row appended, so that longer inputs are seen."""
+    drop: float = 0.0
+    """Share of source tokens that are dropped, anew every epoch."""
+    swap: float = 0.0
+    """Share of source tokens that change places with a near one, anew every epoch."""
+    back_translate: str = ""
+    """Model that translates the targets back: each gives one more training pair, with a machine-made source."""
+
+
+@dataclass(frozen=True)
 class Tokenizer:
     kind: str = "bpe"
-    """"bpe" (with byte fallback: no text is unknown)."""
+    """"bpe" (with byte fallback: no text is unknown), "unigram", "word" or "char"."""
     vocab_size: int = 4_000
     shared: bool = True
     """One vocabulary and one embedding matrix for both sides."""
+    lowercase: bool = False
+    """The model reads and writes lower-case letters only."""
+    min_frequency: int = 2
+    """Rarer words (pairs of a BPE) are not learnt."""
 
 
 @dataclass(frozen=True)
 class Model:
     architecture: str = "transformer"
+    """"transformer", "rnn", "lstm", "gru" or "softmax-regression"; or `reference`."""
+    reference: str = ""
+    """A transformers model to fine-tune, in place of an architecture from scratch."""
+    attention: str = "additive"
+    """Of a recurrent translator: "none", "context" (the encoder's last state at every step) or "additive"."""
     d_model: int = 128
+    """Width of the Transformer; size of the state of a recurrent network."""
+    embedding_size: int = 0
+    """Recurrent networks; 0: d_model."""
     nhead: int = 4
+    num_layers: int = 4
+    """Of a model with one stack."""
     num_encoder_layers: int = 3
     num_decoder_layers: int = 3
+    """Of a translator."""
     dim_feedforward: int = 512
     dropout: float = 0.1
     norm_first: bool = True
+    bidirectional: bool = True
+    """Recurrent encoders read in both directions (a translator's only with additive attention)."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    rank: int = 0
+    """Fine-tune low-rank updates of this rank (Hu et al. 2021) in place of all weights; 0: all weights."""
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers; none: the attention projections that peft knows for the family."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +143,11 @@ class Optimizer:
 @dataclass(frozen=True)
 class Schedule:
     kind: str = "cosine"
-    """"constant", "inverse_sqrt", "cosine"; each after a linear warm-up."""
+    """"constant", "linear", "inverse_sqrt", "cosine", each after a linear warm-up, or "one_cycle"."""
     warmup_steps: int = 100
     epochs: float = 10.0
+    max_steps: int = 0
+    """End after so many steps, where that is earlier; 0: no limit."""
     max_seconds: float = 0.0
     """Stop after so much training time; 0: no limit."""
 
@@ -87,20 +155,41 @@ class Schedule:
 @dataclass(frozen=True)
 class Batch:
     tokens: int = 2_000
-    """Target budget of one batch: rows × (longest source + longest target)."""
+    """Target budget of one batch: rows × (longest source + longest target) / 2, or rows × longest text."""
     max_tokens_per_side: int = 128
-    """Rows longer than this on either side are left out and counted."""
+    """Rows longer than this on either side are left out and counted; a language model's text is cut into such pieces."""
+    rows: int = 32
+    """Rows of a batch where the rows come from the notebook and have no length."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    precision: str = "auto"
+    """"auto" (bfloat16 products on a GPU, float32 elsewhere), "float32" or "bfloat16"; the weights are float32."""
+    compile: bool = False
+    """torch.compile the loss; the first steps take longer."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    every_steps: int = 200
-    metric: str = "chrf"
-    """"chrf", "bleu" or "exact_match", of greedy translations."""
+    every_steps: int = 0
+    """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of the training, 500 at most."""
+    metric: str = ""
+    """A name of `metrics.METRICS` that fits the task; "": the task's own."""
+    final: tuple[str, ...] = ()
+    """What is measured at the end; none: the metric, or all that is usual for the task where the metric is one of these."""
     rows: int = 200
-    """Validation rows decoded each time (the loss is over all validation rows)."""
+    """Validation rows predicted each time (the loss is over all validation rows)."""
+    samples: int = 3
+    """Rows whose prediction is shown each time."""
+    watch_every: int = 25
+    """Steps between two looks at activations and gradients; 0: never."""
     patience: int = 0
     """Stop after so many evaluations without a lower loss; 0: never."""
+    beams: int = 1
+    """Of the final figures; 1: greedy."""
     keep_last: int = 2
     """Checkpoints kept beside the best one."""
     average_last: int = 1
@@ -116,33 +205,46 @@ class Recipe:
     task: str = "translate"
     seed: int = 0
     data: Data = field(default_factory=Data)
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    augmentation: Augmentation = field(default_factory=Augmentation)
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
     model: Model = field(default_factory=Model)
+    lora: Lora = field(default_factory=Lora)
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     batch: Batch = field(default_factory=Batch)
+    compute: Compute = field(default_factory=Compute)
     evaluation: Evaluation = field(default_factory=Evaluation)
     published: dict[str, Any] = field(default_factory=dict)
     """The result that this recipe reproduces, and where it was reported."""
 
     def __post_init__(self) -> None:
-        _one_of("task", self.task, ("translate",))
-        _one_of("data.source", self.data.source, ("number-words", "jsonl"))
-        _one_of("tokenizer.kind", self.tokenizer.kind, ("bpe",))
-        _one_of("model.architecture", self.model.architecture, ("transformer",))
-        _one_of("optimizer.name", self.optimizer.name, ("adamw", "adam", "momentum", "sgd"))
-        _one_of("schedule.kind", self.schedule.kind, ("constant", "inverse_sqrt", "cosine"))
-        _one_of("evaluation.metric", self.evaluation.metric, ("chrf", "bleu", "exact_match"))
-        if self.model.d_model % self.model.nhead:
+        for name, value, allowed in (
+            ("task", self.task, TASKS), ("cleaning.normalize", self.cleaning.normalize, ("nfc", "nfkc", "none")),
+            ("tokenizer.kind", self.tokenizer.kind, ("bpe", "unigram", "word", "char")),
+            ("model.architecture", self.model.architecture, ARCHITECTURES),
+            ("model.attention", self.model.attention, ("none", "context", "additive")),
+            ("optimizer.name", self.optimizer.name, OPTIMIZERS), ("schedule.kind", self.schedule.kind, SCHEDULES),
+            ("compute.precision", self.compute.precision, ("auto", "float32", "bfloat16")),
+            ("data.source", self.data.source, ("files", "number-words", "notebook")),
+        ):
+            _one_of(name, value, allowed)
+        if self.model.architecture == "transformer" and self.model.d_model % self.model.nhead:
             raise RecipeError(f"model.d_model = {self.model.d_model} is not divisible by model.nhead = "
                               f"{self.model.nhead}; choose another nhead")
-        if self.data.source == "jsonl" and not (self.data.train and self.data.source_field and self.data.target_field):
-            raise RecipeError('data.source = "jsonl" needs data.train, data.source_field and data.target_field')
+        if self.data.source == "files" and not self.data.train:
+            raise RecipeError("data.train names no training data")
         for name, value in (("optimizer.lr", self.optimizer.lr), ("batch.tokens", self.batch.tokens),
-                            ("schedule.epochs", self.schedule.epochs),
-                            ("evaluation.every_steps", self.evaluation.every_steps)):
+                            ("batch.accumulate", self.batch.accumulate), ("schedule.epochs", self.schedule.epochs),
+                            ("tokenizer.vocab_size", self.tokenizer.vocab_size)):
             if not 0 < value < float("inf"):
                 raise RecipeError(f"{name} = {value}: expected a number above 0")
+        for name, value in (("model.dropout", self.model.dropout), ("augmentation.drop", self.augmentation.drop),
+                            ("augmentation.swap", self.augmentation.swap), ("augmentation.join", self.augmentation.join),
+                            ("data.validation_share", self.data.validation_share),
+                            ("optimizer.label_smoothing", self.optimizer.label_smoothing)):
+            if not 0 <= value < 1:
+                raise RecipeError(f"{name} = {value}: expected a share from 0 to below 1")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as TOML would give them."""
@@ -185,8 +287,9 @@ def parse_recipe(toml: str, default_name: str = "unnamed") -> Recipe:
     return recipe_from_dict({"name": default_name, **document})
 
 
-_TABLES = {"data": Data, "tokenizer": Tokenizer, "model": Model, "optimizer": Optimizer, "schedule": Schedule,
-           "batch": Batch, "evaluation": Evaluation}
+_TABLES = {"data": Data, "cleaning": Cleaning, "augmentation": Augmentation, "tokenizer": Tokenizer, "model": Model,
+           "lora": Lora, "optimizer": Optimizer, "schedule": Schedule, "batch": Batch, "compute": Compute,
+           "evaluation": Evaluation}
 
 
 def recipe_from_dict(document: dict[str, Any]) -> Recipe:
@@ -217,6 +320,9 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     kind = str(target.type)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind.startswith("dict") and not ((isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
+                                        or target.name == "published"):
+        raise RecipeError(f"{name} = {value!r}: expected a table of names")
     if kind.startswith("tuple") and isinstance(value, (list, tuple)):
         return tuple(value)
     expected = {"int": int, "float": float, "str": str, "bool": bool}.get(kind)

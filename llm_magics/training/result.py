@@ -16,6 +16,10 @@ from llm_magics.training.runs import Run
 __all__ = ["TrainingResult", "result_of"]
 
 
+_MAGICS = ("translate", "summarize")
+"""Tasks whose magic uses a model trained for them."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainingResult(Result):
     """What a training came to; the model is usable as `model` wherever a model is asked for."""
@@ -30,6 +34,8 @@ class TrainingResult(Result):
     losses: dict[str, list[tuple[int, float]]]
     """"train" and "validation": (step, nats a target token)."""
     folder: Path
+    use: str = ""
+    """A line that uses the model, where a magic can."""
     provenance: Provenance
 
     @property
@@ -49,13 +55,11 @@ class TrainingResult(Result):
 
     def node(self) -> Node:
         """The line above, and how to go on."""
-        use = f"%%translate --model {self.model}"
-        look = f"%attention {self.model} TEXT"
         code = {"style": {"font-family": theme.MONO}}
+        ways = [("use it: ", self.use), ("look inside: ", f"%attention {self.model} TEXT" if self.use else "")]
+        hints = [el("span", {}, what, el("code", code, line), " ") for what, line in ways if line]
         return el("div", {"style": theme.BOX}, el("div", {}, self.text),
-                  el("div", {"style": theme.NOTE}, "use it: ", el("code", code, use), " · look inside: ",
-                     el("code", code, look)),
-                  provenance_note(self.provenance))
+                  el("div", {"style": theme.NOTE}, *hints) if hints else None, provenance_note(self.provenance))
 
 
 def result_of(run: Run) -> TrainingResult:
@@ -70,4 +74,5 @@ def result_of(run: Run) -> TrainingResult:
     provenance = Provenance(model=f"run:{run.name}", why=f"trained by the recipe {recipe.name}", seed=recipe.seed,
                             seconds=end.seconds, parameters={"steps": end.step, "metrics": end.metrics})
     return TrainingResult(name=run.name, reason=end.reason, steps=end.step, seconds=end.seconds, metrics=end.metrics,
-                          losses=losses, folder=run.folder, provenance=provenance)
+                          losses=losses, folder=run.folder, provenance=provenance,
+                          use=f"%%{recipe.task} --model run:{run.name}" if recipe.task in _MAGICS else "")

@@ -2,7 +2,8 @@
 
     <data root>/runs/NAME/
       recipe.json        every setting
-      tokenizer.json     trained on the recipe's training data
+      report.json        what was read, cleaned and left out
+      tokenizer.json     trained on the recipe's training data (target_tokenizer.json for the other side)
       events.jsonl       what happened, one event a line; the truth that every widget shows
       checkpoints/       see checkpoint.py
       model/             the exported model, usable as run:NAME
@@ -13,9 +14,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +27,7 @@ from pathlib import Path
 
 from llm_magics.errors import RunError
 from llm_magics.models.reference import is_run_name
-from llm_magics.training.events import Event, from_record, to_record
+from llm_magics.training.events import Event, RunStarted, from_record, to_record
 from llm_magics.training.recipe import Recipe, recipe_from_dict
 
 __all__ = ["Run", "checked_name", "create_run", "find_run", "list_runs", "set_aside"]
@@ -60,20 +64,40 @@ class Run:
         return recipe_from_dict(json.loads((self.folder / "recipe.json").read_text(encoding="utf-8")))
 
     def events(self) -> list[Event]:
-        """Everything that happened so far; a line cut short by a crash is left out."""
-        path = self.folder / "events.jsonl"
-        events = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-            try:
-                events.append(from_record(json.loads(line)))
-            except (ValueError, KeyError, TypeError):
-                continue
+        """Everything that happened so far, as one story.
+
+        A line cut short by a crash is left out; so is what a resumed training did anew, which is told once.
+        """
+        events: list[Event] = []
+        for event in self.record()[0]:
+            if isinstance(event, RunStarted) and event.step < max((getattr(e, "step", 0) for e in events), default=0):
+                events = [e for e in events if getattr(e, "step", 0) <= event.step or isinstance(e, RunStarted)]
+            events.append(event)
         return events
 
+    def record(self, start: int = 0) -> tuple[list[Event], int]:
+        """The events from byte `start` of the record on, as they were written, and the byte to start from next time."""
+        path = self.folder / "events.jsonl"
+        if not path.is_file():
+            return [], start
+        with path.open("rb") as file:
+            file.seek(start)
+            *lines, rest = file.read().split(b"\n")  # the last piece is no whole line yet
+            end = file.tell() - len(rest)
+        events = []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                events.append(from_record(json.loads(line)))
+        return events, end
+
     def append(self, event: Event) -> None:
-        """Add an event to the record."""
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(to_record(event)) + "\n")
+        """Add an event to the record; a line that a crash cut short gets its end first."""
+        with (self.folder / "events.jsonl").open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+            file.write(json.dumps(to_record(event)).encode() + b"\n")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,19 +118,21 @@ class Run:
 def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
     """A new run directory under `root`; without a name, the recipe's name and the next free number."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    checked_name(name or recipe.name)
+    building = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    (building / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
     number = 1
     while True:
-        folder = root / checked_name(name or f"{recipe.name}-{number}")
+        folder = root / (name or f"{recipe.name}-{number}")
         try:
-            folder.mkdir(mode=0o700)
-            break
-        except FileExistsError:
-            if name:
-                raise RunError(f"a run named {name!r} exists; resume it, set it aside with --replace, or choose "
-                               "another name") from None
-            number += 1
-    (folder / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
-    return Run(folder)
+            return Run(building.rename(folder))  # a run appears whole; a filled folder is not replaced
+        except OSError:
+            if not folder.exists():
+                raise
+        if name:
+            shutil.rmtree(building)
+            raise RunError(f"a run named {name!r} exists; resume it, set it aside with --replace, or choose another name")
+        number += 1
 
 
 def set_aside(root: Path, name: str) -> Run | None:
@@ -132,7 +158,7 @@ def find_run(root: Path, name: str) -> Run:
 
 def list_runs(root: Path) -> list[Run]:
     """Every run under `root`, by name."""
-    return [Run(path.parent) for path in sorted(root.glob("*/recipe.json"))]
+    return [Run(path.parent) for path in sorted(root.glob("[!.]*/recipe.json"))]
 
 
 def checked_name(name: str) -> str:

@@ -15,11 +15,11 @@ import torch
 from llm_magics.errors import DataError, LLMMagicsError
 from llm_magics.models.house import load_house, save_house
 from llm_magics.models.reference import embedded_root, runs_root
-from llm_magics.training.data import PairData, load_data
-from llm_magics.training.evaluate import metrics_of
+from llm_magics.training.data import Corpus
 from llm_magics.training.events import Finished
 from llm_magics.training.recipe import Recipe, load_recipe
 from llm_magics.training.runs import Run, find_run
+from llm_magics.training.setup import prepare
 
 __all__ = ["ship"]
 
@@ -27,20 +27,21 @@ __all__ = ["ship"]
 def ship(run: Run, name: str) -> Path:
     """Write the run's exported model to the package as embedded:NAME; returns the folder."""
     recipe = load_recipe(run.recipe().name)  # the shipped recipe, with licence and attribution
-    data = load_data(recipe.data)
-    _check_disjoint(data)
+    objective = prepare(run, "cpu").objective
+    _check_disjoint(objective.corpus)
     folder = embedded_root() / name
     module, tokenizer, config = load_house(run.model_folder)
     save_house(folder, module, arguments=config["arguments"], task=config["task"],
                source_language=config["source_language"], target_language=config["target_language"],
                source_tokenizer=tokenizer.source, target_tokenizer=tokenizer.target, dtype="float16")
-    rounded, tokenizer, _ = load_house(folder)  # what a user gets, not what was trained
-    metrics = metrics_of(rounded.float(), tokenizer, data.test, ["bleu", "chrf"], torch.device("cpu"))
-    (folder / "card.md").write_text(_card(name, run, recipe, data, metrics, rounded), encoding="utf-8")
+    rounded, _, _ = load_house(folder)  # what a user gets, not what was trained
+    predictions = objective.predict(rounded.float(), "test")
+    metrics = objective.figures(["bleu", "chrf"], predictions, objective.expected("test"), None)
+    (folder / "card.md").write_text(_card(name, run, recipe, objective.corpus, metrics, rounded), encoding="utf-8")
     return folder
 
 
-def _check_disjoint(data: PairData) -> None:
+def _check_disjoint(data: Corpus) -> None:
     """No held-out sentence, source or target, may occur in training."""
     for side, what in ((0, "source"), (1, "target")):
         shared = {pair[side] for pair in data.test} & {pair[side] for pair in data.train}
@@ -49,7 +50,7 @@ def _check_disjoint(data: PairData) -> None:
                             f"for example {min(shared)[:60]!r}; no figure on them would mean anything")
 
 
-def _card(name: str, run: Run, recipe: Recipe, data: PairData, metrics: dict[str, float],
+def _card(name: str, run: Run, recipe: Recipe, data: Corpus, metrics: dict[str, float],
           module: torch.nn.Module) -> str:
     end = [event for event in run.events() if isinstance(event, Finished)][-1]
     ran = run.recipe()

@@ -82,8 +82,8 @@ def tiny_model(tmp_path_factory):
 class Kernel:
     """Runs cells in a kernel and collects what a notebook would keep of them."""
 
-    def __init__(self, manager, client):
-        self.manager, self.client = manager, client
+    def __init__(self, manager, client, home):
+        self.manager, self.client, self.home = manager, client, home
 
     def start(self, cell):
         return self.client.execute(cell, store_history=True)
@@ -129,7 +129,7 @@ def kernel(tmp_path_factory):
     env = {**os.environ, "LLM_MAGICS_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
            "OMP_WAIT_POLICY": "passive", "IPYTHONDIR": str(folder / "ipython")}
     manager, client = start_new_kernel(env=env, cwd=os.fspath(folder))
-    kernel = Kernel(manager, client)
+    kernel = Kernel(manager, client, folder / "home")
     reply, outputs, _ = kernel.run("%load_ext llm_magics")
     assert reply["status"] == "ok"
     assert outputs == []

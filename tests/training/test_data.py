@@ -1,68 +1,35 @@
-"""Rows and batches."""
+"""From a recipe to its three parts: found, read, held out and cleaned."""
 
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
 
 from llm_magics.errors import DataError, RecipeError
-from llm_magics.training.data import batches, find_file, read_pairs
+from llm_magics.training.data import find_file, load_corpus
 from llm_magics.training.number_words import LANGUAGES, number_words, spell
-from llm_magics.training.recipe import Tokenizer
-from llm_magics.training.tokenizer import SPECIAL, train_tokenizer
+from llm_magics.training.recipe import recipe_from_dict
 
-PAIRS = [([4] * (1 + n % 7) + [2], [5] * (1 + n % 5) + [2]) for n in range(300)]
-
-
-def test_the_order_of_batches_is_a_function_of_seed_and_epoch():
-    once, again = ([b.rows for b in batches(PAIRS, 60, seed=1, epoch=2)] for _ in range(2))
-    assert once == again
-    assert once != [b.rows for b in batches(PAIRS, 60, seed=1, epoch=3)]
-    assert once != [b.rows for b in batches(PAIRS, 60, seed=2, epoch=2)]
+PAIR = {"source": "text", "target": "text"}
 
 
-def test_every_row_comes_once_an_epoch_and_no_batch_exceeds_the_budget():
-    made = list(batches(PAIRS, 60, seed=0, epoch=0))
-    assert sorted(row for batch in made for row in batch.rows) == list(range(300))
-    for batch in made:
-        widest = max(len(s) + len(t) for s, t in batch.pairs)
-        assert len(batch.rows) * widest <= 120
-        assert batch.count == len(made)
+def rows(count, start=0):
+    return [{"en": f"sentence {n}", "de": f"Satz {n}"} for n in range(start, start + count)]
 
 
-def test_joined_rows_have_one_end_mark_and_both_texts():
-    joined = [pair for b in batches(PAIRS, 60, seed=0, epoch=0, join=1.0) for pair in b.pairs]
-    assert all(source.count(2) == target.count(2) == 1 and source[-1] == target[-1] == 2 for source, target in joined)
-    assert sum(len(s) for s, _ in joined) > 1.8 * sum(len(s) for s, _ in PAIRS)
-
-
-@pytest.mark.parametrize(("line", "message"), [
-    ("{not json", "data.jsonl:2: not a JSON object"),
-    ("[1]", "data.jsonl:2: expected a JSON object, got list"),
-    ('{"en": "x"}', "data.jsonl:2: field 'de' is missing"),
-    ('{"en": "x", "de": " "}', "data.jsonl:2: field 'de' is missing, empty"),
-    ('{"en": "x", "de": 3}', "data.jsonl:2: field 'de'"),
-])
-def test_a_bad_line_is_named_with_file_and_number(tmp_path, line, message):
-    path = tmp_path / "data.jsonl"
-    path.write_text('{"en": "a", "de": "b"}\n' + line + "\n")
-    with pytest.raises(DataError, match=message):
-        read_pairs(path, "en", "de")
-
-
-def test_a_truncated_gzip_file_is_an_error_not_a_short_corpus(tmp_path):
-    path = tmp_path / "data.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"en": "a", "de": "b"}\n' * 5000)[:-20])
-    with pytest.raises(DataError, match="cannot be read"):
-        read_pairs(path, "en", "de")
+def recipe(**tables):
+    tables.setdefault("data", {"source": "notebook"})
+    tables["data"].setdefault("fields", {"source": "en", "target": "de"})
+    return recipe_from_dict({"task": "translate", **tables})
 
 
 def test_a_file_is_found_in_the_data_folder(tmp_path, monkeypatch):
     (tmp_path / "x.jsonl").write_text("")
     monkeypatch.setenv("LLM_MAGICS_DATA", str(tmp_path))
     assert find_file("x.jsonl") == tmp_path / "x.jsonl"
-    with pytest.raises(DataError, match="'y.jsonl' not found"):
+    with pytest.raises(DataError, match=r"'y.jsonl' not found.*LLM_MAGICS_DATA"):
         find_file("y.jsonl")
 
 
@@ -77,11 +44,59 @@ def test_number_words_are_spelt_and_held_out_numbers_never_occur_in_training():
         spell(1, "xx")
 
 
-def test_every_text_survives_the_tokenizer():
-    texts = ["Das Mädchen liest ein Buch.", "one two three", "zwei  Leerzeichen"] * 20
-    tokenizer = train_tokenizer(texts, Tokenizer(vocab_size=400))
-    assert [tokenizer.token_to_id(t) for t in ("<pad>", "<s>", "</s>", "<unk>")] == list(SPECIAL.values())
-    for text in [*texts[:3], "日本語 and 😀", "Ωmega 1234"]:
-        ids = tokenizer.encode(text).ids
-        assert SPECIAL["unk"] not in ids
-        assert tokenizer.decode(ids, skip_special_tokens=False) == text
+def test_a_share_of_the_rows_is_held_out_the_same_every_time():
+    fifth = recipe(data={"source": "notebook", "validation_share": 0.2})
+    made = [load_corpus(fifth, PAIR, {"train": rows(50)}) for _ in (1, 2)]
+    assert made[0].validation == made[1].validation
+    assert (len(made[0].train), len(made[0].validation)) == (40, 10)
+    assert not set(made[0].train) & set(made[0].validation)
+    assert len(made[0].places) == 40
+    other = load_corpus(recipe(data={"source": "notebook", "validation_share": 0.2, "seed": 1}), PAIR, {"train": rows(50)})
+    assert other.validation != made[0].validation
+
+
+def test_rows_that_are_held_out_do_not_stay_in_training_and_the_report_says_how_many():
+    corpus = load_corpus(recipe(), PAIR, {"train": rows(20), "validation": rows(3), "test": rows(2, start=5)})
+    assert len(corpus.train) == 15
+    assert "5" in str(corpus.report)
+    kept = load_corpus(recipe(cleaning={"remove_overlap": False}), PAIR, {"train": rows(20), "validation": rows(3)})
+    assert len(kept.train) == 20
+
+
+def test_files_of_one_recipe_are_read_with_their_places(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_MAGICS_DATA", str(tmp_path))
+    with gzip.open(tmp_path / "train.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows(9))
+    corpus = load_corpus(recipe(data={"train": "train.jsonl.gz", "validation_share": 0.0}), PAIR)
+    assert corpus.places[3] == "train.jsonl.gz:4"
+    assert corpus.train[3] == ("sentence 3", "Satz 3")
+    limited = load_corpus(recipe(data={"train": "train.jsonl.gz", "validation_share": 0.0, "rows": 4}), PAIR)
+    assert len(limited.train) == 4
+
+
+def test_the_end_of_a_text_is_held_out_and_its_line_ends_stay(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("one\n\ntwo  three\n" * 10)
+    made = recipe_from_dict({"task": "language-model", "data": {"train": str(path), "validation_share": 0.1}})
+    corpus = load_corpus(made, {"text": "text"})
+    assert corpus.train[0][0] + corpus.validation[0][0] == path.read_text()
+    assert len(corpus.validation[0][0]) == 16
+
+
+def test_back_translations_are_added_to_training_only():
+    corpus = load_corpus(recipe(), PAIR, {"train": rows(20), "validation": rows(2, start=30)},
+                         translate_back=lambda texts: [text.replace("Satz", "phrase") for text in texts])
+    assert ("phrase 7", "Satz 7") in corpus.train
+    assert ("sentence 7", "Satz 7") in corpus.train
+    assert len(corpus.train) == 40 == len(corpus.places)
+    assert len(corpus.validation) == 2
+
+
+def test_a_run_whose_data_came_from_a_notebook_asks_for_them():
+    with pytest.raises(DataError, match="give it again"):
+        load_corpus(recipe(), PAIR, {})
+
+
+def test_a_role_that_the_task_does_not_have_is_refused():
+    with pytest.raises(DataError, match="the role 'text'; translate has source, target"):
+        load_corpus(recipe(data={"source": "notebook", "fields": {"text": "en"}}), PAIR, {"train": rows(3)})

@@ -26,7 +26,11 @@ def test_every_shipped_recipe_is_valid_and_survives_a_round_trip(name):
     (SMALL + "[optimizer]\nlr = -1.0", "optimizer.lr = -1.0: expected a number above 0"),
     (SMALL + "[batch]\ntokens = 'many'", "expected int, got str"),
     (SMALL + "[batch]\ntokens = true", "expected int, got bool"),
-    ("[data]\nsource = 'jsonl'", "needs data.train"),
+    ("[data]\nsource = 'files'", "data.train names no training data"),
+    (SMALL + "[model]\ndropout = 1.0", "model.dropout = 1.0: expected a share"),
+    (SMALL + "[data.fields]\nsource = 3", "expected a table of names"),
+    (SMALL + "[augmentation]\ndrop = -0.1", "augmentation.drop = -0.1: expected a share"),
+    ("task = 'translat'\n" + SMALL, "did you mean 'translate'?"),
     ("data = 3", r"\[data\] must be a table"),
     ("= broken", "not valid TOML"),
 ])

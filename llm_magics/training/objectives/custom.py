@@ -1,0 +1,113 @@
+"""A module, a dataset and a loss from the notebook, on the same loop as everything else."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from llm_magics.errors import DataError, InputError
+from llm_magics.training.batches import Batch, batch_of
+from llm_magics.training.data import Corpus
+from llm_magics.training.events import Sample
+from llm_magics.training.objectives.base import Objective
+from llm_magics.training.recipe import Recipe
+from llm_magics.training.runs import Run
+
+__all__ = ["LOSSES", "Custom"]
+
+LOSSES = {"cross_entropy": nn.functional.cross_entropy, "mse": nn.functional.mse_loss, "l1": nn.functional.l1_loss,
+          "bce": nn.functional.binary_cross_entropy_with_logits, "nll": nn.functional.nll_loss}
+"""Names that --loss knows; each a mean over the batch."""
+
+
+class Custom(Objective):
+    """loss(module(*inputs), target) for rows (*inputs, target); the module itself is trained, in place."""
+
+    kinds: ClassVar = {"row": "object"}
+    metrics = ("loss",)
+    unit = "rows"
+
+    def __init__(self, recipe: Recipe, run: Run, corpus: Corpus, device: torch.device, *, module: Any, loss: Any) -> None:
+        super().__init__(recipe, run, corpus, device)
+        if not isinstance(module, nn.Module):
+            raise InputError(f"the model of this run was an object of a notebook ({type(module).__name__} was given); give the "
+                             "torch.nn.Module again: %train MODEL --data DATA --loss LOSS --resume NAME")
+        self.given_loss = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
+        if not callable(self.given_loss):
+            raise InputError(f"--loss: expected a function of (output, target) or one of {', '.join(LOSSES)}, got {loss!r}")
+        self.model = module.to(device)
+        self.items = {part: corpus[part] for part in ("train", "validation")}
+
+    @classmethod
+    def needs(cls, given: Any) -> dict[str, Any]:
+        return {"module": given.module, "loss": given.loss}
+
+    def encoded(self, part: str) -> list[Any]:
+        return self.corpus[part]
+
+    def sizes(self, item: Any) -> tuple[int, ...]:
+        return (1,)
+
+    def targets(self, batch: Batch) -> int:
+        return len(batch.items)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        order = list(range(len(self.items["train"])))
+        random.Random(f"{self.recipe.seed} {epoch}").shuffle(order)
+        return self._cut(self.items["train"], order)
+
+    def fixed_batches(self, part: str) -> Iterator[Batch]:
+        return self._cut(self.corpus[part], list(range(len(self.corpus[part]))))
+
+    def _cut(self, items: Any, order: list[int]) -> Iterator[Batch]:
+        rows = self.recipe.batch.rows
+        count = -(-len(order) // rows)
+        for position in range(count):
+            chosen = order[position * rows: (position + 1) * rows]
+            yield replace(batch_of(chosen, [items[i] for i in chosen], self.sizes), position=position, count=count)
+
+    def tensors(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The rows collated, column by column; numbers become tensors."""
+        try:
+            rows = [row if isinstance(row, (tuple, list)) else (row,) for row in batch.items]
+            columns = torch.utils.data.default_collate(rows)
+        except (TypeError, RuntimeError) as error:
+            raise DataError(f"rows {batch.rows[:3]} cannot be put into one batch: {str(error).splitlines()[0][:160]}") from None
+        return tuple(column.to(self.device) if isinstance(column, Tensor) else column for column in columns)
+
+    def loss(self, model: nn.Module, tensors: tuple[Tensor, ...], label_smoothing: float = 0.0) -> Tensor:
+        *inputs, target = tensors
+        value = self.given_loss(model(*inputs), target)
+        if not (isinstance(value, Tensor) and value.dim() == 0):
+            raise InputError("the loss must be one number (a tensor without dimensions), not "
+                             f"{tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__}")
+        return value * len(target)  # the mean of the batch, as a sum
+
+    def predict(self, model: nn.Module, part: str, count: int | None = None, beams: int = 1) -> list[Any]:
+        return []
+
+    def samples(self, predictions: list[Any], part: str = "validation") -> tuple[Sample, ...]:
+        return ()
+
+    def figures(self, metrics: Any, predictions: list[Any], expected: list[Any], loss: float | None) -> dict[str, float]:
+        return {"loss": loss} if "loss" in metrics and loss is not None else {}
+
+    def copied(self) -> nn.Module:
+        return self.model  # the user's own object gets the best weights
+
+    def export(self, folder: Path, model: nn.Module, card: str) -> None:
+        """The weights alone: only the notebook knows how the module is built."""
+        from safetensors.torch import save_model
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(model, str(folder / "model.safetensors"))
+        (folder / "config.json").write_text(json.dumps({"format": "llm_magics", "architecture": type(model).__name__,
+                                                        "task": "custom"}, indent=1), encoding="utf-8")
+        (folder / "card.md").write_text(card, encoding="utf-8")

@@ -1,0 +1,76 @@
+"""From what a person says in one line to a recipe and the objects that go with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_magics.errors import RecipeError
+from llm_magics.training.recipe import ARCHITECTURES, TASKS
+
+__all__ = ["recipe_document"]
+
+_FINE_TUNING = {"optimizer": {"lr": 5e-5, "weight_decay": 0.01, "betas": [0.9, 0.999]},
+                "schedule": {"kind": "linear", "epochs": 3.0}}
+_FROM_SCRATCH = {
+    "classify": {"batch": {"tokens": 4_000, "max_tokens_per_side": 512}, "model": {"num_layers": 1, "dropout": 0.3}},
+    "label-tokens": {"tokenizer": {"kind": "word", "vocab_size": 30_000, "min_frequency": 1},
+                     "model": {"num_layers": 1, "dropout": 0.3}},
+    "custom": {"optimizer": {"weight_decay": 0.0}},
+}
+
+
+def recipe_document(model: Any, data: Any, *, task: str | None = None, source: str | None = None, target: str | None = None,
+                    fields: Mapping[str, str] | None = None, held_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The recipe, as plain values, of training `model` on `data`.
+
+    model: an architecture ("transformer", "lstm", …), a reference of a model to fine-tune, or a torch module;
+    data: a file, hub:NAME, or an object of the notebook (named "notebook" in the recipe); held_out: "validation" and
+    "test" likewise. Without a task, languages say translate, a module custom, and a .txt file language-model.
+    Raises RecipeError when the task cannot be told.
+    """
+    held_out = {part: value for part, value in (held_out or {}).items() if value is not None}
+    kind, what = _model(model)
+    task = task or _task(kind, data, source, target)
+    document: dict[str, Any] = {"task": task, "name": f"{what}-{task}".replace("/", "-").replace(":", "-")[:48]}
+    defaults = _FINE_TUNING if kind == "reference" else _FROM_SCRATCH.get(task, {})
+    for table, values in defaults.items():
+        document[table] = dict(values)
+    if kind != "module":
+        document.setdefault("model", {})[kind] = model
+    document["data"] = {"fields": dict(fields or {}), "source_language": source or "", "target_language": target or ""}
+    given = [value for value in (data, *held_out.values()) if not isinstance(value, (str, Path))]
+    if given and len(given) < 1 + len(held_out):
+        raise RecipeError("the data are partly files and partly objects of the notebook; give all of them in one way")
+    document["data"]["source"] = "notebook" if given else "files"
+    for part, value in {"train": data, **held_out}.items():
+        document["data"][part] = type(value).__name__ if given else str(value)
+    return document
+
+
+def _model(model: Any) -> tuple[str, str]:
+    """("architecture" | "reference" | "module", a name for it)."""
+    if not isinstance(model, (str, Path)):
+        return "module", type(model).__name__.lower()
+    name = str(model)
+    if name in ARCHITECTURES:
+        return "architecture", name
+    if "/" in name or ":" in name or Path(name).expanduser().is_dir():
+        return "reference", Path(name).name
+    close = difflib.get_close_matches(name, ARCHITECTURES, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"architectures: {', '.join(ARCHITECTURES)}"
+    raise RecipeError(f"{name!r} is no architecture, no model reference (ORGANISATION/NAME, run:NAME, a folder) and no module "
+                      f"of this notebook; {hint}")
+
+
+def _task(kind: str, data: Any, source: str | None, target: str | None) -> str:
+    if kind == "module":
+        return "custom"
+    if source and target:
+        return "translate"
+    if isinstance(data, (str, Path)) and str(data).removesuffix(".gz").endswith(".txt"):
+        return "language-model"
+    raise RecipeError(f"what is to be learnt? give --from and --to for a translator, or --task: "
+                      f"{', '.join(task for task in TASKS if task != 'custom')}")
