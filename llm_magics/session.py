@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from llm_magics.tasks.results import Summary, Translation
     from llm_magics.training.compare import Comparison
     from llm_magics.training.events import Event
-    from llm_magics.training.find_lr import LearningRateSearch
     from llm_magics.training.launch import TrainingResult, TrainingRun
     from llm_magics.training.manage import Trashed
-    from llm_magics.training.publish import Export
+    from llm_magics.training.publishing.publish import Export
     from llm_magics.training.recipe import Recipe
     from llm_magics.training.runs import Run
     from llm_magics.training.setup import Given
     from llm_magics.training.survey import RunSummary
-    from llm_magics.training.tune import TuningRun
-    from llm_magics.training.tune_result import TuningResult
-    from llm_magics.training.tune_study import Study
+    from llm_magics.training.tuning.find_lr import LearningRateSearch
+    from llm_magics.training.tuning.result import TuningResult
+    from llm_magics.training.tuning.search import TuningRun
+    from llm_magics.training.tuning.study import Study
 
 __all__ = ["AttentionView", "Session", "close_current_session", "current_session"]
 
@@ -180,16 +180,16 @@ class Session:
         return any(run.name == name for run in self.runs())
 
     def find_lr(self, recipe: str | dict[str, Any] | None = None, *, model: Any = None, data: Any = None,
-                validation: Any = None, test: Any = None, loss: Any = None, name: str | None = None, overrides: dict[str, Any] | None = None,
-                device: str | None = None, on_step: Callable[[int, float, float], None] | None = None,
-                **spoken: Any) -> LearningRateSearch:
+                validation: Any = None, test: Any = None, loss: Any = None, name: str | None = None,
+                overrides: dict[str, Any] | None = None, device: str | None = None,
+                on_step: Callable[[int, float, float], None] | None = None, **spoken: Any) -> LearningRateSearch:
         """The learning-rate range test of what `train` would train with these arguments, or of the run `name`.
 
         Works on copies: weights, optimizer and random numbers are afterwards what they were. on_step is told (step, rate,
         loss). Raises what `train` raises, and TrainingError when the loss is not finite from the start.
         """
         from llm_magics.models.device import check_device, choose_device
-        from llm_magics.training.find_lr import find_lr
+        from llm_magics.training.tuning.find_lr import find_lr
 
         device = check_device(device) if device else choose_device()
         held_out = {"validation": validation, "test": test}
@@ -230,13 +230,13 @@ class Session:
              on_board: Callable[[Board], None] | None = None) -> TuningRun:
         """Start a search for settings in a worker thread, or, without a document, go on with the study `name`.
 
-        document: see `llm_magics.training.tune_start.settings_of`; model, data, validation, test and loss may be objects.
+        document: see `llm_magics.training.tuning.start.settings_of`; model, data, validation, test and loss may be objects.
         trials: how many in all (20 for a new study). hours: of this search; the trial under way is then interrupted.
         said: names of the objects, for whoever goes on later; objects: the same again, when the search goes on. on_board
         is called in the worker thread. The best trial is kept as run:NAME. Raises RecipeError, RunError, InputError.
         """
         from llm_magics.models.device import check_device, choose_device
-        from llm_magics.training.tune_start import OBJECTS, go_on, settings_of, start_search
+        from llm_magics.training.tuning.start import OBJECTS, go_on, settings_of, start_search
 
         def forget(run: Run) -> None:
             with contextlib.suppress(ModelNotFound):  # it was not loaded
@@ -261,13 +261,13 @@ class Session:
 
     def studies(self) -> list[Study]:
         """Every search for settings on this machine, by name."""
-        from llm_magics.training.tune_study import list_studies
+        from llm_magics.training.tuning.study import list_studies
 
         return list_studies(self.studies_root)
 
     def find_study(self, name: str) -> Study:
         """The study of this name; RunError lists those there are."""
-        from llm_magics.training.tune_study import find_study
+        from llm_magics.training.tuning.study import find_study
 
         return find_study(self.studies_root, name)
 
@@ -363,14 +363,14 @@ class Session:
         return empty_trash(self.runs_root)
 
     def export_run(self, name: str, folder: str | Path, format: str = "safetensors", *, force: bool = False) -> Export:
-        """See `llm_magics.training.publish.export_run`."""
-        from llm_magics.training.publish import export_run
+        """See `llm_magics.training.publishing.publish.export_run`."""
+        from llm_magics.training.publishing.publish import export_run
 
         return export_run(self.find_run(name), folder, format, force=force)
 
     def export_plan(self, name: str, folder: str | Path, format: str = "safetensors", *, force: bool = False) -> str:
         """What `export_run` would write, in one line."""
-        from llm_magics.training.publish import export_plan
+        from llm_magics.training.publishing.publish import export_plan
 
         return export_plan(self.find_run(name), folder, format, force=force)
 

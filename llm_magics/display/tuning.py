@@ -191,7 +191,7 @@ class _Scale:
 
 
 def _cell(trial: Trial, x: float, y: float, scale: _Scale, best: bool) -> list[Node]:
-    left, right, top, bottom = x + 34, x + _CELL_PX - 10, y + 22, y + _HEIGHT_PX - 30
+    left, right, top, bottom = x + 38, x + _CELL_PX - 10, y + 22, y + _HEIGHT_PX - 30
     colour = STATES[trial.state]
     nodes = [label(f"{trial.label}{' ★ best' if best else ''}", x + 4, y + 14, font_weight=600),
              label(trial.state_text, right, y + 14, text_anchor="end", fill=colour)]
@@ -199,7 +199,7 @@ def _cell(trial: Trial, x: float, y: float, scale: _Scale, best: bool) -> list[N
     for value in scale.ticks():
         height = bottom - scale.at(value) * (bottom - top)
         nodes.append(shape("line", {"x1": left, "x2": right, "y1": height, "y2": height, "stroke-opacity": 0.22, **rule}))
-        nodes.append(label(f"{value:.3g}", left - 4, height + 3.5, text_anchor="end", font_size=9))
+        nodes.append(label(f"{value:.2g}", left - 4, height + 3.5, text_anchor="end", font_size=9))
     nodes.append(shape("line", {"x1": left, "x2": right, "y1": bottom, "y2": bottom, "stroke-opacity": 0.6, **rule}))
     drawn = [(step, loss) for step, loss in zip(trial.steps, trial.losses, strict=True) if math.isfinite(loss)]
     points = [(left + step / scale.last * (right - left), bottom - scale.at(loss) * (bottom - top)) for step, loss in drawn]

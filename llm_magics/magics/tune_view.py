@@ -14,15 +14,15 @@ from llm_magics.display.tuning import LIVE_STATES, Board, Trial, settings_text, 
 from llm_magics.display.tuning_charts import value_text
 from llm_magics.errors import LLMMagicsError, printable
 from llm_magics.magics.command import Call, Interrupted
-from llm_magics.magics.live import in_notebook
+from llm_magics.magics.live import hidden, in_notebook
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from llm_magics.display.html import Node
-    from llm_magics.training.tune import TuningRun
-    from llm_magics.training.tune_result import TuningResult
-    from llm_magics.training.tune_study import Study
+    from llm_magics.training.tuning.result import TuningResult
+    from llm_magics.training.tuning.search import TuningRun
+    from llm_magics.training.tuning.study import Study
 
 __all__ = ["ShownStudy", "attach", "listing", "search"]
 
@@ -39,7 +39,9 @@ def search(call: Call, **arguments: object) -> object:
         raise
     view.connect(started)
     if not call["background"]:
-        return _wait(started, view)
+        result = _wait(started, view)
+        # In a notebook the board stands above already: the result of the cell only says how it ended.
+        return hidden(call.shell, result, but=result.text) if isinstance(view, _Notebook) else result
     _aside(_watch, started, view)
     return started
 

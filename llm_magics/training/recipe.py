@@ -175,7 +175,7 @@ class Compute:
 @dataclass(frozen=True)
 class Evaluation:
     every_steps: int = 0
-    """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of the training, 500 at most."""
+    """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of all, 500 at most."""
     metric: str = ""
     """A name of `metrics.METRICS` that fits the task; "": the task's own."""
     final: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from llm_magics.training.data import Corpus, load_corpus
+from llm_magics.training.data.corpus import Corpus, load_corpus
 from llm_magics.training.objectives import objective_class
 from llm_magics.training.objectives.base import Objective
 from llm_magics.training.optimizers import make_optimizer

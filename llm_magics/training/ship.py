@@ -15,7 +15,7 @@ import torch
 from llm_magics.errors import DataError, LLMMagicsError
 from llm_magics.models.house import load_house, save_house
 from llm_magics.models.reference import embedded_root, runs_root
-from llm_magics.training.data import Corpus
+from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.events import Finished
 from llm_magics.training.recipe import Recipe, load_recipe
 from llm_magics.training.runs import Run, find_run

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from llm_magics.errors import NonFinite, TrainingError
 from llm_magics.nn.randomness import drawing_from
-from llm_magics.training.batches import Batch
+from llm_magics.training.data.batches import Batch
 from llm_magics.training.events import BatchSplit, Event
 from llm_magics.training.layers import LayerWatch
 from llm_magics.training.setup import Setup

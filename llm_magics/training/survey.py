@@ -101,7 +101,8 @@ def _told(run: Run, bare: RunSummary, state: str | None) -> RunSummary:
                         metrics=dict(end.metrics) or known.metrics)
     main = known.metric or next(iter(looks[-1].metrics if looks else known.metrics), "")
     known = replace(known, metric=main)
-    ended = "stopped" if known.reason == "stopped" else "failed" if isinstance(end, Failed) else "finished" if end else "not begun" if start is None else "not ended"
+    ended = ("stopped" if known.reason == "stopped" else "failed" if isinstance(end, Failed) else
+             "finished" if end else "not begun" if start is None else "not ended")
     if state is None and is_locked(run):
         state = "running elsewhere"
     return replace(known, state=state or ended)

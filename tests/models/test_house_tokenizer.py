@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.recipe import Tokenizer
-from llm_magics.training.tokenizer import SPECIAL, train_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_magics.errors import DataError
-from llm_magics.training.augment import back_translated, drop_tokens, swap_tokens
+from llm_magics.training.data.augment import back_translated, drop_tokens, swap_tokens
 
 EOS = 2
 IDS = st.lists(st.integers(3, 50), max_size=12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_magics.training.batches import batch_of, bucketed
+from llm_magics.training.data.batches import batch_of, bucketed
 
 PAIRS = [([4] * (1 + n % 7) + [2], [5] * (1 + n % 5) + [2]) for n in range(300)]
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from llm_magics.display.html import render
 from llm_magics.errors import RecipeError
-from llm_magics.training.cleaning import Report, clean
+from llm_magics.training.data.cleaning import Report, clean
+from llm_magics.training.data.rows import Rows
 from llm_magics.training.recipe import Cleaning
-from llm_magics.training.rows import Rows
 
 PAIR = ("source", "target")
 OFF = {"normalize": "none", "whitespace": False, "deduplicate": False, "remove_overlap": False}

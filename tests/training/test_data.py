@@ -8,8 +8,8 @@ import json
 import pytest
 
 from llm_magics.errors import DataError, RecipeError
-from llm_magics.training.data import find_file, load_corpus
-from llm_magics.training.number_words import LANGUAGES, number_words, spell
+from llm_magics.training.data.corpus import find_file, load_corpus
+from llm_magics.training.data.number_words import LANGUAGES, number_words, spell
 from llm_magics.training.recipe import recipe_from_dict
 
 PAIR = {"source": "text", "target": "text"}

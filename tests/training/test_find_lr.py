@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from llm_magics.errors import InputError, TrainingError
-from llm_magics.training.find_lr import find_lr, range_test, suggested_rates
 from llm_magics.training.loop import train
 from llm_magics.training.recipe import recipe_from_dict
 from llm_magics.training.runs import create_run
 from llm_magics.training.setup import prepare
 from llm_magics.training.step import Stepper
+from llm_magics.training.tuning.find_lr import find_lr, range_test, suggested_rates
 
 RECIPE = recipe_from_dict({
     "name": "tiny", "seed": 3,

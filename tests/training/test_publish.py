@@ -24,14 +24,14 @@ from llm_magics.nn import (
     TextClassifier,
 )
 from llm_magics.nn.decoding import greedy, sample
-from llm_magics.training.card import model_card
+from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.events import Evaluated, Finished, LayersSeen, RunStarted, Sample, Sampled, StepDone
-from llm_magics.training.publish import FORMATS, export_plan, export_run
+from llm_magics.training.publishing.card import model_card
+from llm_magics.training.publishing.publish import FORMATS, export_plan, export_run
+from llm_magics.training.publishing.twin_tokenizer import twin_tokenizer
+from llm_magics.training.publishing.twins import family_of, twin
 from llm_magics.training.recipe import Tokenizer, recipe_from_dict
 from llm_magics.training.runs import create_run
-from llm_magics.training.tokenizer import SPECIAL, train_tokenizer
-from llm_magics.training.twin_tokenizer import twin_tokenizer
-from llm_magics.training.twins import family_of, twin
 
 TEXTS = ["The cat sleeps.", "A dog runs in the park.", "Where is the station?", "Größe 42!", "Hello there, it's me."]
 DOCUMENT = {"name": "tiny", "seed": 3, "description": "Words of a few texts.",

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magics.errors import DataError
-from llm_magics.training.rows import read_rows
+from llm_magics.training.data.rows import read_rows
 
 PAIR = {"source": "en", "target": "de"}
 PAIR_KINDS = {"source": "text", "target": "text"}
@@ -293,7 +293,7 @@ def test_a_data_set_with_a_wrong_split_or_column_says_what_there_is(saved):
 
 
 def test_a_data_set_of_the_hub_without_the_hub_is_one_clear_error():
-    code = ("from llm_magics.training.rows import read_rows\nfrom llm_magics.errors import DataError\n"
+    code = ("from llm_magics.training.data.rows import read_rows\nfrom llm_magics.errors import DataError\n"
             "try: read_rows('hub:nyu-mll/glue/sst2:train', {'text': 'sentence'}, {'text': 'text'})\n"
             "except DataError as error: print(error)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True,

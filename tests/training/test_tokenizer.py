@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from llm_magics.errors import RecipeError
 from llm_magics.models.house_tokenizer import HouseTokenizer
-from llm_magics.training.number_words import number_words
+from llm_magics.training.data.number_words import number_words
+from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.recipe import Tokenizer
-from llm_magics.training.tokenizer import SPECIAL, train_tokenizer
 
 KINDS = ("bpe", "unigram", "word", "char")
 TEXTS = ["Das Mädchen liest ein Buch.", "Ein Hund (klein) läuft über die Straße!", "one two  three, four",

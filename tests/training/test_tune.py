@@ -17,9 +17,9 @@ from llm_magics.errors import InputError, RecipeError, RunError, TrainingError
 from llm_magics.session import Session
 from llm_magics.training import checkpoint
 from llm_magics.training.recipe import load_recipe
-from llm_magics.training.tune_space import Space
-from llm_magics.training.tune_start import settings_of
-from llm_magics.training.tune_study import import_optuna
+from llm_magics.training.tuning.space import Space
+from llm_magics.training.tuning.start import settings_of
+from llm_magics.training.tuning.study import import_optuna
 
 pytest.importorskip("optuna", reason="the extra [tune]")
 
@@ -217,7 +217,7 @@ def test_values_of_a_metric_that_grows_are_maximised(session):
     said = {"recipe": "number-words", "search": {"model.dropout": [0.0, 0.1]}}
     settings = settings_of(said, session.recipe, metric="exact_match")
     assert settings.recipe["evaluation"]["metric"] == "exact_match"
-    from llm_magics.training.tune_study import create_study
+    from llm_magics.training.tuning.study import create_study
 
     study = create_study(session.studies_root, "growing", settings).opened()
     assert study.direction.name == "MAXIMIZE"

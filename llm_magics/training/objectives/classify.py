@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from llm_magics.errors import DataError
 from llm_magics.models.house import save_house
 from llm_magics.nn.randomness import initialised_from
-from llm_magics.training.augment import drop_tokens, swap_tokens
-from llm_magics.training.batches import Batch, bucketed
 from llm_magics.training.build import model_class
-from llm_magics.training.data import Corpus
+from llm_magics.training.data.augment import drop_tokens, swap_tokens
+from llm_magics.training.data.batches import Batch, bucketed
+from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.objectives.base import PAD, Objective, house_tokenizer, padded
 from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError, InputError
-from llm_magics.training.batches import Batch, batch_of
-from llm_magics.training.data import Corpus
+from llm_magics.training.data.batches import Batch, batch_of
+from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.events import Sample
 from llm_magics.training.objectives.base import Objective
 from llm_magics.training.recipe import Recipe

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from llm_magics.errors import RecipeError
 from llm_magics.models.boundary import boundary
 from llm_magics.models.house import put_in_place
-from llm_magics.training.data import Corpus
+from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.events import AttentionSeen
 from llm_magics.training.objectives.base import Objective, padded
 from llm_magics.training.objectives.finetune_loading import Base, open_base, quiet, reading_limit

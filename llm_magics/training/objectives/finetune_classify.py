@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from llm_magics.errors import RecipeError
 from llm_magics.models.boundary import boundary
-from llm_magics.training.batches import Batch, bucketed
+from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.events import AttentionSeen
 from llm_magics.training.objectives.base import padded
 from llm_magics.training.objectives.classify import known_labels

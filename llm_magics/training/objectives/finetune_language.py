@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError, RecipeError
-from llm_magics.training.batches import Batch
+from llm_magics.training.data.batches import Batch
 from llm_magics.training.events import AttentionSeen, Sample
 from llm_magics.training.objectives.base import padded
 from llm_magics.training.objectives.finetune_base import IGNORED, FineTune, summed_cross_entropy

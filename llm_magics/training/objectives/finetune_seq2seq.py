@@ -15,8 +15,8 @@ from llm_magics.models.decode_transformers import decode_batch
 from llm_magics.models.encoding import forced_bos
 from llm_magics.models.generation import Request
 from llm_magics.models.loaded import known_languages
-from llm_magics.training.augment import drop_tokens, swap_tokens
-from llm_magics.training.batches import Batch, bucketed
+from llm_magics.training.data.augment import drop_tokens, swap_tokens
+from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.events import AttentionSeen
 from llm_magics.training.objectives.base import EOS, padded
 from llm_magics.training.objectives.finetune_base import IGNORED, FineTune, summed_cross_entropy

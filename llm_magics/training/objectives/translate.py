@@ -18,10 +18,10 @@ from llm_magics.models.house import save_house
 from llm_magics.nn.cross_entropy import linear_cross_entropy
 from llm_magics.nn.decoding import beam, greedy
 from llm_magics.nn.randomness import initialised_from
-from llm_magics.training.augment import drop_tokens, swap_tokens
-from llm_magics.training.batches import Batch, bucketed
 from llm_magics.training.build import model_class
-from llm_magics.training.data import Corpus
+from llm_magics.training.data.augment import drop_tokens, swap_tokens
+from llm_magics.training.data.batches import Batch, bucketed
+from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.events import AttentionSeen
 from llm_magics.training.objectives.base import BOS, EOS, PAD, Objective, house_tokenizer, padded
 from llm_magics.training.recipe import Recipe

@@ -14,7 +14,7 @@ from llm_magics.training.events import Finished
 
 if TYPE_CHECKING:
     from llm_magics.training.runs import Run
-    from llm_magics.training.tune_study import Study
+    from llm_magics.training.tuning.study import Study
 
 __all__ = ["TuningResult"]
 

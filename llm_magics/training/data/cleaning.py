@@ -9,9 +9,9 @@ from itertools import compress
 from typing import Any
 
 from llm_magics.errors import RecipeError
+from llm_magics.training.data.report import Report
+from llm_magics.training.data.rows import Rows
 from llm_magics.training.recipe import Cleaning
-from llm_magics.training.report import Report
-from llm_magics.training.rows import Rows
 
 __all__ = ["Report", "clean"]
 

@@ -14,10 +14,10 @@ from llm_magics.training.objectives import objective_class
 from llm_magics.training.recipe import Recipe, recipe_from_dict
 from llm_magics.training.runs import Run
 from llm_magics.training.setup import Given
-from llm_magics.training.tune import TuningRun
-from llm_magics.training.tune_keep import check_free
-from llm_magics.training.tune_space import Space
-from llm_magics.training.tune_study import Pruning, Settings, Study, create_study
+from llm_magics.training.tuning.keep import check_free
+from llm_magics.training.tuning.search import TuningRun
+from llm_magics.training.tuning.space import Space
+from llm_magics.training.tuning.study import Pruning, Settings, Study, create_study
 
 __all__ = ["OBJECTS", "go_on", "settings_of", "start_search"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from llm_magics.training.twins import MAX_POSITIONS
+from llm_magics.training.publishing.twins import MAX_POSITIONS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -14,8 +14,8 @@ from typing import Any
 
 from llm_magics.display.progress import duration
 from llm_magics.training.compare import differing_settings
+from llm_magics.training.data.report import Report
 from llm_magics.training.recipe import Recipe
-from llm_magics.training.report import Report
 from llm_magics.training.runs import Run
 from llm_magics.training.survey import RunSummary, summary_of
 

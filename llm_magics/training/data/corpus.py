@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import DataError
-from llm_magics.training.augment import back_translated
-from llm_magics.training.cleaning import Report, clean
-from llm_magics.training.number_words import number_words
+from llm_magics.training.data.augment import back_translated
+from llm_magics.training.data.cleaning import Report, clean
+from llm_magics.training.data.number_words import number_words
+from llm_magics.training.data.rows import Rows, read_rows
 from llm_magics.training.recipe import Data, Recipe
-from llm_magics.training.rows import Rows, read_rows
 
 __all__ = ["Corpus", "PARTS", "find_file", "load_corpus"]
 

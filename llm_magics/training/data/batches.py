@@ -48,6 +48,9 @@ class Batch:
         return [part for piece in pieces for part in piece.parts(sizes, most_cells)]
 
 
+_NOISE = 3  # tokens
+
+
 def batch_of(rows: list[int], items: list[Any], sizes: Sizes) -> Batch:
     """These items as one batch."""
     lengths = [sizes(item) for item in items]
@@ -66,8 +69,8 @@ def bucketed(items: Sequence[Any], tokens: int, sizes: Sizes, *, seed: int, epoc
     lengths = [sizes(item) for item in items]
     budget = tokens * len(lengths[0])
     order = list(range(len(items)))
-    rng.shuffle(order)  # rows of the same lengths fall in a new order every epoch
-    order.sort(key=lambda row: _serpentine(lengths[row]))
+    rng.shuffle(order)
+    order.sort(key=[_serpentine(length, rng) for length in lengths].__getitem__)
     groups: list[list[int]] = []
     widest: tuple[int, ...] = ()
     for row in order:
@@ -83,10 +86,13 @@ def bucketed(items: Sequence[Any], tokens: int, sizes: Sizes, *, seed: int, epoc
         yield replace(batch_of(rows, [items[row] for row in rows], sizes), position=position, count=len(groups))
 
 
-def _serpentine(lengths: tuple[int, ...]) -> tuple[int, int]:
+def _serpentine(lengths: tuple[int, ...], rng: random.Random) -> tuple[int, float]:
     """By target length, then by source length up and down in turn, so that neighbours are alike on both sides.
 
-    On Multi30k 2 % of the cells are padding; sorted by the sum of the lengths it is 17 %.
+    But not equal: with noise of three tokens on either side 11 % of the cells are padding on Multi30k (sorted by target
+    length alone 19 %). Without it 2 % are, but then a batch knows one length only, and number-words, after as many steps,
+    reads 93 % of the numbers in place of 99.7 %.
     """
-    target, source = lengths[-1], lengths[0]
+    target = int((lengths[-1] + _NOISE * rng.random()) // _NOISE)
+    source = lengths[0] + _NOISE * rng.random()
     return target, source if target % 2 else -source

@@ -15,7 +15,7 @@ from llm_magics.training.events import CheckpointSaved, Evaluated, Event, Finish
 from llm_magics.training.loop import train
 from llm_magics.training.runs import Run, create_run
 from llm_magics.training.setup import Given
-from llm_magics.training.tune_study import Study, curve_of, value_of
+from llm_magics.training.tuning.study import Study, curve_of, value_of
 
 __all__ = ["TrialTraining"]
 

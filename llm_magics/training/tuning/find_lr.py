@@ -27,7 +27,7 @@ from llm_magics.display.result import Provenance, Result, provenance_note
 from llm_magics.display.tuning_charts import learning_rate_svg
 from llm_magics.errors import InputError, NonFinite, TrainingError
 from llm_magics.training import checkpoint
-from llm_magics.training.batches import Batch
+from llm_magics.training.data.batches import Batch
 from llm_magics.training.optimizers import make_optimizer
 from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run, create_run

@@ -16,7 +16,7 @@ from llm_magics.training.events import Finished
 from llm_magics.training.loop import train
 from llm_magics.training.runs import Run
 from llm_magics.training.setup import Given
-from llm_magics.training.tune_study import Study
+from llm_magics.training.tuning.study import Study
 
 __all__ = ["check_free", "drop_weights", "keep_best"]
 

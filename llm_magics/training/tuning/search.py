@@ -20,10 +20,10 @@ from llm_magics.display.tuning import LIVE_STATES, Board, Trial
 from llm_magics.errors import LLMMagicsError, RecipeError, RunError, TrainingError
 from llm_magics.training.runs import Run
 from llm_magics.training.setup import Given
-from llm_magics.training.tune_keep import drop_weights, keep_best
-from llm_magics.training.tune_result import TuningResult
-from llm_magics.training.tune_study import Study, import_optuna, importance_of, shown_trials, trial_of
-from llm_magics.training.tune_trial import TrialTraining
+from llm_magics.training.tuning.keep import drop_weights, keep_best
+from llm_magics.training.tuning.result import TuningResult
+from llm_magics.training.tuning.study import Study, import_optuna, importance_of, shown_trials, trial_of
+from llm_magics.training.tuning.trial import TrialTraining
 
 __all__ = ["TuningRun"]
 

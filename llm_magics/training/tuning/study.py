@@ -28,7 +28,7 @@ from llm_magics.errors import RecipeError, RunError
 from llm_magics.training.events import Evaluated, Event, Finished, RunStarted, StepDone
 from llm_magics.training.recipe import Recipe, recipe_from_dict
 from llm_magics.training.runs import Run, checked_name
-from llm_magics.training.tune_space import Choices, Space
+from llm_magics.training.tuning.space import Choices, Space
 
 __all__ = ["Pruning", "Settings", "Study", "create_study", "curve_of", "find_study", "greater_is_better", "import_optuna",
            "importance_of", "list_studies", "shown_trials", "trial_of", "value_of"]

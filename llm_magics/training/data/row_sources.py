@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import DataError
-from llm_magics.training.row_values import BadRow, shown
+from llm_magics.training.data.row_values import BadRow, shown
 
 __all__ = ["FORMATS", "of_file", "of_frame", "of_list", "of_table", "raw_rows"]
 
@@ -31,7 +31,7 @@ _CSV_LIMIT = threading.Lock()  # csv keeps one field size limit for the whole pr
 
 def raw_rows(source: object, roles: Mapping[str, str]) -> Iterator[Raw]:
     """The rows of any source that `rows.read_rows` takes. Raises DataError for one that it does not."""
-    from llm_magics.training import row_datasets
+    from llm_magics.training.data import row_datasets
 
     if isinstance(source, str) and source.startswith(("hub:", "disk:")):
         return of_table(*row_datasets.opened(source), roles)
@@ -187,7 +187,7 @@ def of_frame(frame: Any, roles: Mapping[str, str]) -> Iterator[Raw]:
 
 def of_table(name: str, dataset: Any, roles: Mapping[str, str]) -> Iterator[Raw]:
     """The rows of a datasets.Dataset, counted from 0; numbers of a ClassLabel become its names, "a.b" is b inside a."""
-    from llm_magics.training.row_datasets import columns_of, with_columns
+    from llm_magics.training.data.row_datasets import columns_of, with_columns
 
     dataset = with_columns(dataset, list(roles.values()))
     _check_columns(name, roles, dataset.column_names)

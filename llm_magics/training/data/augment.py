@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from llm_magics.errors import DataError
-from llm_magics.training.tokenizer import SPECIAL
+from llm_magics.training.data.tokenizer import SPECIAL
 
 __all__ = ["back_translated", "drop_tokens", "swap_tokens"]
 

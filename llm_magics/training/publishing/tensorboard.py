@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from llm_magics.errors import TrainingError
-from llm_magics.training.card import without_places
 from llm_magics.training.events import Evaluated, Event, Finished, LayersSeen, Sampled, StepDone
+from llm_magics.training.publishing.card import without_places
 from llm_magics.training.runs import Run
 
 __all__ = ["write_events"]

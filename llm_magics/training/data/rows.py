@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llm_magics.errors import DataError
-from llm_magics.training.row_sources import raw_rows
-from llm_magics.training.row_values import CHECKS, BadRow, check_together
+from llm_magics.training.data.row_sources import raw_rows
+from llm_magics.training.data.row_values import CHECKS, BadRow, check_together
 
 __all__ = ["Rows", "read_rows"]
 

@@ -15,7 +15,7 @@ from typing import Any
 from llm_magics.display.result import Result
 from llm_magics.errors import InputError, RunError, WrongTask
 from llm_magics.models.safe_files import read_json
-from llm_magics.training.card import model_card
+from llm_magics.training.publishing.card import model_card
 from llm_magics.training.runs import Run
 from llm_magics.training.survey import folder_bytes
 
@@ -138,8 +138,8 @@ def _write_safetensors(run: Run, folder: Path) -> tuple[str, str]:
 
     from llm_magics.models.house import load_house
     from llm_magics.models.loading import LOAD_LOCK
-    from llm_magics.training.twin_tokenizer import twin_tokenizer
-    from llm_magics.training.twins import twin
+    from llm_magics.training.publishing.twin_tokenizer import twin_tokenizer
+    from llm_magics.training.publishing.twins import twin
 
     _house_family(config)  # before the weights are read
     module, tokenizer, config = load_house(run.model_folder)
@@ -165,7 +165,7 @@ def _house_family(config: dict[str, Any]) -> str:
     """The family of a model of ours, told by its outline; WrongTask where there is none."""
     from llm_magics.nn import ARCHITECTURES
     from llm_magics.nn.outline import outline
-    from llm_magics.training.twins import family_of
+    from llm_magics.training.publishing.twins import family_of
 
     cls = ARCHITECTURES.get(config.get("architecture"))
     if cls is None:
@@ -208,7 +208,7 @@ def _without_places(file: Path) -> None:
 
 
 def _write_tensorboard(run: Run, folder: Path) -> tuple[str, str]:
-    from llm_magics.training.tensorboard import write_events
+    from llm_magics.training.publishing.tensorboard import write_events
 
     write_events(run, folder)
     return "", "%load_ext tensorboard\n%tensorboard --logdir FOLDER"

@@ -1,0 +1,1 @@
+"""Rows: read, checked, cleaned, augmented, turned into tokens and put into batches."""

@@ -1,0 +1,1 @@
+"""Searches for good settings: studies of many trainings, and the learning-rate range test."""
