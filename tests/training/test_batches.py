@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from llm_magics.training.data.batches import batch_of, bucketed
 
 PAIRS = [([4] * (1 + n % 7) + [2], [5] * (1 + n % 5) + [2]) for n in range(300)]
@@ -36,7 +38,18 @@ def test_padding_is_what_is_not_a_token_and_rows_of_one_length_have_none():
     batch = batch_of([0, 1], [([1, 2, 3], [1]), ([1], [1, 2])], sizes)
     assert batch.padding == 1 - 7 / 10
     assert batch_of([0, 1], [([1, 2], [1])] * 2, sizes).padding == 0
-    assert sum(b.padding for b in made()) / len(made()) < 0.12  # sorted by the sum of both lengths it is 0.24
+    rng = random.Random(0)
+    sentences = [([4] * n, [5] * max(1, n + rng.randint(-4, 4))) for n in (rng.randint(5, 30) for _ in range(2_000))]
+    batches = list(bucketed(sentences, 600, sizes, seed=0, epoch=0))
+    shuffled = [batch_of(rows, [sentences[r] for r in rows], sizes) for rows in (range(i, i + 30) for i in range(0, 1_980, 30))]
+    share, unsorted = (1 - sum(b.real for b in made) / sum(b.cells for b in made) for made in (batches, shuffled))
+    assert share < 0.13
+    assert unsorted > 0.4
+
+
+def test_a_batch_holds_rows_of_several_lengths():
+    batches = made(tokens=120)
+    assert sum(len({len(target) for _, target in b.items}) for b in batches) / len(batches) > 1.5
 
 
 def test_a_row_beyond_the_budget_is_a_batch_of_its_own():
