@@ -132,8 +132,8 @@ class Session:
     def train(self, recipe: str | dict[str, Any] | None = None, *, model: Any = None, data: Any = None,
               validation: Any = None, test: Any = None, task: str | None = None, source: str | None = None,
               target: str | None = None, fields: dict[str, str] | None = None, loss: Any = None, name: str | None = None,
-              overrides: dict[str, Any] | None = None, replace: bool = False, device: str | None = None,
-              on_event: Callable[[Event], None] | None = None) -> TrainingRun:
+              overrides: dict[str, Any] | None = None, replace: bool = False, resume: bool = False,
+              device: str | None = None, on_event: Callable[[Event], None] | None = None) -> TrainingRun:
         """Start a training in a worker thread, or go on with the stopped run `name` when there is nothing else.
 
         What is trained comes from `recipe` (a shipped recipe's name, a TOML file, or the recipe as a dict), or from
@@ -145,6 +145,7 @@ class Session:
 
         The handle's `wait()`, `pause()`, `resume()`, `stop()` and `result` follow it; `on_event` is called in the worker
         thread. `replace`: an existing run of this name keeps its files under the next free NAME-1, NAME-2, …
+        `resume`: go on with the run `name`, whose data (and module and loss) of the notebook are given again.
         Returns at once. Raises RecipeError, RunError, InputError for a device that is not there.
         """
         from llm_magics.models.device import check_device, choose_device
@@ -155,7 +156,7 @@ class Session:
         held_out = {"validation": validation, "test": test}
         if model is not None and name is None and data is None:
             raise RecipeError("a model needs data to be trained on: give data (--data)")
-        goes_on = recipe is None and (data is None or (name is not None and self._has_run(name) and not replace))
+        goes_on = recipe is None and (data is None or resume)
         if goes_on:
             if name is None:
                 raise RecipeError("no recipe was given, no data, and no name of a run to go on with")
@@ -163,6 +164,10 @@ class Session:
                 raise RecipeError(f"run {name} goes on with its own settings; overrides ({', '.join(overrides)}) "
                                   "need a new run")
             run = find_run(self.runs_root, name)
+            handle = self.training.get(name)
+            if handle is not None and not handle.done:
+                raise RunError(f"run {name} trains in this notebook already; %train --attach {name} shows it, "
+                               f"%train --stop {name} stops it")
         else:
             made = self.recipe(recipe, overrides, model=model, data=data, task=task, source=source, target=target,
                                fields=fields, **held_out)
@@ -175,9 +180,6 @@ class Session:
                        is_new=not goes_on)
         self.training[run.name] = handle
         return handle
-
-    def _has_run(self, name: str) -> bool:
-        return any(run.name == name for run in self.runs())
 
     def find_lr(self, recipe: str | dict[str, Any] | None = None, *, model: Any = None, data: Any = None,
                 validation: Any = None, test: Any = None, loss: Any = None, name: str | None = None,
@@ -304,9 +306,9 @@ class Session:
     def stop_run(self, name: str, timeout_s: float = 60.0) -> TrainingResult:
         """Stop a training of this session after its current step, and wait for its checkpoint and model."""
         handle = self.training.get(name)
-        if handle is None:
+        if handle is None or handle.error is not None:
             names = ", ".join(n for n, h in self.training.items() if not h.done) or "none"
-            raise RunError(f"no training named {name!r} was started in this notebook; running here: {names}")
+            raise RunError(f"no training named {name!r} runs in this notebook; running here: {names}")
         handle.stop()
         if not handle.wait(timeout_s):
             raise RunError(f"run {name} has not stopped after {timeout_s:.0f} s; it will after its current step")
@@ -380,7 +382,7 @@ class Session:
         for name, handle in self.training.items():
             if not handle.done:
                 states[name] = "paused here" if handle.control.paused else "running here"
-            elif handle.error is not None:
+            elif handle.error is not None and handle.began:
                 states[name] = "failed"
         return states
 

@@ -100,6 +100,9 @@ def _own_layer(call: AttentionCall) -> Layer:
 @contextmanager
 def _observe_transformers(module: nn.Module, captured: Captured) -> Iterator[None]:
     config = getattr(module, "config", None)
+    if type(module).__module__.startswith("llm_magics.nn."):
+        raise AttentionError(f"{type(module).__name__} computes no attention, so there is none to see; of the models "
+                             "trained here transformers do, and recurrent translators with model.attention = 'additive'")
     if config is None or not hasattr(module, "set_attn_implementation"):
         raise AttentionError(f"{type(module).__name__} is neither one of our models nor a transformers model")
     _register()

@@ -15,7 +15,7 @@ from llm_magics.magics.command import Call, Command, Interrupted, python_call
 from llm_magics.magics.live import Live
 from llm_magics.magics.options import Option, Word, number, suggestion, whole
 from llm_magics.magics.runs import attach, listing
-from llm_magics.training.recipe import OPTIMIZERS, SCHEDULES, TASKS
+from llm_magics.training.recipe import OPTIMIZERS, SCHEDULES, TASKS, shipped_recipes
 
 if TYPE_CHECKING:
     from llm_magics.magics.curve import Silent
@@ -116,7 +116,7 @@ class TrainMagic(Command):
             return python_call("from llm_magics import current_session", f"current_session().{_METHODS[action]}", *given)
         arguments = self._arguments(call, as_source=True)
         if call["find-lr"]:
-            arguments.pop("replace")
+            arguments = {key: value for key, value in arguments.items() if key not in ("replace", "resume")}
             return python_call("from llm_magics import current_session", "current_session().find_lr",
                                **{name: value for name, value in arguments.items() if value})
         started = python_call("from llm_magics import train", "train", assign="run",
@@ -143,6 +143,7 @@ class TrainMagic(Command):
         if len(sources) != 1:
             found = " and ".join(sources)
             raise call.wrong(f"what is trained comes from {found}; give one of them" if sources else
+                             f"{model} is a recipe: %train --recipe {model}" if model in shipped_recipes() else
                              f"{model} needs data to be trained on: give --data" if model else
                              "what is to be trained? write %train MODEL --data DATA, --recipe NAME (%train --list shows "
                              "them), or a recipe in TOML below %%train")
@@ -154,6 +155,8 @@ class TrainMagic(Command):
         recipe = _toml(call) if given["the cell"] else call["recipe"]  # neither: the run goes on with its own
         arguments = {"recipe": recipe, "name": call["name"] or call["resume"], "overrides": self._overrides(call),
                      "replace": bool(call["replace"]), "device": call["device"]}
+        if call["data"] and call["resume"]:
+            arguments["resume"] = True
         if call["data"]:
             arguments |= {"model": _module(call, model, as_source), "task": call["task"],
                           "data": _object(call, call["data"], as_source),
@@ -203,11 +206,18 @@ class _Source:
 
 
 def _module(call: Call, text: str | None, as_source: bool) -> object:
-    """The torch module that the variable `text` holds; else the text, an architecture or a reference."""
+    """The torch module that a variable, or something in one, holds; else the text, an architecture or a reference."""
     torch = sys.modules.get("torch")  # without torch no variable holds a module
-    if text is None or torch is None or not isinstance(call.scope.get(text), torch.nn.Module):
+    head = (text or "").split(".")[0].split("[")[0]
+    if torch is None or head not in call.scope:
         return text
-    return _Source(text) if as_source else call.scope[text]
+    try:
+        value = call.look_up(text)
+    except UsageError:  # a model may be called as a variable is
+        return text
+    if not isinstance(value, torch.nn.Module):
+        return text
+    return _Source(text) if as_source else value
 
 
 def _object(call: Call, text: str | None, as_source: bool) -> object:
@@ -234,7 +244,7 @@ def _toml(call: Call) -> dict[str, object]:
 def _find_lr(call: Call, **arguments: object) -> object:
     """The range test, with a line that says how far it is."""
     live = Live(call.shell, quiet=bool(call["quiet"]))
-    arguments.pop("replace")
+    arguments = {key: value for key, value in arguments.items() if key not in ("replace", "resume")}
 
     def on_step(step: int, rate: float, loss: float) -> None:
         line = f"learning rate {rate:.2g}: loss {loss:.3f}"

@@ -147,6 +147,9 @@ def _check_config(facts: FolderFacts) -> None:
     config, place = facts.config, facts.folder / "config.json"
     if not facts.is_house:
         raise BrokenModel(f'{place} is not of this project: it lacks "format": "llm_magics"')
+    if config.get("task") == "custom":
+        raise BrokenModel(f"{facts.folder} holds the weights of a module of a notebook, and only the notebook knows how "
+                          "that is built: safetensors.torch.load_model(MODULE, FOLDER/'model.safetensors') puts them into one")
     if config.get("format_version") != FORMAT_VERSION:
         version = config.get("format_version")
         raise BrokenModel(f"{place} has format version {version!r}; this version reads {FORMAT_VERSION}: upgrade")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextvars
 import shutil
+import sysconfig
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
+import llm_magics
 from llm_magics.errors import LLMMagicsError, TrainingError
 from llm_magics.training.control import Control
 from llm_magics.training.events import Event, Failed, StepDone
@@ -19,6 +23,7 @@ from llm_magics.training.setup import Given
 __all__ = ["TrainingRun", "start"]
 
 _RECORD_EVERY_S = 0.25
+_NOT_THE_NOTEBOOK = (Path(llm_magics.__file__).parent, Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib")))
 
 
 class TrainingRun:
@@ -31,6 +36,8 @@ class TrainingRun:
         self._on_event, self._device, self._given = on_event, device, given
         self._done = threading.Event()
         self._error: BaseException | None = None
+        self.began = False
+        """Whether a training began; where not, the files of the run are what they were."""
         # A plain new thread would send its output to whatever cell runs later.
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"train {run.name}")
@@ -90,10 +97,10 @@ class TrainingRun:
         return self
 
     def _work(self) -> None:
-        recorded, begun = 0.0, False
+        recorded = 0.0
         try:
             for event in train(self.run, device=self._device, control=self.control, given=self._given):
-                now, begun = time.monotonic(), True
+                now, self.began = time.monotonic(), True
                 if not isinstance(event, StepDone) or now - recorded >= _RECORD_EVERY_S:
                     recorded = now
                     self.run.append(event)
@@ -101,12 +108,13 @@ class TrainingRun:
         except LLMMagicsError as error:
             self._error = error
         except BaseException as error:  # noqa: BLE001 - a thread's error must reach whoever waits for it
-            self._error = TrainingError(f"run {self.name} failed: {type(error).__name__}: {error}")
+            message = " ".join(str(error).split())
+            self._error = TrainingError(f"run {self.name} failed: {type(error).__name__}: {message}{_place_of(error)}")
             self._error.__cause__ = error
         finally:
-            if self._is_new and not begun and self._error is not None:
+            if self._is_new and not self.began and self._error is not None:
                 shutil.rmtree(self.run.folder, ignore_errors=True)  # nothing was trained; the name is free again
-            elif self._error is not None and begun:
+            elif self._error is not None and self.began:
                 self.run.append(Failed(str(self._error)))
             self._done.set()
 
@@ -127,3 +135,11 @@ def start(run: Run, *, device: str, given: Given | None = None,
     is_new: the run was made for this call; its folder goes again when not even its data can be read.
     """
     return TrainingRun(run, device, given or Given(), on_event, is_new)._start()
+
+
+def _place_of(error: BaseException) -> str:
+    """Where in the notebook's own code (a module, a loss, a dataset) the error came from; "" where it came from ours."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith("<frozen") and not set(Path(frame.filename).parents) & set(_NOT_THE_NOTEBOOK):
+            return f" (in {frame.name}, line {frame.lineno}: {frame.line})" if frame.line else f" (in {frame.name})"
+    return ""

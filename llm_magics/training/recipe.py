@@ -145,6 +145,7 @@ class Schedule:
     kind: str = "cosine"
     """"constant", "linear", "inverse_sqrt", "cosine", each after a linear warm-up, or "one_cycle"."""
     warmup_steps: int = 100
+    """Steps until the rate is reached; a quarter of all steps at most."""
     epochs: float = 10.0
     max_steps: int = 0
     """End after so many steps, where that is earlier; 0: no limit."""
@@ -232,6 +233,11 @@ class Recipe:
         if self.model.architecture == "transformer" and self.model.d_model % self.model.nhead:
             raise RecipeError(f"model.d_model = {self.model.d_model} is not divisible by model.nhead = "
                               f"{self.model.nhead}; choose another nhead")
+        if self.lora.rank and not self.model.reference:
+            raise RecipeError(f"lora.rank = {self.lora.rank} updates a model that is fine-tuned; name one (model.reference), "
+                              "or leave LoRA out")
+        if self.task == "answer" and not self.model.reference:
+            raise RecipeError("task = 'answer' is learnt by fine-tuning only; name a model to fine-tune (model.reference)")
         if self.data.source == "files" and not self.data.train:
             raise RecipeError("data.train names no training data")
         for name, value in (("optimizer.lr", self.optimizer.lr), ("batch.tokens", self.batch.tokens),

@@ -33,6 +33,9 @@ def recipe_document(model: Any, data: Any, *, task: str | None = None, source: s
     """
     held_out = {part: value for part, value in (held_out or {}).items() if value is not None}
     kind, what = _model(model)
+    if kind == "module" and task not in (None, "custom"):
+        raise RecipeError(f"task = {task!r} is for the models that are built or loaded here; a module of yours learns what its "
+                          "--loss says")
     task = task or _task(kind, data, source, target)
     document: dict[str, Any] = {"task": task, "name": f"{what}-{task}".replace("/", "-").replace(":", "-")[:48]}
     defaults = _FINE_TUNING if kind == "reference" else _FROM_SCRATCH.get(task, {})

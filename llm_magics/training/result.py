@@ -16,6 +16,7 @@ from llm_magics.training.runs import Run
 __all__ = ["TrainingResult", "result_of"]
 
 
+_NO_PERCENTAGE = {"loss": ".4g", "perplexity": ".4g"}
 _MAGICS = ("translate", "summarize")
 """Tasks whose magic uses a model trained for them."""
 
@@ -30,7 +31,7 @@ class TrainingResult(Result):
     steps: int
     seconds: float
     metrics: dict[str, float]
-    """Of the exported model on held-out rows, in percent."""
+    """Of the exported model on held-out rows, in percent (loss in nats, perplexity as it is)."""
     losses: dict[str, list[tuple[int, float]]]
     """"train" and "validation": (step, nats a target token)."""
     folder: Path
@@ -46,7 +47,8 @@ class TrainingResult(Result):
     @property
     def text(self) -> str:
         """One line for people."""
-        scores = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in self.metrics.items())
+        scores = ", ".join(f"{name.replace('_', ' ')} {value:{_NO_PERCENTAGE.get(name, '.1f')}}"
+                           for name, value in self.metrics.items())
         return (f"{self.model}: {self.reason} at step {self.steps:,} after {duration(self.seconds)}"
                 + (f"; on held-out rows {scores}" if scores else ""))
 

@@ -20,6 +20,8 @@ __all__ = ["Corpus", "PARTS", "find_file", "load_corpus"]
 
 PARTS = ("train", "validation", "test")
 Translate = Callable[[list[str]], list[str]]
+_GONE = ("the training data of this run were an object of a notebook ({}); give it again: "
+         "%train --resume NAME --data DATA, for a module of yours %train MODEL --resume NAME --data DATA --loss LOSS")
 
 
 class Corpus:
@@ -68,6 +70,10 @@ def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> di
         made = number_words(data.languages or ("en", "de", "fr", "es"), data.largest, data.seed)
         return {part: Rows(rows, [f"number {target} in words" for _, target in rows], []) for part, rows in made.items()}
     if recipe.task == "custom":
+        if given.get("train") is None:
+            raise DataError(_GONE.format(data.train) if data.source == "notebook" else
+                            "a module learns from an object of the notebook, whose rows are (inputs …, target): a dataset, a "
+                            f"loader or a list, not the file {data.train!r}")
         return {part: _as_given(given.get(part)) for part in PARTS}
     roles = {role: data.fields.get(role, role) for role in kinds}
     unknown = set(data.fields) - set(kinds)
@@ -79,7 +85,7 @@ def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> di
         source = given.get(part, name if name and data.source != "notebook" else None)
         if source is None:
             if part == "train":
-                raise DataError(f"the training data {name!r} of this run was an object of a notebook; give it again (--data)")
+                raise DataError(_GONE.format(name))
             parts[part] = Rows([], [], [])
         elif tuple(kinds) == ("text",) and _is_plain_text(source):
             parts[part] = _whole_text(find_file(str(source)))
@@ -91,6 +97,9 @@ def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> di
 def _as_given(source: Any) -> Rows:
     """A dataset of a notebook as it is: whatever has a length and gives rows by number; a loader's dataset."""
     source = getattr(source, "dataset", source) if source is not None else []
+    if isinstance(source, Mapping) or hasattr(source, "iloc"):
+        raise DataError(f"a module learns from rows (inputs …, target), which a {type(source).__name__} does not give by "
+                        "number; make a dataset of tensors, such as torch.utils.data.TensorDataset(inputs, targets)")
     if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
         source = list(source)
     return Rows(source, [], [])
@@ -125,7 +134,8 @@ def find_file(name: str) -> Path:
         if candidate.exists():
             return candidate
     raise DataError(f"data file {name!r} not found; looked for {', '.join(map(str, tried))}. "
-                    "Set LLM_MAGICS_DATA to the folder that holds it")
+                    "Set LLM_MAGICS_DATA to the folder that holds it" + ("" if path.suffix else
+                    f"; there is no variable {name} either" if name.isidentifier() else ""))
 
 
 def _held_out(train: Rows, data: Data) -> tuple[Rows, Rows]:
@@ -137,7 +147,8 @@ def _held_out(train: Rows, data: Data) -> tuple[Rows, Rows]:
     order = list(range(len(train.values)))
     random.Random(data.seed).shuffle(order)
     cut = max(1, round(len(order) * data.validation_share)) if len(order) > 1 else 0
-    return _chosen(train, sorted(order[cut:])), _chosen(train, sorted(order[:cut]))
+    kept, held_out = _chosen(train, sorted(order[cut:])), _chosen(train, sorted(order[:cut]))
+    return kept, Rows(held_out.values, held_out.places, [])  # a bad row was read once, so it counts once
 
 
 def _first(rows: Rows, count: int) -> Rows:

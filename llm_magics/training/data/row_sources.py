@@ -43,6 +43,8 @@ def raw_rows(source: object, roles: Mapping[str, str]) -> Iterator[Raw]:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(source, pandas.DataFrame):
         return of_frame(source, roles)
+    if pandas is not None and isinstance(source, pandas.Series) and len(roles) == 1:
+        return of_frame(source.to_frame(next(iter(roles.values()))), roles)
     if isinstance(source, (list, tuple)):
         return of_list(source, roles)
     raise DataError(f"cannot read rows from {type(source).__name__}; give a file ({', '.join(FORMATS)}), hub:NAME, a data "
@@ -190,7 +192,8 @@ def of_table(name: str, dataset: Any, roles: Mapping[str, str]) -> Iterator[Raw]
     from llm_magics.training.data.row_datasets import columns_of, with_columns
 
     dataset = with_columns(dataset, list(roles.values()))
-    _check_columns(name, roles, dataset.column_names)
+    absent = not set(roles.values()) <= set(dataset.column_names)
+    _check_columns(name, roles, (dataset.flatten() if absent else dataset).column_names)
     return _transposed(f"{name} row", columns_of(dataset, list(roles.values())))
 
 
@@ -235,7 +238,7 @@ def _absent(roles: Mapping[str, str], columns: Sequence[Any]) -> Iterator[str]:
             close = [name for name in names if name.lower().startswith(column.lower())]
             close = close or difflib.get_close_matches(column, names, 1)
             yield (f"no column {column!r} for {role}" + (f"; did you mean {close[0]!r}?" if close else "")
-                   + f" (columns: {_list(names)}; data.fields says which one is meant)")
+                   + f" (columns: {_list(names)}; say which one is meant: --fields {role}=COLUMN, in a recipe data.fields)")
 
 
 def _list(names: Sequence[str]) -> str:

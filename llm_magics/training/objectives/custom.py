@@ -25,6 +25,7 @@ __all__ = ["LOSSES", "Custom"]
 LOSSES = {"cross_entropy": nn.functional.cross_entropy, "mse": nn.functional.mse_loss, "l1": nn.functional.l1_loss,
           "bce": nn.functional.binary_cross_entropy_with_logits, "nll": nn.functional.nll_loss}
 """Names that --loss knows; each a mean over the batch."""
+_ELEMENTWISE = (LOSSES["mse"], LOSSES["l1"], LOSSES["bce"])
 
 
 class Custom(Objective):
@@ -84,7 +85,11 @@ class Custom(Objective):
 
     def loss(self, model: nn.Module, tensors: tuple[Tensor, ...], label_smoothing: float = 0.0) -> Tensor:
         *inputs, target = tensors
-        value = self.given_loss(model(*inputs), target)
+        output = model(*inputs)
+        if self.given_loss in _ELEMENTWISE and output.shape != target.shape:  # torch would compare each with each
+            raise InputError(f"this loss compares number by number, but the output is {tuple(output.shape)} and the target "
+                             f"{tuple(target.shape)}; give both one shape")
+        value = self.given_loss(output, target)
         if not (isinstance(value, Tensor) and value.dim() == 0):
             raise InputError("the loss must be one number (a tensor without dimensions), not "
                              f"{tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__}")
