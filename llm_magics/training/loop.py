@@ -174,7 +174,11 @@ def _requests(run: Run, setup: Setup, progress: Progress, control: Control) -> I
 
 
 def _evaluate(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
-    """Look at the validation rows, then save a checkpoint."""
+    """Look at the validation rows, if there are any, then save a checkpoint."""
+    if not len(setup.corpus.validation):  # no loss, so no best step: the weights at the end are the model
+        progress.evaluated_step = progress.step
+        yield from _save(run, setup, progress)
+        return
     objective, evaluation, began = setup.objective, setup.recipe.evaluation, time.monotonic()
     with evaluation_mode(setup.model):
         loss = loss_of(objective, setup.model)

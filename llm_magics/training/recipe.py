@@ -233,6 +233,9 @@ class Recipe:
         if self.model.architecture == "transformer" and self.model.d_model % self.model.nhead:
             raise RecipeError(f"model.d_model = {self.model.d_model} is not divisible by model.nhead = "
                               f"{self.model.nhead}; choose another nhead")
+        for name in ("join", "back_translate"):
+            if getattr(self.augmentation, name) and self.task not in ("translate", "summarize") and not self.model.reference:
+                raise RecipeError(f"augmentation.{name} makes rows of a source and a target; task = {self.task!r} has none")
         if self.lora.rank and not self.model.reference:
             raise RecipeError(f"lora.rank = {self.lora.rank} updates a model that is fine-tuned; name one (model.reference), "
                               "or leave LoRA out")
@@ -331,6 +334,8 @@ def _convert(name: str, value: Any, target: Any) -> Any:
         raise RecipeError(f"{name} = {value!r}: expected a table of names")
     if kind.startswith("tuple") and isinstance(value, (list, tuple)):
         return tuple(value)
+    if kind.startswith("tuple"):
+        raise RecipeError(f"{name} = {value!r}: expected a list, such as [{value!r}]")
     expected = {"int": int, "float": float, "str": str, "bool": bool}.get(kind)
     if expected is not None and type(value) is not expected:
         raise RecipeError(f"{name} = {value!r}: expected {kind}, got {type(value).__name__}")

@@ -82,7 +82,7 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(cells, line):
     ("%summarize", "there is no text"),
     ("%summarize --style poem x", "poem"),
     ("%summarize --max-words 1 x", "--max-words: '1' is not a whole number from 5 to 10,000"),
-    ("%train", "which recipe?"),
+    ("%train", "what is to be trained?"),
     ("%%train\nthis is no toml", "no recipe in TOML"),
     ("%train --recipe x --resume y", "comes from --recipe and --resume"),
     ("%train --list --attach x", "--list and --attach do not go together"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from llm_magics.errors import DataError, RunError
 from llm_magics.session import current_session
 
 RECIPE = """name = "words"
@@ -126,16 +129,13 @@ def test_what_the_training_room_refuses_is_one_line_that_says_so(cells, cell, na
 
 @pytest.mark.slow
 def test_interrupting_a_training_in_a_kernel_ends_it_in_order(kernel):
-    interrupted, record = [], kernel.home / "runs" / "cut" / "events.jsonl"
-
-    def interrupt(outputs, updates):
-        if not interrupted and record.is_file() and "StepDone" in record.read_text():
-            interrupted.append(True)
-            kernel.manager.interrupt_kernel()
-
-    reply, outputs, updates = kernel.finish(
-        kernel.start(f"%%train --name cut --out r\n{recipe(5000)}"), until=interrupt)
-    assert interrupted
+    record = kernel.home / "runs" / "cut" / "events.jsonl"
+    cell = kernel.start(f"%%train --name cut --out r\n{recipe(5000)}")
+    end = time.monotonic() + 60
+    while not (record.is_file() and "StepDone" in record.read_text()) and time.monotonic() < end:
+        time.sleep(0.05)
+    kernel.manager.interrupt_kernel()
+    reply, outputs, updates = kernel.finish(cell)
     assert reply["status"] == "ok"
     assert "application/vnd.jupyter.widget-view+json" in outputs[0]["data"]
     assert "data:image/svg+xml" in updates[-1]["data"]["text/html"]
@@ -162,3 +162,54 @@ def test_optimizer_and_learning_rate_take_the_place_of_the_recipes(cells):
 
     optimizer = current_session().find_run("rated").recipe().optimizer
     assert (optimizer.name, optimizer.lr) == ("momentum", 0.004)
+
+
+ROWS = [{"text": word, "label": "ab"[number % 2]} for number, word in
+        enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight"])]
+FEW = "--task classify --epochs 1 --set model.d_model=8"
+
+
+def test_other_data_under_a_name_that_is_taken_is_refused_and_not_answered_with_the_old_run(cells):
+    cells.shell.user_ns["rows"] = ROWS
+    first = cells.run(f"%train gru --data rows {FEW} --name taken")
+    with pytest.raises(RunError, match="--replace"):
+        cells.run("%train lstm --data rows --task classify --name taken")
+    assert cells.run("%train --resume taken --data rows").steps == first.steps
+
+
+def test_resuming_what_trains_here_already_leaves_it_in_hand(cells):
+    run = cells.run(f"%%train --name busy --background\n{recipe(500)}")
+    with pytest.raises(RunError, match="%train --stop busy"):
+        cells.run("%train --resume busy")
+    assert current_session().training["busy"] is run
+    assert cells.run("%train --stop busy").reason == "stopped"
+
+
+def test_a_resume_that_fails_before_it_begins_says_nothing_of_the_run(cells):
+    cells.shell.user_ns["rows"] = ROWS
+    cells.run(f"%train gru --data rows {FEW} --name whole")
+    with pytest.raises(DataError, match="give it again"):
+        cells.run("%train --resume whole")
+    assert [summary.state for summary in current_session().survey_runs()] == ["finished"]
+    with pytest.raises(RunError, match="runs in this notebook"):
+        cells.run("%train --stop whole")
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("gru --data rows --task answer", "fine-tuning only"), ("gru --data rows --task classify --lora 2", "lora.rank = 2"),
+    ("gru --data rows --task classify --augment join=0.1", "augmentation.join"),
+    ("gru --data rows --task classify --set data.languages=en", "expected a list"),
+    ("net --data rows --task classify", "--loss"), ("net --data mapping --loss mse", "TensorDataset"),
+    ("net --data pairs.csv --loss mse", "object of the notebook"), ("held['net'] --data pairs --loss mse", "one shape"),
+    ("net --data pairs --loss broken", r"boom \(in broken, line 1"),
+    ("transformer --data rows --from en --to de", "--fields source="),
+])
+def test_what_does_not_go_together_is_said_before_anything_is_trained(cells, line, message):
+    import torch
+
+    net, pairs = torch.nn.Linear(2, 1), [(torch.zeros(2), torch.tensor(1.0))] * 4
+    cells.shell.user_ns |= {"rows": ROWS, "net": net, "held": {"net": net}, "mapping": {"x": 1}, "pairs": pairs}
+    cells.run("def broken(output, target): raise ValueError('boom')")
+    with pytest.raises(Exception, match=message) as caught:
+        cells.run(f"%train {line}")
+    assert "\n" not in str(caught.value)

@@ -230,6 +230,8 @@ def test_schedules_warm_up_and_then_follow_their_formula():
     assert factor(cosine, 10, 100) == pytest.approx(1.0)
     assert factor(cosine, 55, 100) == pytest.approx(0.01 + 0.99 / 2)
     assert factor(cosine, 100, 100) == pytest.approx(0.01)
+    short = [factor(Schedule("constant", warmup_steps=100), step, 12) for step in (1, 2, 3, 12)]
+    assert short == pytest.approx([1 / 3, 2 / 3, 1, 1])
     root = Schedule("inverse_sqrt", warmup_steps=10)
     assert factor(root, 40, 0) == pytest.approx(0.5)
     assert factor(Schedule("constant", warmup_steps=10), 1000, 0) == 1.0

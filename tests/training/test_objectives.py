@@ -237,6 +237,23 @@ def test_a_loss_that_is_no_number_is_refused(tmp_path):
         next(train(run, given=given))
 
 
+def test_without_validation_rows_the_model_is_the_one_at_the_end_and_no_loss_is_told(tmp_path):
+    module = Line()
+    run, given = run_of(tmp_path, "custom", None, model={}, optimizer={"lr": 0.1}, schedule={"epochs": 60, "warmup_steps": 1},
+                        data={"validation_share": 0.0}, given=Given(data={"train": points()}, module=module, loss="mse"))
+    events = list(train(run, given=given))
+    assert not any(isinstance(event, Evaluated) for event in events)
+    assert module.linear.weight.tolist()[0] == pytest.approx([3, -2], abs=0.3)
+    assert "the weights at the end" in (run.model_folder / "card.md").read_text("utf-8")
+
+
+def test_a_loss_number_by_number_refuses_shapes_that_torch_would_stretch(tmp_path):
+    run, given = run_of(tmp_path, "custom", None, model={}, given=Given(data={"train": points()}, module=torch.nn.Linear(2, 1),
+                                                                        loss="mse"))
+    with pytest.raises(InputError, match=r"the output is \(32, 1\) and the target \(32,\)"):
+        list(train(run, given=given))
+
+
 def test_softmax_regression_reaches_the_minimum_that_is_known(tmp_path):
     """Two words, two labels, the shares of which are known: the best loss is the entropy of the labels given the word."""
     rows = [{"text": "x", "label": "a"}] * 30 + [{"text": "x", "label": "b"}] * 10 + \
