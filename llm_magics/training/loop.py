@@ -10,7 +10,7 @@ import math
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -93,7 +93,10 @@ def train(run: Run, *, device: torch.device | str = "cpu", control: Control | No
                          tuple(setup.notes()))
         reason = yield from _steps(run, setup, progress, control)
         if progress.evaluated_step != progress.step:
-            yield from _evaluate(run, setup, progress)
+            if reason == "stopped":  # what a resume goes on from: a look that an uninterrupted run would not have had
+                yield from _save(run, setup, progress)  # must not count there
+                progress = replace(progress)
+            yield from _evaluate(run, setup, progress, saves=reason != "stopped")
         metrics = export(run, setup, progress.best_step, progress.seconds) if exports else {}
         yield Finished(reason, progress.step, progress.seconds, metrics)
 
@@ -173,11 +176,12 @@ def _requests(run: Run, setup: Setup, progress: Progress, control: Control) -> I
         yield Resumed(progress.step)
 
 
-def _evaluate(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
+def _evaluate(run: Run, setup: Setup, progress: Progress, saves: bool = True) -> Iterator[Event]:
     """Look at the validation rows, if there are any, then save a checkpoint."""
     if not len(setup.corpus.validation):  # no loss, so no best step: the weights at the end are the model
         progress.evaluated_step = progress.step
-        yield from _save(run, setup, progress)
+        if saves:
+            yield from _save(run, setup, progress)
         return
     objective, evaluation, began = setup.objective, setup.recipe.evaluation, time.monotonic()
     with evaluation_mode(setup.model):
@@ -198,7 +202,8 @@ def _evaluate(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
         yield Sampled(progress.step, samples)
     if seen is not None:
         yield seen
-    yield from _save(run, setup, progress)
+    if saves:
+        yield from _save(run, setup, progress)
 
 
 def _save(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:

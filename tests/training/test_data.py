@@ -83,6 +83,14 @@ def test_the_end_of_a_text_is_held_out_and_its_line_ends_stay(tmp_path):
     assert len(corpus.validation[0][0]) == 16
 
 
+def test_columns_called_by_their_languages_are_found_and_an_error_is_the_first_one(tmp_path):
+    spoken = recipe_from_dict({"task": "translate", "data": {"source": "notebook", "source_language": "en",
+                                                             "target_language": "de"}})
+    assert load_corpus(spoken, PAIR, {"train": rows(9)}).train[0][0].startswith("sentence")
+    with pytest.raises(DataError, match="'source'"):
+        load_corpus(spoken, PAIR, {"train": [{"fr": "x", "it": "y"}]})
+
+
 def test_back_translations_are_added_to_training_only():
     corpus = load_corpus(recipe(), PAIR, {"train": rows(20), "validation": rows(2, start=30)},
                          translate_back=lambda texts: [text.replace("Satz", "phrase") for text in texts])

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from llm_magics.errors import CheckpointError, NonFinite, RunError, TrainingError
 from llm_magics.models.house import load_house
@@ -107,6 +108,8 @@ def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_p
     assert [(e.step, e.loss, e.grad_norm) for e in steps] == [(e.step, e.loss, e.grad_norm) for e in expected]
     mine, theirs = final_weights(broken), final_weights(whole)
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    exported = [load_file(run.model_folder / "model.safetensors") for run in (broken, whole)]
+    assert all(torch.equal(exported[0][name], exported[1][name]) for name in exported[1])
 
 
 def test_training_leaves_the_global_generator_as_it_was(tmp_path):

@@ -90,8 +90,22 @@ def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> di
         elif tuple(kinds) == ("text",) and _is_plain_text(source):
             parts[part] = _whole_text(find_file(str(source)))
         else:
-            parts[part] = read_rows(_located(source), roles, dict(kinds), skip_bad=data.skip_bad_rows)
+            parts[part] = _rows_of_columns(_located(source), roles, kinds, recipe)
     return parts
+
+
+def _rows_of_columns(source: Any, roles: dict[str, str], kinds: Mapping[str, str], recipe: Recipe) -> Rows:
+    """The rows; where no columns are named, those of a translator may be called by their languages."""
+    data, how = recipe.data, {"kinds": dict(kinds), "skip_bad": recipe.data.skip_bad_rows}
+    try:
+        return read_rows(source, roles, **how)
+    except DataError as problem:
+        if data.fields or tuple(kinds) != ("source", "target") or not (data.source_language and data.target_language):
+            raise
+        try:
+            return read_rows(source, {"source": data.source_language, "target": data.target_language}, **how)
+        except DataError:
+            raise problem from None
 
 
 def _as_given(source: Any) -> Rows:
