@@ -7,6 +7,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Threads that spin while they wait slow everything beside them down many times over.
 export OMP_WAIT_POLICY := passive
+# The suite runs in so many processes, each with one thread for torch.
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: demo test lint clean
@@ -20,7 +22,7 @@ test: $(VENV)/.test
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; fi
 	@if command -v npm >/dev/null && [ ! -d widgets/node_modules ]; then \
 	  npm install --prefix widgets --no-package-lock --no-audit --no-fund --silent || echo "no tsc: npm install failed"; fi
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

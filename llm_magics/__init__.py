@@ -11,19 +11,27 @@ from __future__ import annotations
 from importlib import import_module
 
 __all__ = [
-    "LLMMagicsError", "Session", "__version__", "attention_map", "current_session", "errors",
-    "load_ipython_extension", "summarize", "summarize_each", "train", "translate", "translate_each",
-    "unload_ipython_extension",
+    "LLMMagicsError", "Session", "__version__", "ask", "ask_each", "bertviz", "compare_models", "current_session", "errors",
+    "explore_attention", "generate", "generate_each", "load_ipython_extension", "model_panel", "next_word", "playground",
+    "predict", "predict_each", "summarize", "summarize_each", "train", "translate", "translate_each", "understand",
+    "understand_each", "unload_ipython_extension",
 ]
 
 _HOMES = {
     "LLMMagicsError": "errors",
     "Session": "session",
     "current_session": "session",
-    "attention_map": "magics.attention",
+    "bertviz": "magics.attention",
+    "explore_attention": "magics.attention",
+    "next_word": "magics.predict",
+    "model_panel": "magics.model_panel",
+    "playground": "magics.playground",
 }
 # Methods of the current session, as functions.
-_OF_SESSION = ("summarize", "summarize_each", "train", "translate", "translate_each")
+_OF_SESSION = (
+    "ask", "ask_each", "compare_models", "generate", "generate_each", "predict", "predict_each", "summarize",
+    "summarize_each", "train", "translate", "translate_each", "understand", "understand_each",
+)
 
 
 def load_ipython_extension(shell) -> None:

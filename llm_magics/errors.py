@@ -8,6 +8,7 @@
     ├── ModelError
     │   ├── ModelNotFound        no such model, folder or run
     │   ├── HubUnreachable       the model hub did not answer in time
+    │   ├── EndpointError        a remote model's endpoint refused, broke off or answered nonsense
     │   ├── UnsafeModel          pickle weights, remote code, files outside the folder
     │   ├── BrokenModel          files that cannot be read as the model they claim to be
     │   ├── DoesNotFit           more memory needed than the budget has
@@ -30,7 +31,7 @@ import re
 
 __all__ = [
     "AttentionError", "BrokenModel", "CheckpointError", "DataError", "DoesNotFit", "EmptyInput",
-    "HubUnreachable", "InputError", "LLMMagicsError", "ManagerClosed", "ModelError", "ModelNotFound",
+    "EndpointError", "HubUnreachable", "InputError", "LLMMagicsError", "ManagerClosed", "ModelError", "ModelNotFound",
     "NonFinite", "RecipeError", "RunError", "TooLong", "TrainingError", "UnknownLanguage", "UnsafeModel",
     "WrongTask", "printable",
 ]
@@ -85,6 +86,10 @@ class ModelNotFound(ModelError):
 
 class HubUnreachable(ModelError):
     """The model hub did not answer in time."""
+
+
+class EndpointError(ModelError):
+    """The endpoint of a remote model could not be reached, refused, broke off or gave no usable answer."""
 
 
 class UnsafeModel(ModelError):

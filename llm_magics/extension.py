@@ -15,6 +15,7 @@ from IPython.core.magic import needs_local_scope, no_var_expand
 
 from llm_magics.magics import MAGICS, find_command
 from llm_magics.magics.completion import make_matcher
+from llm_magics.magics.questions import make_transformer
 from llm_magics.magics.settings import LLM
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class _Installation:
         self.functions = {name: _magic_function(shell, name) for name in MAGICS}
         self.settings = LLM(parent=shell)
         self.matcher = make_matcher(shell)
+        self.questions = make_transformer(MAGICS)
 
 
 # A strong reference to the shell would keep it alive; the attribute of the shell dies with it.
@@ -57,6 +59,7 @@ def load(shell: InteractiveShell) -> None:
     shell.configurables.append(installation.settings)
     if getattr(shell, "Completer", None) is not None:
         shell.Completer.custom_matchers.append(installation.matcher)
+    shell.input_transformer_manager.line_transforms.append(installation.questions)
     setattr(shell, _ATTRIBUTE, installation)
 
 
@@ -75,6 +78,8 @@ def unload(shell: InteractiveShell) -> None:
     if getattr(shell, "Completer", None) is not None:
         matchers = shell.Completer.custom_matchers
         matchers[:] = [matcher for matcher in matchers if matcher is not installation.matcher]
+    transformers = shell.input_transformer_manager.line_transforms
+    transformers[:] = [transformer for transformer in transformers if transformer is not installation.questions]
     _free_models()
 
 

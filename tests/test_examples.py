@@ -35,6 +35,10 @@ def test_the_page_shows_results_and_static_pictures_and_loads_nothing(executed):
     page = to_html(notebook)
     assert not re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+"', page)
     assert "application/vnd.jupyter.widget-state+json" not in page
+    if path.stem.startswith(("attention_", "look_inside")):
+        shown = [output for cell in notebook.cells for output in cell.get("outputs", [])
+                 if "application/vnd.jupyter.widget-view+json" in output.get("data", {})]
+        assert len(re.findall(r'<img[^>]+src="data:image/svg\+xml;base64,', page)) == len(shown) > 0
     if path.stem == "quickstart":
         assert page.count("data:image/svg+xml;base64,") >= 3  # one curve, two maps
         assert "embedded:en-de" in page

@@ -19,8 +19,9 @@ ROOMS = {
     "nn": set(),
     "attention": {"nn"},
     "models": {"attention", "nn"},
-    "tasks": {"models", "attention", "display"},  # display, here and in training: results draw themselves
-    "training": {"nn", "models", "attention", "display"},
+    "metrics": set(),  # the field's scores: trainings judge by them, and results that are given a reference
+    "tasks": {"models", "attention", "display", "metrics"},  # display, here and in training: results draw themselves
+    "training": {"nn", "models", "attention", "display", "metrics"},
     "session": {"tasks", "training", "models", "attention"},
     "display": set(),
     "widgets": {"display"},
@@ -29,13 +30,15 @@ ROOMS = {
     "__init__": {"extension", "session", "magics"},
 }
 # Modules of plain names and values, without weights: what completion and the curve need, open to the magics.
-OPEN_TO_MAGICS = {"models.catalog", "models.reference", "training.events", "training.recipe"}
+OPEN_TO_MAGICS = {"models.catalog", "models.catalog_entries", "models.endpoint", "models.reference", "training.events",
+                  "training.recipe", "training.request"}
 # Rooms that must get by with few packages.
 THIRD_PARTY = {
     "errors": set(),
-    "display": set(),
+    "display": {"PIL"},  # svg_png only, when a picture is saved as .png
     "nn": {"torch"},
-    "widgets": {"anywidget", "traitlets", "ipykernel"},
+    "metrics": {"sacrebleu", "sacremoses", "rouge_score"},
+    "widgets": {"anywidget", "traitlets", "ipykernel", "pandas"},  # pandas in to_pandas() only
     "magics": {"IPython", "traitlets", "pandas"},
     "extension": {"IPython"},
     "session": set(),
@@ -45,7 +48,7 @@ THIRD_PARTY = {
 LIGHT = ["llm_magics", "llm_magics.extension", "llm_magics.magics", "llm_magics.magics.command",
          "llm_magics.magics.completion", "llm_magics.display", "llm_magics.display.result", "llm_magics.errors",
          "llm_magics.models", "llm_magics.models.catalog", "llm_magics.models.reference", "llm_magics.session",
-         "llm_magics.training.events", "llm_magics.training.recipe"]
+         "llm_magics.training.bench", "llm_magics.training.events", "llm_magics.training.recipe", "llm_magics.training.request"]
 HEAVY = {"torch", "transformers", "numpy", "ipywidgets", "anywidget", "tokenizers", "huggingface_hub", "datasets"}
 
 

@@ -36,10 +36,12 @@ def test_the_wheel_holds_all_that_is_needed_and_nothing_at_the_top_but_the_packa
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl", ".test.js"))]
 
 
-def test_the_embedded_models_stay_within_their_eight_megabytes(wheel):
+def test_the_wheel_holds_every_embedded_model_and_they_stay_within_their_forty_megabytes(wheel):
+    shipped = ROOT / "llm_magics" / "models" / "embedded"
     with zipfile.ZipFile(wheel) as archive:
-        size = sum(info.file_size for info in archive.infolist() if "/embedded/" in info.filename)
-    assert 1e6 < size <= 8e6
+        sizes = {info.filename: info.file_size for info in archive.infolist() if "/embedded/" in info.filename}
+    assert set(sizes) == {path.relative_to(ROOT).as_posix() for path in shipped.rglob("*") if path.is_file()}
+    assert 1e6 < sum(sizes.values()) <= 40e6
 
 
 def test_the_installed_wheel_loads_translates_and_finds_its_widgets(wheel, tmp_path):

@@ -59,7 +59,7 @@ def test_importing_the_package_and_asking_for_help_loads_no_torch():
     code = textwrap.dedent("""
         import sys, llm_magics
         llm_magics.errors, llm_magics.LLMMagicsError, llm_magics.current_session(), llm_magics.Session
-        llm_magics.translate, llm_magics.train, llm_magics.attention_map
+        llm_magics.translate, llm_magics.train, llm_magics.explore_attention
         sys.exit(",".join({"torch", "transformers", "numpy", "anywidget"} & set(sys.modules)) or 0)
     """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,

@@ -1,51 +1,79 @@
-"""Capture: run a model as it is, and note what every attention layer was given.
+"""Capture: run a model as it is, and note what every attention layer was given. Silence: take heads out of it.
 
 Our own models are observed through `MultiHeadAttention.observer`; transformers models through an attention function
-registered with its AttentionInterface, which computes the output with SDPA as before.
+between them and their own (`interface`); those that ask for no attention function, through the maps they can return.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from llm_magics.attention.store import Layer
+from llm_magics.attention.interface import Tap, follows_interface, silent, tapped
+from llm_magics.attention.layer import Layer, MapLayer
+from llm_magics.attention.masks import Outside, compact, dense
+from llm_magics.attention.packed import kept
+from llm_magics.attention.recorder import Captured, Recorder
 from llm_magics.errors import AttentionError
 from llm_magics.nn.additive_attention import AdditiveAttention
-from llm_magics.nn.attention import AttentionCall, MultiHeadAttention, causal_mask
+from llm_magics.nn.attention import AttentionCall, MultiHeadAttention
 
-__all__ = ["capture"]
+__all__ = ["Captured", "Head", "capture", "silence"]
 
-Captured = dict[str, list[Layer]]
-"""Kind → layers, for the first row of the batch."""
+Head = tuple[str, int, int]
+"""(kind, layer, head); the kinds are "encoder", "decoder" and "cross", or "self" where there is one stack."""
 
-_NAME = "llm_magics_capture"
-_active = threading.local()  # .sink: called with (module, Layer) while this thread captures
+_RETURNED = {"attentions": "self", "encoder_attentions": "encoder", "decoder_attentions": "decoder",
+             "cross_attentions": "cross"}
 
 
 @contextmanager
-def capture(module: nn.Module) -> Iterator[Captured]:
-    """While the block runs, forward passes of `module` fill the dictionary, in the order of the layers.
+def capture(module: nn.Module, *, silenced: Collection[Head] = (), values: bool = False,
+            batch_row: int = 0) -> Iterator[Captured]:
+    """When the block ends, the dictionary holds the attention layers of the last forward pass of `module` in it.
 
-    The model's outputs are what they would be without; its attention implementation is restored however the block
-    ends. Batch size 1 is expected: only the first row is kept. Raises AttentionError where a model does not let
-    its attention be seen.
+    Steps of a generation with a cache are put together to one pass. The model's outputs are what they would be without;
+    its attention implementation is restored however the block ends. silenced: heads to take out, see `silence`.
+    values: keep values and output projections too. batch_row: the row of the batch that is kept.
+
+    Raises AttentionError where a model does not let its attention be seen.
     """
     captured: Captured = {}
-    own = [(name, part) for name, part in module.named_modules() if isinstance(part, MultiHeadAttention)]
-    additive = [part for part in module.modules() if isinstance(part, AdditiveAttention)]
-    with (_observe_own(own, captured) if own else _observe_additive(additive[0], captured) if additive else
-          _observe_transformers(module, captured)):
+    with ExitStack() as stack:
+        stack.enter_context(silence(module, silenced))
+        stack.enter_context(_observed(module, Recorder(batch_row, values), captured))
         yield captured
     if not captured:
-        raise AttentionError(f"{type(module).__name__} computes attention in its own way and showed none; "
-                             "models that follow transformers' AttentionInterface can be looked into")
+        raise AttentionError(f"{type(module).__name__} computed no attention that could be seen; run it inside the block, "
+                             "in this thread, on a model that computes attention when it is called")
+
+
+@contextmanager
+def silence(module: nn.Module, heads: Collection[Head]) -> Iterator[None]:
+    """While the block runs, the output of these heads is zero: as if their rows of W_O were.
+
+    Raises AttentionError for a head that the model does not have, and for models that do not let heads be taken out.
+    """
+    wanted: dict[tuple[str, int], list[int]] = {}
+    for kind, layer, head in heads:
+        wanted.setdefault((kind, layer), []).append(head)
+    if not wanted:
+        yield
+        return
+    tap = Tap(_kinds(module), silenced=wanted)
+    own = _own_attention(module)
+    if not own and (not hasattr(module, "set_attn_implementation") or not follows_interface(module)):
+        raise AttentionError(f"{type(module).__name__} computes attention in its own way, so its heads cannot be silenced; "
+                             "models that follow transformers' AttentionInterface can be changed so")
+    with _own_silenced(own, wanted) if own else tapped(module, tap):
+        yield
+    if not own and tap.seen and (missing := [f"{kind} {layer}" for kind, layer in wanted if layer >= tap.seen.get(kind, 0)]):
+        there = ", ".join(f"{kind} layers 0 to {number - 1}" for kind, number in tap.seen.items())
+        raise AttentionError(f"there is no layer {', '.join(missing)} to silence; the model has {there}")
 
 
 def kind_of(name: str) -> str:
@@ -58,19 +86,90 @@ def kind_of(name: str) -> str:
     return "encoder"
 
 
-@contextmanager
-def _observe_own(own: list[tuple[str, MultiHeadAttention]], captured: Captured) -> Iterator[None]:
-    def observer(kind: str) -> Callable[[AttentionCall], None]:
-        return lambda call: captured.setdefault(kind, []).append(_own_layer(call))
+def _kinds(module: nn.Module) -> dict[int, str]:
+    is_pair = bool(getattr(getattr(module, "config", None), "is_encoder_decoder", False))
+    return {id(part): kind_of(name) if is_pair else "self" for name, part in module.named_modules()}
 
-    kinds = {name: kind_of(name) for name, _ in own}
-    for name, part in own:
-        part.observer = observer(kinds[name] if "cross" in kinds.values() else "self")
+
+def _observed(module: nn.Module, recorder: Recorder, captured: Captured) -> AbstractContextManager[None]:
+    """The way this model can be looked at."""
+    if own := _own_attention(module):
+        return _observe_own(own, recorder, captured)
+    additive = [part for part in module.modules() if isinstance(part, AdditiveAttention)]
+    if additive:
+        return _observe_additive(additive[0], captured)
+    if type(module).__module__.startswith("llm_magics.nn."):
+        raise AttentionError(f"{type(module).__name__} computes no attention, so there is none to see; of the models "
+                             "trained here transformers do, and recurrent translators with model.attention = 'additive'")
+    if not hasattr(module, "config") or not hasattr(module, "set_attn_implementation"):
+        raise AttentionError(f"{type(module).__name__} is neither one of our models nor a transformers model")
+    if follows_interface(module):
+        return _observe_interface(module, recorder, captured)
+    return _observe_returned(module, recorder, captured)
+
+
+Seat = tuple[str, int]
+
+
+def _own_attention(module: nn.Module) -> dict[Seat, MultiHeadAttention]:
+    """(kind, layer) → attention of one of our own models, in the order of the layers."""
+    own = [(kind_of(name), part) for name, part in module.named_modules() if isinstance(part, MultiHeadAttention)]
+    is_pair = any(kind == "cross" for kind, _ in own)
+    seats: dict[Seat, MultiHeadAttention] = {}
+    for kind, part in own:
+        kind = kind if is_pair else "self"
+        seats[kind, sum(known == kind for known, _ in seats)] = part
+    return seats
+
+
+@contextmanager
+def _observe_own(own: dict[Seat, MultiHeadAttention], recorder: Recorder, captured: Captured) -> Iterator[None]:
+    def observer(seat: Seat, part: MultiHeadAttention) -> Callable[[AttentionCall], None]:
+        def observe(call: AttentionCall) -> None:
+            recorder.add(*seat, _own_layer(call, recorder))
+            if recorder.values:
+                recorder.projected(*seat, part.output.weight.detach().T.unflatten(0, (part.n_head, part.d_v)))
+        return observe
+
+    before = {seat: part.observer for seat, part in own.items()}
+    for seat, part in own.items():
+        part.observer = observer(seat, part)
     try:
         yield
+        captured.update(recorder.layers())
     finally:
-        for _, part in own:
-            part.observer = None
+        for seat, part in own.items():
+            part.observer = before[seat]
+
+
+def _own_layer(call: AttentionCall, recorder: Recorder) -> Layer:
+    row, queries, keys = recorder.batch_row, call.query.shape[-2], call.key.shape[-2]
+    hidden: Outside | Tensor | None = None
+    if call.causal:
+        hidden = Outside.causal(queries, keys, call.query.device)
+    if call.hidden is not None:
+        mask = call.hidden[row if len(call.hidden) > 1 else 0].expand(-1, queries, keys)  # (H or 1, T, S)
+        hidden = compact(~mask if hidden is None else ~mask & ~dense(hidden, queries, keys, mask.device))
+    return Layer(kept(call.query[row]), kept(call.key[row]), call.scaling, hidden,
+                 value=call.value[row].detach().clone() if recorder.values else None)
+
+
+@contextmanager
+def _own_silenced(own: dict[Seat, MultiHeadAttention], wanted: dict[Seat, list[int]]) -> Iterator[None]:
+    """The output projection is given the heads' outputs side by side: there some become zero."""
+    with ExitStack() as stack:
+        for (kind, layer), heads in wanted.items():
+            if (kind, layer) not in own:
+                raise AttentionError(f"there is no layer {kind} {layer} to silence; the model has "
+                                     f"{', '.join(f'{kind} {layer}' for kind, layer in own)}")
+            part = own[kind, layer]
+
+            def cut(_: nn.Module, given: tuple[Tensor], part: MultiHeadAttention = part, heads: list[int] = heads,
+                    seat: Seat = (kind, layer)) -> tuple[Tensor]:
+                return (silent(given[0].unflatten(-1, (part.n_head, part.d_v)), heads, *seat).flatten(-2),)
+
+            stack.callback(part.output.register_forward_pre_hook(cut).remove)
+        yield
 
 
 @contextmanager
@@ -83,79 +182,37 @@ def _observe_additive(attention: AdditiveAttention, captured: Captured) -> Itera
     finally:
         attention.observer = None
         if steps:
-            weights = torch.stack(steps)[None]  # (1, T, S)
-            # There are no queries and keys to keep; softmax(log w · I) = w gives the store what it computes with.
-            keys = torch.eye(weights.shape[-1], device=weights.device)[None]
-            captured["cross"] = [Layer(weights.clamp(min=1e-30).log(), keys, 1.0)]
-
-
-def _own_layer(call: AttentionCall) -> Layer:
-    hidden = None if call.hidden is None else call.hidden[0, 0]  # (T, S) or (1, S)
-    if call.causal:
-        future = causal_mask(call.query.shape[-2], call.query.device)
-        hidden = future if hidden is None else future | hidden
-    return Layer(call.query[0].detach(), call.key[0].detach(), call.scaling, hidden)
+            captured["cross"] = [MapLayer(torch.stack(steps)[None])]  # (1, T, S)
 
 
 @contextmanager
-def _observe_transformers(module: nn.Module, captured: Captured) -> Iterator[None]:
-    config = getattr(module, "config", None)
-    if type(module).__module__.startswith("llm_magics.nn."):
-        raise AttentionError(f"{type(module).__name__} computes no attention, so there is none to see; of the models "
-                             "trained here transformers do, and recurrent translators with model.attention = 'additive'")
-    if config is None or not hasattr(module, "set_attn_implementation"):
-        raise AttentionError(f"{type(module).__name__} is neither one of our models nor a transformers model")
-    _register()
-    encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
-    kinds = {id(part): kind_of(name) if encoder_decoder else "self" for name, part in module.named_modules()}
-    before = config._attn_implementation
-    _active.sink = lambda part, layer: captured.setdefault(kinds.get(id(part), "self"), []).append(layer)
-    try:
-        module.set_attn_implementation(_NAME)
+def _observe_interface(module: nn.Module, recorder: Recorder, captured: Captured) -> Iterator[None]:
+    with tapped(module, Tap(_kinds(module), recorder)):
         yield
-    except ValueError as error:
-        raise AttentionError(f"{type(module).__name__} does not take another attention function: {error}") from None
-    finally:
-        _active.sink = None
-        module.set_attn_implementation(before)
+    captured.update(recorder.layers())
 
 
-def _register() -> None:
-    """Tell transformers about our attention function (again and again does no harm)."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
+@contextmanager
+def _observe_returned(module: nn.Module, recorder: Recorder, captured: Captured) -> Iterator[None]:
+    """The model is asked for its maps behind its caller's back; they are kept in half precision, and not passed on."""
+    if recorder.values:
+        raise AttentionError(f"{type(module).__name__} computes attention in its own way and shows its maps only, no values")
+    asked: list[bool] = []
 
-    AttentionInterface.register(_NAME, _attend)
-    AttentionMaskInterface.register(_NAME, sdpa_mask)
+    def ask(_: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        asked.append(bool(given.get("output_attentions")))
+        return args, {**given, "output_attentions": True}
 
+    def take(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        maps = {field: getattr(output, field, None) for field in _RETURNED}
+        for field, kind in _RETURNED.items():
+            if maps[field]:
+                captured[kind] = [MapLayer(layer[recorder.batch_row].detach().half()) for layer in maps[field]]
+        if asked.pop() or not any(maps.values()):
+            return output
+        return type(output)(**{field: value for field, value in output.items() if field not in _RETURNED})
 
-def _attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-            scaling: float | None = None, dropout: float = 0.0, **settings: Any) -> tuple[Tensor, None]:
-    """transformers' attention function: notes query (B, H, T, K), key (B, Hkv, S, K), bias and mask, then SDPA."""
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    if settings.get("softcap") is not None or settings.get("s_aux") is not None:
-        raise AttentionError(f"{type(module).__name__} caps its scores or has attention sinks, which SDPA cannot "
-                             "compute; its maps are not supported yet")
-    sink = getattr(_active, "sink", None)
-    if sink is not None:
-        sink(module, _layer(module, query, key, attention_mask, scaling, settings))
-    return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **settings)
-
-
-def _layer(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None,
-           settings: dict[str, Any]) -> Layer:
-    hidden, bias = None, settings.get("position_bias")
-    bias = None if bias is None else bias[0].detach()  # (H or 1, T, S)
-    is_causal = settings.get("is_causal")
-    if mask is not None:
-        first = mask[0, ..., : key.shape[-2]]  # (1 or H, T, S)
-        if mask.dtype == torch.bool:
-            hidden = ~first  # SDPA's True means "may attend"
-        else:
-            bias = first if bias is None else bias + first
-    elif (getattr(module, "is_causal", False) if is_causal is None else is_causal) and query.shape[-2] > 1:
-        size, keys = query.shape[-2], key.shape[-2]
-        hidden = torch.ones(size, keys, dtype=torch.bool, device=query.device).triu(keys - size + 1)
-    factor = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
-    return Layer(query[0].detach(), key[0].detach(), factor, hidden, bias)
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
+        stack.callback(module.register_forward_hook(take).remove)
+        yield

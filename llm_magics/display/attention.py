@@ -7,11 +7,11 @@ import unicodedata
 
 from llm_magics.display import theme
 from llm_magics.display.html import Node
-from llm_magics.display.raster import heatmap_png
+from llm_magics.display.raster import COLOURS, heatmap_png
 from llm_magics.display.svg import label, picture, raster, shape
 from llm_magics.errors import printable
 
-__all__ = ["attention_svg", "token_label"]
+__all__ = ["attention_svg", "scale_nodes", "text_width", "token_label"]
 
 _LONGEST_LABEL = 12
 _LABEL_EVERY_PX = 10
@@ -31,19 +31,28 @@ def token_label(token: str, longest: int = _LONGEST_LABEL) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
+def text_width(text: str, font_px: float = 11) -> float:
+    """About how many pixels wide `text` is; CJK and emoji take twice the room of a Latin letter, marks above none."""
+    units = sum(0.0 if unicodedata.combining(char) else 1.0 if unicodedata.east_asian_width(char) in {"W", "F"} else 0.6
+                for char in text)
+    return units * font_px
+
+
 def attention_svg(
-    weights: bytes, rows: list[str], columns: list[str], *, title: str, cell_px: float | None = None
+    weights: bytes, rows: list[str], columns: list[str], *, title: str, cell_px: float | None = None,
+    colours: tuple = COLOURS, legend: list[Node] | None = None,
 ) -> str:
     """SVG text of one head. `weights`: len(rows) · len(columns) bytes, level = round(255 √weight), row by row.
 
     `rows` are the tokens that look, `columns` those looked at. Tokens are cut to 12 characters and every n-th
     is written where they would touch. `cell_px` defaults to what makes the picture about 440 px wide or high.
+    `colours` are those of the 256 levels, and `legend`, drawn from (0, 0) on, says what they mean.
     """
     height, width = len(rows), len(columns)
-    cells = heatmap_png(width, height, weights)  # raises when the sizes disagree
+    cells = heatmap_png(width, height, weights, colours=colours)  # raises when the sizes disagree
     cell = cell_px or min(22.0, max(1.5, 440 / max(height, width)))
-    left = 16 + 6.8 * max((len(token_label(token)) for token in rows), default=0)
-    top = 36 + 7.0 * max((len(token_label(token)) for token in columns), default=0)
+    left = 16 + max((text_width(token_label(token), 11.4) for token in rows), default=0)
+    top = 36 + max((text_width(token_label(token), 11.8) for token in columns), default=0)
     right, bottom = left + cell * width, top + cell * height
     parts = [
         label(title, left, 14, font_size=12, font_weight=600),
@@ -52,7 +61,7 @@ def attention_svg(
         raster(cells, left, top, cell * width, cell * height),
         *_row_labels(rows, left, top, cell),
         *_column_labels(columns, left, top, cell),
-        *_scale(left, bottom + 14),
+        shape("g", {"transform": f"translate({left:.2f} {bottom + 14:.2f})"}, *(legend or scale_nodes())),
     ]
     return picture(max(right + 12, left + 190, left + 7.4 * len(title)), bottom + 44, title, *parts)
 
@@ -77,12 +86,12 @@ def _stride(cell: float) -> int:
     return max(1, math.ceil(_LABEL_EVERY_PX / cell))
 
 
-def _scale(x: float, y: float) -> list[Node]:
+def scale_nodes() -> list[Node]:
     """The colours from weight 0 to 1 with the weights they stand for; the steps are those of the square root."""
     width, height = 160.0, 6.0
     marks = [
-        label(text, x + width * weight ** 0.5, y + height + 12, font_size=9.5, text_anchor=anchor)
+        label(text, width * weight ** 0.5, height + 12, font_size=9.5, text_anchor=anchor)
         for weight, text, anchor in ((0.0, "0", "start"), (0.1, "0.1", "middle"), (0.5, "0.5", "middle"),
                                      (1.0, "1", "end"))
     ]
-    return [raster(heatmap_png(256, 1, bytes(range(256))), x, y, width, height), *marks]
+    return [raster(heatmap_png(256, 1, bytes(range(256))), 0, 0, width, height), *marks]

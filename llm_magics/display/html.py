@@ -12,11 +12,12 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+from collections.abc import Sequence
 from html import escape
 
 from llm_magics.errors import printable
 
-__all__ = ["Node", "css", "el", "fragment", "image", "new_id", "render", "user_text"]
+__all__ = ["Node", "as_data", "css", "el", "fragment", "frame", "image", "new_id", "render", "user_text"]
 
 Style = dict[str, str]
 
@@ -25,7 +26,7 @@ _TAGS = frozenset({
     "h3", "h4", "hr", "img", "kbd", "li", "mark", "ol", "p", "pre", "section", "small", "span", "strong",
     "summary", "table", "tbody", "td", "th", "thead", "tr", "ul",
 })
-_VOID = frozenset({"br", "hr", "img"})
+_VOID = frozenset({"br", "hr", "img", "meta"})
 _ATTRIBUTES = frozenset({
     "alt", "class", "colspan", "dir", "height", "href", "id", "lang", "open", "role", "rowspan", "scope", "src",
     "style", "tabindex", "title", "width",
@@ -59,8 +60,8 @@ class Node:
         return f"<Node {render(self)!r}>"
 
 
-class _StyleSheet(Node):
-    """The one node whose text is not escaped; only `css` makes it, from checked parts."""
+class _Verbatim(Node):
+    """The one node whose text is not escaped: style sheets that `css` makes from checked parts, and what `page` holds."""
 
     __slots__ = ()
 
@@ -91,6 +92,11 @@ def render(node: Node) -> str:
     return "".join(parts)
 
 
+def as_data(node: Node) -> list:
+    """`node` as [tag, attributes, children] for a widget, which makes elements of it; a child is such a list or text."""
+    return [node.tag, node.attributes, [as_data(child) if isinstance(child, Node) else child for child in node.children]]
+
+
 def user_text(text: object, style: Style | None = None) -> Node:
     """Text somebody else wrote, kept from turning the direction of what stands around it."""
     return el("bdi", {"dir": "auto", "style": style} if style else {"dir": "auto"}, str(text))
@@ -104,7 +110,7 @@ def css(rules: list[tuple[str, Style]]) -> Node:
             if not _SELECTOR.fullmatch(part):
                 raise ValueError(f"selector {part!r} must begin with #llm-… and hold only names, :, (, ), >, +, ~, *")
         lines.append(f"{selector}{{{_declarations(declarations)}}}")
-    return _StyleSheet("style", {}, ("\n".join(lines),))
+    return _Verbatim("style", {}, ("\n".join(lines),))
 
 
 def image(data: bytes, mime: str, alt: str, width_px: int | None = None) -> Node:
@@ -114,6 +120,44 @@ def image(data: bytes, mime: str, alt: str, width_px: int | None = None) -> Node
     if width_px is not None:
         style["width"] = f"{int(width_px)}px"
     return el("img", {"src": source, "alt": alt, "style": style})
+
+
+def frame(document: str, title: str, height_px: int) -> Node:
+    """A whole page of its own, whose scripts run apart from the notebook: no cookies, no access to what is around it."""
+    attributes = {"srcdoc": printable(document), "sandbox": "allow-scripts", "title": printable(title),
+                  "style": f"border:0;width:100%;height:{int(height_px)}px"}
+    return Node("iframe", attributes, ())
+
+
+def page(title: str, *, style: str, data: str, module: str = "", scripts: Sequence[str] = (),
+         remote: Sequence[str] = ()) -> str:
+    """A whole page that runs `scripts` one after the other and then the ES module `module`, of ours or of an installed
+    package, and may load nothing but the scripts at the addresses `remote`: its policy allows no other request.
+
+    `data` is JSON text, found in the page under the id `llm-data`; any markup in it stays text. Raises `ValueError`
+    for a script or style that would end its own element.
+    """
+    for name, text in (("module", module), ("style", style), *(("script", script) for script in scripts)):
+        if "</" in text and re.search(r"</(?:script|style)", text, re.IGNORECASE):
+            raise ValueError(f"the {name} of a page holds an end tag of its own element")
+    if not all(_LINK.fullmatch(address) for address in remote):
+        raise ValueError(f"addresses that begin with https:// expected, {', '.join(remote)[:200]} given")
+    allowed = " ".join(["'unsafe-inline'", *remote])
+    policy = f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+    head = Node("head", {}, (
+        Node("meta", {"charset": "utf-8"}, ()),
+        Node("meta", {"http-equiv": "Content-Security-Policy", "content": policy}, ()),
+        Node("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}, ()),
+        Node("title", {}, (printable(title),)),
+        _Verbatim("style", {}, (style,)),
+    ))
+    body = Node("body", {}, (
+        _Verbatim("script", {"type": "application/json", "id": "llm-data"}, (data.replace("<", "\\u003c"),)),
+        *(Node("script", {"src": address}, ()) for address in remote),
+        *(_Verbatim("script", {}, (script,)) for script in scripts),
+        *([_Verbatim("script", {"type": "module"}, (module,))] if module else []),
+    ))
+    return "<!doctype html>\n" + render(Node("html", {}, (head, body)))
 
 
 def new_id() -> str:
@@ -165,6 +209,6 @@ def _write(node: Node, parts: list[str]) -> None:
         if isinstance(child, Node):
             _write(child, parts)
         else:
-            parts.append(child if isinstance(node, _StyleSheet) else escape(child, quote=False))
+            parts.append(child if isinstance(node, _Verbatim) else escape(child, quote=False))
     if node.tag and node.tag not in _VOID:
         parts.append(f"</{node.tag}>")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from llm_magics.display import theme
 from llm_magics.display.html import Node, css, el, new_id, user_text
 
-__all__ = ["SentencePair", "parallel_text"]
+__all__ = ["SentencePair", "folded_texts", "parallel_text"]
 
 MAX_WORDS = 100
 """Words of a sentence that can light up; later ones keep their tooltip."""
@@ -36,6 +36,8 @@ class SentencePair:
     """T words, likewise for `target`."""
     alignment: tuple[tuple[float, ...], ...] = ()
     """(T, S) shares of attention; each row sums to about 1. Empty when unknown."""
+    alternatives: tuple[str, ...] = ()
+    """Other translations of the sentence, best first."""
 
     @property
     def aligned(self) -> bool:
@@ -83,8 +85,19 @@ def _row(pair: SentencePair, source_code: str, target_code: str) -> Node:
     return el(
         "tr", {"class": "r", "style": {"background": "transparent"}},
         el("td", {"style": cell}, el("bdi", _language(source_code), *left)),
-        el("td", {"style": {**cell, **waiting}}, el("bdi", _language(target_code), *right)),
+        el("td", {"style": {**cell, **waiting}}, el("bdi", _language(target_code), *right),
+           folded_texts(pair.alternatives, target_code)),
     )
+
+
+def folded_texts(texts: Sequence[str], code: str = "") -> Node | None:
+    """Other texts of the same thing, shown when the reader asks for them; None when there are none."""
+    if not texts:
+        return None
+    items = (el("li", {}, el("bdi", _language(code), text)) for text in texts)
+    label = f"{len(texts)} alternative{'' if len(texts) == 1 else 's'}"
+    return el("details", {"style": {"color": theme.MUTED, "font-size": "12px"}}, el("summary", {}, label),
+              el("ol", {"style": {"margin": "2px 0", "padding": "0 0 0 20px"}}, *items))
 
 
 def _language(code: str) -> dict[str, object]:

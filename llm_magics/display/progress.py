@@ -1,4 +1,4 @@
-"""How far a piece of work has come, as a line of text and as a bar."""
+"""How far a piece of work has come, as a line of text and as a bar; times and counts as people say them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from llm_magics.display import theme
 from llm_magics.display.html import Node, el, user_text
 from llm_magics.errors import printable
 
-__all__ = ["duration", "progress_node", "progress_text"]
+__all__ = ["counted", "duration", "progress_node", "progress_text"]
 
 _TEXT_BAR_WIDTH = 24
 
@@ -46,6 +46,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 step`, `1,200 steps`: a number and what it counts, a regular English noun."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _share(done: int, total: int) -> float | None:

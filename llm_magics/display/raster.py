@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 
-__all__ = ["COLOURS", "expand", "heatmap_png"]
+__all__ = ["COLOURS", "DIVERGING", "expand", "heatmap_png"]
 
 
 def _oklch_to_rgb(lightness: float, chroma: float, hue_degrees: float) -> tuple[int, int, int]:
@@ -39,16 +39,23 @@ COLOURS: tuple[tuple[int, int, int, int], ...] = tuple(
 )
 """Red, green, blue and opacity of each of the 256 levels."""
 
+DIVERGING: tuple[tuple[int, int, int, int], ...] = tuple(
+    (*_oklch_to_rgb(0.62, 0.15, 55 if level < 128 else 250), min(255, 2 * abs(level - 128))) for level in range(256)
+)
+"""Orange below level 128, nothing at it, blue above: apart for colour-blind readers on any background."""
+
 
 def expand(level: int) -> float:
     """The weight in 0…1 that a square-root companded byte stands for."""
     return (level / 255) ** 2
 
 
-def heatmap_png(width: int, height: int, values: bytes, scale: int = 1) -> bytes:
+def heatmap_png(
+    width: int, height: int, values: bytes, scale: int = 1, colours: tuple[tuple[int, int, int, int], ...] = COLOURS
+) -> bytes:
     """A PNG of `values`, one byte a cell, row by row, each cell `scale` pixels wide and high.
 
-    Values are levels of `COLOURS`; attention weights come square-root companded, level = round(255 √weight).
+    Values are levels of `colours`; attention weights come square-root companded, level = round(255 √weight).
     Raises `ValueError` when there are not width · height bytes.
     """
     if width < 1 or height < 1 or scale < 1 or len(values) != width * height:
@@ -60,12 +67,12 @@ def heatmap_png(width: int, height: int, values: bytes, scale: int = 1) -> bytes
             row = b"".join(bytes([value]) * scale for value in row)
         lines.append((b"\0" + row) * scale)  # filter 0: the line as it is
     header = struct.pack(">IIBBBBB", width * scale, height * scale, 8, 3, 0, 0, 0)  # 8 bit, indexed colour
-    palette = bytes(channel for colour in COLOURS for channel in colour[:3])
+    palette = bytes(channel for colour in colours for channel in colour[:3])
     return b"".join((
         b"\x89PNG\r\n\x1a\n",
         _chunk(b"IHDR", header),
         _chunk(b"PLTE", palette),
-        _chunk(b"tRNS", bytes(colour[3] for colour in COLOURS)),
+        _chunk(b"tRNS", bytes(colour[3] for colour in colours)),
         _chunk(b"IDAT", zlib.compress(b"".join(lines), 9)),
         _chunk(b"IEND", b""),
     ))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -15,6 +16,11 @@ __all__ = ["Provenance", "Result", "mark_shown", "package_versions", "provenance
 
 def package_versions() -> dict[str, str]:
     """Versions of what decides a result, for those that are installed; imports none of them."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:  # read from disk: once, not for each of 100,000 rows
     versions = {}
     for name in ("llm_magics", "torch", "transformers", "tokenizers"):
         try:
@@ -85,6 +91,10 @@ class Result:
     def plain(self) -> str:
         """What a terminal shows; the text itself unless a subclass has more to say."""
         return str(self)
+
+    def record(self) -> dict[str, object]:
+        """What a line of a results file holds of it: plain values that JSON can write."""
+        return {"text": self.text, **({"model": self.provenance.model} if self.provenance is not None else {})}
 
     def node(self) -> Node:
         """What a notebook shows; a subclass draws its own."""

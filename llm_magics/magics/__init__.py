@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["MAGICS", "find_command"]
 
 MAGICS = {
+    "ask": "ask:AskMagic",
     "attention": "attention:AttentionMagic",
+    "generate": "generate:GenerateMagic",
     "llm": "llm:LLMMagic",
     "models": "models:ModelsMagic",
+    "predict": "predict:PredictMagic",
     "runs": "runs_magic:RunsMagic",
     "summarize": "summarize:SummarizeMagic",
     "train": "train:TrainMagic",
     "translate": "translate:TranslateMagic",
     "tune": "tune:TuneMagic",
+    "understand": "understand:UnderstandMagic",
 }
 
 

@@ -1,50 +1,91 @@
-"""`%attention`: every head of a model on one text, as a map to look around in."""
+"""`%attention`: every head of a model on one text, to look around in."""
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.magics.command import Call, Command, python_call
 from llm_magics.magics.options import Option, Word, whole
+from llm_magics.magics.parts import split_at_rule
 
 if TYPE_CHECKING:
-    from llm_magics.widgets.attention_map import AttentionMap
+    from llm_magics.display.page import FramedPage
+    from llm_magics.widgets.attention_explorer import AttentionExplorer
 
-__all__ = ["AttentionMagic", "attention_map"]
+__all__ = ["AttentionMagic", "bertviz", "explore_attention"]
 
-_SEPARATOR = "---"
+_KINDS = ("encoder", "decoder", "cross", "self")
+_VIEWS = ("overview", "map", "lines", "cross", "neuron", "diff", "steps")
+_SELECTED = ("view", "kind", "layer", "head", "sort")
+_ENDINGS = (".html", ".svg", ".png")
+
+
+def _heads(text: str) -> list[list[int]]:
+    """Converter for --silence: "2.9,1.1" names layer 2 head 9 and layer 1 head 1."""
+    try:
+        return [[int(number) for number in one.split(".", 1)] for one in text.split(",") if one.split(".", 1)[1]]
+    except (ValueError, IndexError):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected LAYER.HEAD, several with commas, such as 2.9,1.1") from None
+
+
+def _file(text: str) -> str:
+    """Converter for --save."""
+    if Path(text).suffix.lower() not in _ENDINGS:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a name that ends with {', '.join(_ENDINGS)}")
+    return text
 
 
 class AttentionMagic(Command):
-    """`%attention REF [text]`; in a cell a line `---` stands between source and target."""
+    """`%attention REF [text]`; in a cell a line `---` stands between source and target, or between two texts."""
 
     name = "attention"
-    summary = "Show every attention head of a model on a text."
-    details = ("All layers and heads are thumbnails, one is enlarged with its tokens. "
-               "A translation model shows encoder, decoder and cross attention; without a target text it looks at its "
-               "own translation. In the cell form a line of three dashes separates source and target.")
+    summary = "Look inside a model: every attention head on a text."
+    details = ("Thumbnails of all layers and heads, sorted by any measure; one head as a map, as lines, neuron by neuron, as "
+               "an alignment; compared with another model, text or training step. A head that is silenced shows at once what "
+               "it was worth. In the cell form a line of three dashes separates source and target, or the two texts of a pair.")
     words = (Word("ref", "hub id, local folder, embedded:NAME, run:NAME or a variable", completes="model"),)
     text = "TEXT"
-    cell = "TEXT, and optionally --- and a target text below it"
+    cell = "TEXT, and optionally --- and a target or second text below it"
     options = (
         Option("--target", "what the model is taken to have written, in place of its own output", "TEXT"),
-        Option("--kind", "which attention is enlarged first", "KIND", choices=("encoder", "decoder", "cross", "self")),
+        Option("--view", "what is shown first", "VIEW", choices=_VIEWS),
+        Option("--kind", "which attention is shown first", "KIND", choices=_KINDS),
         Option("--layer", "which layer is enlarged first, from 0", "N", whole(0, 10_000)),
         Option("--head", "which head is enlarged first, from 0", "N", whole(0, 10_000)),
+        Option("--sort", "sort the heads by this measure, such as entropy or previous-token", "MEASURE"),
+        Option("--silence", "silence these heads of the kind shown: LAYER.HEAD, several with commas", "HEADS", _heads),
+        Option("--write", "let the model go on for so many tokens, and look at them step by step", "N", whole(1, 2_000)),
+        Option("--against", "compare with this model on the same text", "REF", completes="model"),
+        Option("--against-text", "compare with the same model on this text", "TEXT"),
+        Option("--checkpoints", "compare the steps of a training that were kept; REF is a run"),
+        Option("--bertviz", "hand the maps to one of BertViz's own views", "VIEW", choices=("head", "model", "neuron")),
+        Option("--anyway", "with --bertviz, also for a text that it is not made for"),
+        Option("--save", "write the view to this file as well: .html (interactive), .svg or .png", "FILE", _file),
         Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
     )
     examples = (
         "%attention embedded:en-de The cat sleeps on the sofa.",
-        "%attention run:numbers --kind cross forty-two",
-        "%%attention embedded:en-de\nThe cat sleeps.\n---\nDie Katze schläft.",
+        "%attention run:numbers --view cross forty-two",
+        "%attention run:numbers --checkpoints --view steps forty-two",
+        "%%attention embedded:en-de --save map.html\nThe cat sleeps.\n---\nDie Katze schläft.",
+        "%attention embedded:en-de --bertviz head The cat sleeps.",
     )
 
-    def run(self, call: Call) -> AttentionMap:
-        reference, text, target = self._parts(call)
-        view = attention_map(call.reference(reference), text, target)
-        wanted = self._wanted(call)
-        if wanted:
-            view.selection = self._selection(call, view, wanted)
+    def run(self, call: Call) -> AttentionExplorer | FramedPage:
+        reference, text, second = self._parts(call)
+        if call["bertviz"]:
+            page = bertviz(call.reference(reference), text, second, **self._bertviz_options(call))
+            if call["save"]:
+                page.save(call["save"])
+            return page
+        view = explore_attention(call.reference(reference), text, second, **self._given(call))
+        selection = self._selection(call)
+        if selection:
+            self._select(call, view, selection)
+        if call["save"]:
+            view.save(call["save"])
         return view
 
     def plan(self, call: Call) -> object:
@@ -53,61 +94,85 @@ class AttentionMagic(Command):
         return plan_table(call.session.plan("attention", model=self._parts(call)[0]))
 
     def code(self, call: Call) -> str:
-        reference, text, target = self._parts(call)
-        made = python_call("from llm_magics import attention_map", "attention_map", reference, text, assign="view",
-                           target=target)
-        wanted = self._wanted(call)
-        return f"{made}\nview.selection = view.selection | {wanted!r}" if wanted else made
-
-    @staticmethod
-    def _wanted(call: Call) -> dict[str, object]:
-        """What of the selection was given."""
-        return {name: call[name] for name in ("kind", "layer", "head") if call[name] is not None}
+        reference, text, second = self._parts(call)
+        if call["bertviz"]:
+            return python_call("from llm_magics import bertviz", "bertviz", reference, text, second, assign="page",
+                               **self._bertviz_options(call))
+        made = python_call("from llm_magics import explore_attention", "explore_attention", reference, text, assign="view",
+                           second=second, **self._given(call))
+        selection = self._selection(call)
+        lines = [made, *([f"view.selection = {selection!r}"] if selection else [])]
+        return "\n".join([*lines, *([f"view.save({call['save']!r})"] if call["save"] else [])])
 
     def _parts(self, call: Call) -> tuple[str, str, str | None]:
-        """Reference, source text and target text."""
+        """Reference, text, and target or second text."""
         reference = call.word(0)
         if reference is None:
             raise call.wrong("which model? write %attention REF TEXT, for example %attention embedded:en-de Hello")
-        source, target = _split(call.body())
-        if target is not None and call["target"]:
+        source, below = split_at_rule(call.body())
+        if below is not None and call["target"]:
             raise call.wrong("the target came from --target and from below ---; give one of them")
-        target = call["target"] or target
-        if not source.strip() or (target is not None and not target.strip()):
+        second = call["target"] or below
+        if not source.strip() or (second is not None and not second.strip()):
             side = "below" if source.strip() else "above"
             raise call.wrong(f"the text {side} --- is empty; expected text")
-        return reference, source, target
+        return reference, source, second
+
+    def _given(self, call: Call) -> dict[str, object]:
+        """Arguments of `explore_attention` besides model and texts."""
+        if call["checkpoints"] and not str(call.word(0)).startswith("run:"):
+            raise call.wrong(f"--checkpoints needs a run, such as run:numbers; {call.word(0)} is none")
+        if call["checkpoints"] and (call["against"] or call["against-text"] or call["write"]):
+            raise call.wrong("--checkpoints compares the steps of one run on one text; leave --against and --write out")
+        against = call.reference(str(call["against"])) if call["against"] else None
+        given = {"against": against, "against_text": call["against-text"], "write": call["write"],
+                 "checkpoints": call["checkpoints"] or None}
+        return {name: value for name, value in given.items() if value is not None}
 
     @staticmethod
-    def _selection(call: Call, view: AttentionMap, wanted: dict[str, object]) -> dict[str, object]:
-        selection = {**view.selection, **wanted}
-        panels = {panel["kind"]: panel for panel in view.panels}
-        panel = panels.get(selection["kind"])
-        if panel is None:
-            raise call.wrong(f"this model has no {selection['kind']} attention; it has {', '.join(panels)}")
-        for name in ("layer", "head"):
-            if selection[name] >= panel[f"{name}s"]:
-                raise call.wrong(f"there is no {name} {selection[name]}; {selection['kind']} attention has "
-                                 f"{name}s 0 to {panel[f'{name}s'] - 1}")
-        return selection
+    def _bertviz_options(call: Call) -> dict[str, object]:
+        given = {"view": call["bertviz"], "kind": call["kind"], "layer": call["layer"], "head": call["head"],
+                 "anyway": call["anyway"] or None}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @staticmethod
+    def _selection(call: Call) -> dict[str, object]:
+        """What of the selection was given."""
+        found = {name: call[name] for name in _SELECTED if call[name] is not None}
+        if call["silence"]:
+            found["silenced"] = call["silence"]
+        return found
+
+    @staticmethod
+    def _select(call: Call, view: AttentionExplorer, selection: dict[str, object]) -> None:
+        from traitlets import TraitError
+
+        try:
+            view.selection = selection
+        except TraitError as error:
+            raise call.wrong(str(error)) from None
 
 
-def attention_map(model: object, text: str, target: str | None = None) -> AttentionMap:
+def explore_attention(model: object, text: str, second: str | None = None, **options: object) -> AttentionExplorer:
     """The attention of `model` on `text` as a widget; what it shows is readable as `.map()` and `.selection`.
 
-    `model` is a reference. `target` is what a translation model is taken to have written; None: its own output.
+    `model` is a reference. `second` is what a translation model is taken to have written (None: its own output), or the
+    second text of a pair. Options: `against` (another model), `against_text` (another text), `write` (let the model go on
+    for so many tokens), `checkpoints` (compare the kept steps of a run).
     """
     from llm_magics.session import current_session
-    from llm_magics.widgets.attention_map import AttentionMap, Panel
+    from llm_magics.widgets.attention_explorer import AttentionExplorer
+    from llm_magics.widgets.attention_panel import Panel, thumb_side
 
-    view = current_session().attention(model, text, target)
-    panels = [Panel(**panel) if isinstance(panel, dict) else panel for panel in view.panels]
-    return AttentionMap(title=view.title, panels=panels, fetch=view.fetch, fetch_row=view.fetch_row)
+    found = current_session().attention(model, text, second, **options)
+    for source in found.sources:
+        source.panels = [Panel(**facts) for facts in source.panel_facts(thumb_side)]
+    return AttentionExplorer(found.sources, title=found.title, predict=found.predict, step_names=found.step_names or None)
 
 
-def _split(text: str) -> tuple[str, str | None]:
-    lines = text.split("\n")
-    marks = [i for i, line in enumerate(lines) if line.strip() == _SEPARATOR]
-    if not marks:
-        return text.strip(), None
-    return "\n".join(lines[: marks[0]]).strip(), "\n".join(lines[marks[0] + 1:]).strip()
+def bertviz(model: object, text: str, second: str | None = None, **options: object) -> FramedPage:
+    """The attention of `model` on `text` in BertViz's own view "head", "model" or "neuron" (`view`), without a CDN where
+    the scripts it needs are installed. See `llm_magics.tasks.bertviz`."""
+    from llm_magics.session import current_session
+
+    return current_session().bertviz(model, text, second, **options)

@@ -6,21 +6,24 @@ import argparse
 import gc
 import sys
 import textwrap
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError, LLMMagicsError, ModelNotFound, printable
 from llm_magics.magics import namespace
-from llm_magics.magics.live import hidden
-from llm_magics.magics.options import Option, Word, build_parser, parse, scan, suggestion, usage_error
+from llm_magics.magics.interrupt import StopOnInterrupt
+from llm_magics.magics.live import Live, hidden
+from llm_magics.magics.options import Option, Scanned, Word, build_parser, parse, scan, suggestion, usage_error
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from llm_magics.session import Session
 
-__all__ = ["COMMON", "MODEL", "Call", "Command", "Interrupted", "PlainText", "python_call"]
+__all__ = ["COMMON", "MODEL", "PRECISION", "Box", "Call", "Command", "Interrupted", "PlainText", "Source", "python_call"]
 
 COMMON = (
     Option("--out", "assign the result to this variable as well", "NAME", namespace.variable_name),
@@ -29,8 +32,10 @@ COMMON = (
     Option("--code", "show the equivalent Python and stop"),
     Option("--help", "show this help and stop"),
 )
-MODEL = Option("--model", "hub id, local folder, embedded:NAME, run:NAME or variable; @REVISION allowed", "REF",
+MODEL = Option("--model", "hub id, local folder, embedded:NAME, run:NAME, openai:NAME or variable; @REVISION allowed", "REF",
                completes="model")
+PRECISION = Option("--precision", "number format of the weights; int8 is the fastest on a processor", "FORMAT", default="auto",
+                   choices=("auto", "fp32", "bf16", "fp16", "int8"))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -38,6 +43,16 @@ class Interrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return [f"Interrupted: {printable(self)}"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """One part of the text below a magic, as a box of its panel; parts are divided by a line of three dashes."""
+
+    name: str
+    label: str
+    option: str = ""
+    """The option that takes this part from a variable or a file; "" none."""
 
 
 class PlainText(str):
@@ -65,6 +80,8 @@ class Call:
     shell: InteractiveShell
     scope: Mapping[str, object] = field(default_factory=dict)
     """Variables an expression may name."""
+    arguments: tuple[str, ...] = ()
+    """The options as they were typed, `--flag=value` or `--flag`."""
 
     def __getitem__(self, option: str) -> object:
         return self.values[option]
@@ -84,6 +101,10 @@ class Call:
         """The reference of --model; a notebook variable that holds a model is registered with the manager."""
         return self.reference(str(self["model"])) if self.values.get("model") else None
 
+    def load_options(self) -> dict[str, object] | None:
+        """What --precision asks of loading the model; None for what the manager chooses."""
+        return {"dtype": self["precision"]} if self["precision"] != "auto" else None
+
     def reference(self, text: str) -> str:
         """`text` as a model reference: the name of a variable that holds a module becomes `variable:NAME`."""
         name = text.removeprefix("variable:")
@@ -99,6 +120,21 @@ class Call:
     def look_up(self, expression: str) -> object:
         """The notebook variable, attribute or column that `expression` names."""
         return namespace.look_up(expression, self.scope, self.prog)
+
+    def toml(self, fault: str) -> dict[str, object]:
+        """The cell as TOML; `fault` says what a cell is that cannot be read so."""
+        try:
+            return tomllib.loads(self.cell or "")
+        except tomllib.TOMLDecodeError as error:
+            raise self.wrong(f"the cell is {fault}: {error}") from None
+
+    def live(self) -> Live:
+        """Where work is shown while it is done."""
+        return Live(self.shell, quiet=bool(self["quiet"]))
+
+    def stopping(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Entered around work: whether it is to stop."""
+        return StopOnInterrupt()
 
     def assign(self, result: object) -> None:
         """Give the result to the variable that --out names."""
@@ -167,14 +203,16 @@ class Command:
         """The text of `%name -h` and of `%name?`."""
         return self._parser(f"%{self.name}").format_help().rstrip()
 
-    def answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object]) -> object:
+    def answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object],
+               make_call: Callable[..., Call] = Call) -> object:
         """Everything the magic does; the one place where errors are given their final form.
 
-        Wrong words and unusable text become `UsageError` (one line); what went wrong while working stays the
-        exception it is, but without its frames, which would keep tensors alive in `sys.last_traceback`.
+        `make_call` makes the `Call`: a panel's is shown elsewhere, and stopped by a button. Wrong words and unusable
+        text become `UsageError` (one line); what went wrong while working stays the exception it is, but without its
+        frames, which would keep tensors alive in `sys.last_traceback`.
         """
         try:
-            return self._answer(shell, line, cell, scope)
+            return self._answer(shell, line, cell, scope, make_call)
         except (InputError, ModelNotFound) as error:
             problem: BaseException = usage_error(error)
         except LLMMagicsError as error:
@@ -183,23 +221,36 @@ class Command:
             gc.collect()  # what the frames held may be large
         raise problem
 
-    def _answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object]) -> object:
-        prog = f"%{self.name}" if cell is None else f"%%{self.name}"
-        most_words = 1000 if self.words and self.words[-1].many else len(self.words)
-        scanned = scan(line, prog, self.all_options(), most_words=most_words, text=bool(self.text))
+    def _answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object],
+                make_call: Callable[..., Call]) -> object:
+        scanned = self.scanned(line, cell)
         if "--help" in scanned.arguments:
             sys.stdout.write(f"{self.help()}\n")
             return None
+        prog = self._prog(cell)
         values = parse(self._parser(prog), (self._expanded(argument, scope, prog) for argument in scanned.arguments))
-        call = Call(prog, values, scanned.words, scanned.text, cell, shell, scope)
+        call = make_call(prog, values, scanned.words, scanned.text, cell, shell, scope, scanned.arguments)
         self._check(call)
+        worker = self.worker(call)
         if values.get("code"):
-            return PlainText(printable(self.code(call)))
+            return PlainText(printable(worker.code(call)))
         if values.get("dry-run"):
-            return self.plan(call)
-        result = self.run(call)
+            return worker.plan(call)
+        result = worker.run(call)
         call.assign(result)
         return hidden(shell, result) if values.get("quiet") else result
+
+    def scanned(self, line: str, cell: str | None) -> Scanned:
+        """The line in its parts. Raises `UsageError`."""
+        most_words = 1000 if self.words and self.words[-1].many else len(self.words)
+        return scan(line, self._prog(cell), self.all_options(), most_words=most_words, text=bool(self.text))
+
+    def worker(self, call: Call) -> Command:
+        """Who answers this call: the magic itself, unless an option asks for something else, as --panel does."""
+        return self
+
+    def _prog(self, cell: str | None) -> str:
+        return f"%{self.name}" if cell is None else f"%%{self.name}"
 
     def _check(self, call: Call) -> None:
         if call.cell is not None and call.cell.strip() and not self.cell:
@@ -227,6 +278,16 @@ class Command:
         examples = [f"  {line}" for example in self.examples for line in example.splitlines()]
         epilog = "\n".join([*shown, "examples:", *examples])
         return build_parser(prog, self.all_options(), usage, about, epilog)
+
+
+class Source:
+    """An expression of the notebook, as `python_call` writes it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def __repr__(self) -> str:
+        return self.source
 
 
 def python_call(imports: str, function: str, *arguments: object, assign: str = "result", **options: object) -> str:

@@ -81,7 +81,7 @@ def _word(
     if given < len(command.words) or (command.words and command.words[-1].many):
         word = command.words[min(given, len(command.words) - 1)]
         yield from word.choices
-        yield from _offers(word.completes, variables)
+        yield from _offers("task" if before[:1] == ["recommend"] else word.completes, variables)
 
 
 def _values(option: Option, variables: dict[str, object]) -> Iterator[str]:
@@ -94,8 +94,10 @@ def _offers(kind: str, variables: dict[str, object]) -> Iterable[str]:
         return _languages()
     if kind == "source language":
         return ["auto", *_languages()]
+    if kind == "task":
+        return _tasks()
     if kind == "model":
-        return _models()
+        return _models(variables)
     if kind == "run":
         return _runs()
     if kind == "recipe":
@@ -107,24 +109,43 @@ def _offers(kind: str, variables: dict[str, object]) -> Iterable[str]:
     return _variables(variables) if kind == "variable" else []
 
 
+def _tasks() -> tuple[str, ...]:
+    from llm_magics.models.catalog_entries import TASKS
+
+    return TASKS
+
+
 def _languages() -> list[str]:
     from llm_magics.models.catalog import languages
 
     return list(languages())
 
 
-def _models() -> list[str]:
-    """Loaded models first, then embedded ones, runs, and what lies in the hub's cache."""
-    from llm_magics.models.reference import embedded_names, run_names
+def _models(variables: dict[str, object]) -> list[str]:
+    """Loaded models first, then the notebook's, embedded ones, those of packages, runs, and what lies in the hub's cache."""
+    from llm_magics.models.reference import embedded_names, package_names, run_names
 
-    names = [*_loaded(), *(f"embedded:{name}" for name in embedded_names()), *(f"run:{name}" for name in run_names()),
-             *cached_models()]
-    return list(dict.fromkeys(names))
+    names = [*(f"embedded:{name}" for name in embedded_names()),
+             *(f"package:{name}" for name in package_names()), *(f"run:{name}" for name in run_names()), *cached_models()]
+    return list(dict.fromkeys([*_loaded(), *_modules(variables, pairs=True), *names]))
+
+
+def _modules(variables: dict[str, object], *, pairs: bool = False) -> list[str]:
+    """Variables that hold a module of torch, or with `pairs` one and its tokenizer."""
+    torch = sys.modules.get("torch")  # without torch no variable holds a module
+    if torch is None:
+        return []
+    held = {name: value[0] if pairs and isinstance(value, tuple) and len(value) == 2 else value
+            for name, value in list(variables.items()) if not name.startswith("_")}
+    return [name for name, value in held.items() if isinstance(value, torch.nn.Module)][:_MOST_VARIABLES]
 
 
 def _loaded() -> list[str]:
     session = sys.modules.get("llm_magics.session")  # nothing is loaded before there was a session
-    return [row.name for row in session.current_session().manager.rows()] if session else []
+    if not session:
+        return []
+    manager = session.current_session().manager
+    return [*(row.name for row in manager.rows()), *manager.served_names]
 
 
 def _runs() -> list[str]:
@@ -147,12 +168,11 @@ def shipped_recipes() -> list[str]:
 
 def _trainable(variables: dict[str, object]) -> list[str]:
     """Architectures, modules of the notebook, and models that lie here to be fine-tuned."""
+    from llm_magics.models.reference import package_names
     from llm_magics.training.recipe import ARCHITECTURES
 
-    torch = sys.modules.get("torch")
-    modules = [name for name, value in list(variables.items())
-               if torch is not None and not name.startswith("_") and isinstance(value, torch.nn.Module)]
-    return [*ARCHITECTURES, *modules[:_MOST_VARIABLES], *cached_models()]
+    packages = [f"package:{name}" for name in package_names()]
+    return [*ARCHITECTURES, *_modules(variables), *packages, *cached_models()]
 
 
 def _variables(variables: dict[str, object]) -> list[str]:

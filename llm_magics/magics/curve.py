@@ -6,25 +6,29 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from llm_magics.display.progress import duration
+from llm_magics.display.progress import counted, duration
 from llm_magics.errors import printable
 from llm_magics.magics.live import in_notebook
 from llm_magics.magics.panel_feed import PanelFeed, metrics_text
+from llm_magics.magics.waiting import View
 from llm_magics.training.events import (
     BatchSplit,
     CheckpointSkipped,
     Evaluated,
     Event,
     Finished,
+    LayersSeen,
     Paused,
     RateChanged,
     Resumed,
     RunStarted,
+    StepDone,
 )
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from llm_magics.training.launch import TrainingResult
     from llm_magics.widgets.training_panel import TrainingPanel
 
 __all__ = ["NotebookView", "Silent", "TerminalView", "comparison_panel", "metrics_text", "view_for"]
@@ -51,30 +55,24 @@ def comparison_panel(runs: dict[str, Iterable[Event]], title: str = "") -> Train
     return panel
 
 
-class Silent:
-    """Shows nothing; the base of the other views."""
-
-    stop_requested = False
+class Silent(View):
+    """Shows nothing of a training; the base of the other views."""
 
     def on_event(self, event: Event) -> None:
         """Take in one event."""
-
-    def connect(self, run: object | None) -> None:
-        """Let buttons act on this handle of a run; None: there is nothing they could act on."""
 
     def take_requests(self) -> list[tuple[str, float | None]]:
         """What buttons asked for without a run to act on, since the last call."""
         return []
 
-    def stopping(self) -> None:
-        """The user asked to stop; the current step is being finished."""
-
-    def close(self, status: str) -> None:
-        """The training is over: "finished", "interrupted" or "failed"."""
+    def end(self, result: TrainingResult) -> None:
+        self.close("interrupted" if result.reason == "stopped" else "finished")
 
 
 class TerminalView(Silent):
     """A line at the start, one an evaluation, one at each turn, and one at the end."""
+
+    _stopping = False
 
     def on_event(self, event: Event) -> None:
         line = _line(event)
@@ -82,7 +80,9 @@ class TerminalView(Silent):
             _say(line)
 
     def stopping(self) -> None:
-        _say("stopping after this step; interrupt once more to stop waiting")
+        if not self._stopping:
+            self._stopping = True
+            _say("stopping after this step; interrupt once more to stop waiting")
 
 
 class NotebookView(Silent):
@@ -104,7 +104,8 @@ class NotebookView(Silent):
 
     def on_event(self, event: Event) -> None:
         if self._feed.on_event(event):
-            self.panel.flush(force=isinstance(event, Paused))  # nothing may follow for long
+            # Steps and layers come in quick succession; after anything else nothing may follow for long.
+            self.panel.flush(force=not isinstance(event, (StepDone, LayersSeen)))
 
     def connect(self, run: object | None) -> None:
         self.panel.connect(run)
@@ -127,8 +128,8 @@ def _line(event: Event) -> str | None:
     match event:
         case RunStarted():
             notes = "".join(f"\n  {note}" for note in event.notes)
-            return (f"{event.run}: {event.parameters:,} parameters, {event.train_rows:,} rows, "
-                    f"{event.total_steps:,} steps on {event.device}{notes}")
+            return (f"{event.run}: {counted(event.parameters, 'parameter')}, {counted(event.train_rows, 'row')}, "
+                    f"{counted(event.total_steps, 'step')} on {event.device}{notes}")
         case Evaluated():
             return (f"step {event.step:>6}  epoch {event.epoch:5.2f}  validation loss {event.loss:.4f}"
                     f"{metrics_text(event.metrics, '  ')}")

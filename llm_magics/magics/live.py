@@ -33,10 +33,14 @@ class _Frame:
     """One state of the output."""
 
     def __init__(self, node: Node, text: str) -> None:
-        self._bundle = {"text/plain": printable(text), "text/html": render(node)}
+        self._node, self._text = node, text
+
+    def node(self) -> Node:
+        """What it shows."""
+        return self._node
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return self._bundle
+        return {"text/plain": printable(self._text), "text/html": render(self._node)}
 
 
 class Live:

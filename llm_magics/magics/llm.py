@@ -9,7 +9,7 @@ from llm_magics.display.html import Node, el, fragment, render
 from llm_magics.display.table import Table, table
 from llm_magics.magics import MAGICS, find_command
 from llm_magics.magics.command import Call, Command
-from llm_magics.models.reference import embedded_names, run_names
+from llm_magics.models.reference import embedded_names, package_names, run_names
 
 __all__ = ["LLMMagic", "Overview"]
 
@@ -55,11 +55,13 @@ def _magics_table() -> Table:
     for name in MAGICS:
         magic = find_command(name)
         rows.append([f"%{name}" + (f", %%{name}" if magic.cell else ""), magic.summary])
-    return table(["magic", "what it does"], rows, caption="%NAME -h shows options and examples; settings: %config LLM")
+    caption = "%NAME -h shows options and examples, --panel opens a task as a form; settings: %config LLM"
+    return table(["magic", "what it does"], rows, caption=caption)
 
 
 def _models_table() -> Table:
     rows = [[f"embedded:{name}", "ships with llm_magics"] for name in embedded_names()]
+    rows += [[f"package:{name}", "from an installed package"] for name in package_names()]
     rows += [[f"run:{name}", "trained here"] for name in run_names()]
     session = sys.modules.get("llm_magics.session")  # nothing is loaded before there was a session
     loaded = session.current_session().manager.rows() if session else []

@@ -6,26 +6,34 @@ from llm_magics.display.progress import duration
 from llm_magics.display.table import Table, table
 from llm_magics.magics.command import Call, Command, python_call
 from llm_magics.magics.options import Option, Word
+from llm_magics.magics.settings import settings_of
+from llm_magics.models.catalog_entries import TASKS
 
 __all__ = ["ModelsMagic", "info_table", "models_table", "plan_table", "size"]
 
-_ACTIONS = ("load", "unload", "pin", "unpin", "info")
+_ACTIONS = ("load", "unload", "pin", "unpin", "info", "recommend", "remote", "panel")
+_ALONE = {"remote": "the endpoint is %config LLM.endpoint", "panel": "models are chosen in it"}
+"""Actions that are no action on one model, and why they take none."""
 
 
 class ModelsMagic(Command):
-    """`%models [load|unload|pin|unpin|info REF]`."""
+    """`%models [load|unload|pin|unpin|info REF]`, `%models recommend TASK`, `%models remote`."""
 
     name = "models"
     summary = "Show the models in memory; load, unload, pin, describe one."
     words = (
-        Word("action", "load, unload, pin, unpin or info; without it the table is shown", choices=_ACTIONS),
-        Word("ref", "hub id, local folder, embedded:NAME, run:NAME, variable; @REVISION allowed", completes="model"),
+        Word("action", "load, unload, pin, unpin, info, recommend TASK, remote for what the endpoint serves, panel for buttons "
+             "and bars; without it the table is shown", choices=_ACTIONS),
+        Word("ref", "hub id, local folder, embedded:NAME, package:NAME, run:NAME, variable; @REVISION allowed",
+             completes="model"),
     )
     options = (
-        Option("--dtype", "precision to load in", "DTYPE", choices=("float32", "float16", "bfloat16")),
+        Option("--dtype", "precision to load in", "DTYPE", choices=("float32", "float16", "bfloat16", "int8")),
         Option("--device", "where to load it: cpu, cuda, cuda:1, mps", "DEVICE"),
         Option("--trust-remote-code", "let the model run its own code, for this load only"),
         Option("--allow-pickle", "read pickle weights when there are no safetensors, for this load only"),
+        Option("--from", "of recommend: the language of the text", "LANG", completes="language"),
+        Option("--to", "of recommend translate: the language to translate to", "LANG", completes="language"),
     )
     examples = (
         "%models",
@@ -33,13 +41,24 @@ class ModelsMagic(Command):
         "%models load Helsinki-NLP/opus-mt-en-de --dry-run",
         "%models pin embedded:en-de",
         "%models unload embedded:en-de",
+        "%models recommend translate --to fr",
+        "%models remote",
+        "%models panel",
     )
 
-    def run(self, call: Call) -> Table:
+    def run(self, call: Call) -> object:
         manager = call.session.manager
         action, reference = self._request(call)
         if action is None:
             return models_table(manager.rows())
+        if action == "panel":
+            from llm_magics.magics.model_panel import open_model_panel  # brings anywidget
+
+            return open_model_panel(call.shell)
+        if action == "recommend":
+            return call.session.recommend(reference, **self._recommend_options(call, reference))
+        if action == "remote":
+            return served_table(manager.served())
         if action == "info":
             return info_table(manager.info(reference))
         if action == "load":
@@ -62,6 +81,13 @@ class ModelsMagic(Command):
         manager = "current_session().manager"
         if action is None:
             return python_call(imports, f"{manager}.rows", assign="rows")
+        if action == "panel":
+            return python_call("from llm_magics import model_panel", "model_panel", assign="panel")
+        if action == "remote":
+            return python_call(imports, f"{manager}.served", assign="models")
+        if action == "recommend":
+            return python_call(imports, "current_session().recommend", reference, assign="choices",
+                               **self._recommend_options(call, reference))
         if action == "load":
             return python_call(imports, f"{manager}.load", reference, assign="model", **self._load_options(call))
         if action in ("pin", "unpin"):
@@ -73,9 +99,24 @@ class ModelsMagic(Command):
     @staticmethod
     def _request(call: Call) -> tuple[str | None, str | None]:
         action, reference = call.word(0), call.word(1)
-        if action is not None and reference is None:
+        if action in _ALONE and reference is not None:
+            raise call.wrong(f"{action} takes no model: {_ALONE[action]}")
+        if action == "recommend" and reference is None:
+            raise call.wrong(f"recommend needs a task: {', '.join(TASKS)}")
+        if action is not None and action not in _ALONE and reference is None:
             raise call.wrong(f"{action} needs a model: %models {action} REF")
+        languages = [flag for flag in ("from", "to") if call[flag]]
+        if languages and action != "recommend":
+            raise call.wrong(f"--{languages[0]} goes with recommend only: %models recommend translate --to fr")
+        if action == "recommend":
+            return action, reference
         return action, reference and call.reference(reference)
+
+    @staticmethod
+    def _recommend_options(call: Call, task: str) -> dict[str, object]:
+        given = {"source": call["from"], "target": call["to"],
+                 "default": getattr(settings_of(call.shell), f"{task}_model", None)}
+        return {name: value for name, value in given.items() if value}
 
     @staticmethod
     def _load_options(call: Call) -> dict[str, object]:
@@ -95,6 +136,14 @@ def models_table(rows: list) -> Table:
         "no model is loaded; one is loaded when a magic needs it, or by %models load REF")
     heads = ["model", "task", "device", "dtype", "parameters", "memory", "uses", "last used", "state"]
     return table(heads, cells, caption=caption, align="llllrrrrl")
+
+
+def served_table(served: list) -> Table:
+    """The models of an endpoint, as they would be typed."""
+    rows = [[f"openai:{model.name}", model.owner, f"{model.context_tokens:,}" if model.context_tokens else ""]
+            for model in served]
+    caption = f"{len(rows)} served; use one with --model" if rows else "the endpoint serves no model"
+    return table(["model", "owner", "context tokens"], rows, caption=caption, align="llr")
 
 
 def info_table(about: dict[str, object]) -> Table:

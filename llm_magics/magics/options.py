@@ -21,7 +21,9 @@ from IPython.core.error import UsageError
 
 from llm_magics.errors import printable
 
-__all__ = ["Option", "Scanned", "Word", "build_parser", "number", "parse", "scan", "suggestion", "usage_error", "whole"]
+__all__ = [
+    "Bounded", "Option", "Scanned", "Word", "build_parser", "number", "parse", "scan", "suggestion", "usage_error", "whole",
+]
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # what autocorrection makes of "--"
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -80,30 +82,36 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A converter to whole numbers from `low` to `high`."""
+@dataclass(frozen=True)
+class Bounded:
+    """A converter to numbers from `low` to `high`, whose bounds a form can read."""
 
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low:,} to {high:,}")
-        return int(text)
+    low: float
+    high: float
+    whole: bool
 
-    return convert
-
-
-def number(low: float, high: float) -> Callable[[str], float]:
-    """A converter to finite numbers from `low` to `high`."""
-
-    def convert(text: str) -> float:
+    def __call__(self, text: str) -> float:
+        if self.whole:
+            if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not self.low <= int(text) <= self.high:
+                raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self.low:,} to {self.high:,}")
+            return int(text)
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not low <= value <= high:  # also false for nan
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+        if not self.low <= value <= self.high:  # also false for nan
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {self.low:g} to {self.high:g}")
         return value
 
-    return convert
+
+def whole(low: int, high: int) -> Bounded:
+    """A converter to whole numbers from `low` to `high`."""
+    return Bounded(low, high, whole=True)
+
+
+def number(low: float, high: float) -> Bounded:
+    """A converter to finite numbers from `low` to `high`."""
+    return Bounded(low, high, whole=False)
 
 
 class _Parser(argparse.ArgumentParser):

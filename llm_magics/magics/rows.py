@@ -1,13 +1,15 @@
-"""`--each EXPR`: the same task for every row of a list, a Series or a column, with a progress bar."""
+"""`--each EXPR`: the same task for every row of a list, a column, a generator or a file, with a progress bar."""
 
 from __future__ import annotations
 
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from llm_magics.display.html import Node, render
-from llm_magics.display.progress import progress_node, progress_text
+from llm_magics.display.progress import counted, progress_node, progress_text
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
 from llm_magics.magics.command import Call, Interrupted, python_call
@@ -15,10 +17,17 @@ from llm_magics.magics.interrupt import StopOnInterrupt
 from llm_magics.magics.live import Live
 from llm_magics.magics.options import Option
 
-__all__ = ["EACH", "Rows", "each_code", "run_each"]
+__all__ = ["BATCH", "EACH", "Rows", "each_code", "run_each"]
 
-EACH = Option("--each", "do every row of this list, Series or column: rows, df.text, df[\"text\"]", "EXPR",
+EACH = Option("--each", "do every row of this list, column, generator or .jsonl, .csv, .tsv or .txt file", "EXPR|FILE",
               completes="variable")
+BATCH = (
+    Option("--column", "with --each: the column of a file or table that holds the text", "NAME"),
+    Option("--out-file", "with --each: write results to this new .jsonl file as they come, holding none in memory", "FILE"),
+    Option("--resume", "with --each: go on with this file of results; only the rows it does not hold are done", "FILE"),
+)
+"""What goes with --each."""
+_FILES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 _SHOWN = 10
 
 
@@ -55,7 +64,7 @@ class Rows(list):
         rows = [[i, _short(source), _short(getattr(result, "text", result))]
                 for i, (source, result) in enumerate(zip(self.sources, self, strict=True)) if i < _SHOWN]
         failed = f", {len(self.errors)} of them failed (see .errors)" if self.errors else ""
-        caption = f"{len(self):,} row{'s' * (len(self) != 1)}{failed}; .texts holds the texts" + (
+        caption = f"{counted(len(self), 'row')}{failed}; .texts holds the texts" + (
             f"; the first {_SHOWN} are shown" if len(self) > _SHOWN else "")
         return table(["", "row", "result"], rows, caption=caption, align="rll")
 
@@ -68,34 +77,70 @@ class Rows(list):
         return {"text/plain": repr(self), "text/html": render(self.table().node())}
 
 
-def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]) -> Rows:
-    """`work(rows, on_row=…, **arguments)` over the rows that --each names."""
-    held, rows = _rows(call)
+def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]) -> object:
+    """`work(rows, on_row=…, **arguments)` over the rows that --each names; Rows, or with --out-file what was written."""
+    held = _rows(call)
+    batch = _batch(call)
+    file, seen = batch.get("out_file"), _Seen(held) if not isinstance(held, Path) else None
     live = Live(call.shell, quiet=bool(call["quiet"]))
-    bar = _Bar(live, len(rows), call.prog)
+    bar = _Bar(live, _total(call, held), call.prog)
     try:
         with StopOnInterrupt() as stop:
-            results = work(rows, on_row=bar.on_row, stop=stop, **arguments)
+            found = work(held if file or seen is None else seen, on_row=bar.on_row, stop=stop, **batch, **arguments)
+            stopped = stop()
     except KeyboardInterrupt:
         live.interrupted(bar.node, bar.text())
-        raise Interrupted(f"stopped after {bar.done:,} of {len(rows):,} rows, and nothing is assigned; "
-                          "the model stays loaded") from None
+        kept = f"--resume {file} goes on" if file else "nothing is assigned"
+        raise Interrupted(f"stopped after {bar.rows()}, and {kept}; the model stays loaded") from None
     live.close()
-    found = Rows(results, rows[: len(results)], held.index if hasattr(held, "iloc") else None)
-    if len(found) < len(rows):
+    if isinstance(found, list):
+        sources = seen.taken[: len(found)] if seen else [getattr(result, "source_text", "") for result in found]
+        found = Rows(found, sources, held.index if hasattr(held, "iloc") else None)
+    failed, first = _failures(found)
+    if stopped and len(found) != bar.total:
         call.assign(found)
-        kept = f"; they are in {call['out']}" if call["out"] else ""
-        raise Interrupted(f"stopped after {len(found):,} of {len(rows):,} rows{kept}; the model stays loaded")
-    if found.errors:  # said even with --quiet: nothing is lost in silence
-        sys.stderr.write(f"{len(found.errors):,} of {len(found):,} rows failed, see .errors; the first: {found.errors[0]}\n")
+        kept = f"; --resume {file} goes on" if file else f"; they are in {call['out']}" if call["out"] else ""
+        raise Interrupted(f"stopped after {bar.rows(len(found))}{kept}; the model stays loaded")
+    if failed:  # said even with --quiet: nothing is lost in silence
+        where = f"see {file}" if file else "see .errors"
+        sys.stderr.write(f"{failed:,} of {len(found):,} rows failed, {where}; the first: {first}\n")
     return found
 
 
 def each_code(call: Call, function: str, arguments: dict[str, object]) -> str:
     """The equivalent Python of a call with --each."""
-    _rows(call)
-    return python_call(f"from llm_magics import {function}", function, Source(str(call["each"])), assign="results",
-                       **arguments)
+    held = _rows(call)
+    rows = str(held) if isinstance(held, Path) else Source(str(call["each"]))
+    return python_call(f"from llm_magics import {function}", function, rows, assign="results", **_batch(call), **arguments)
+
+
+def _batch(call: Call) -> dict[str, object]:
+    """--column, --out-file and --resume as arguments, those that were not given left out."""
+    file, resumed = call["out-file"], call["resume"]
+    if file and resumed and file != resumed:
+        raise call.wrong(f"--resume {resumed} goes on with that file; leave --out-file out")
+    given = {"column": call["column"], "out_file": resumed or file, "resume": True if resumed else None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _failures(found: object) -> tuple[int, object]:
+    """(how many rows failed, the first of these errors)."""
+    if isinstance(found, Rows):
+        return len(found.errors), next(iter(found.errors), None)
+    return found.failed, found.first_error
+
+
+class _Seen:
+    """Rows that are kept as they are read, to be shown beside their results."""
+
+    def __init__(self, held: Iterable[object]) -> None:
+        self.held = held
+        self.taken: list[object] = []
+
+    def __iter__(self) -> Iterator[object]:
+        for row in self.held:
+            self.taken.append(row)
+            yield row
 
 
 class Source:
@@ -116,9 +161,14 @@ class _Bar:
         self.done += 1
         self.live.status(self.node, self.text())
 
+    def rows(self, done: int | None = None) -> str:
+        """`3 of 9 rows`, or `3 rows` where nobody knows how many there are."""
+        count = self.done if done is None else done
+        return f"{count:,} of {self.total:,} rows" if self.total else counted(count, "row")
+
     def eta_s(self) -> float | None:
         """Seconds left, by the mean so far."""
-        if not self.done:
+        if not self.done or not self.total:
             return None
         return (time.monotonic() - self.started_s) / self.done * (self.total - self.done)
 
@@ -131,24 +181,39 @@ class _Bar:
         return progress_text(self.done, self.total, self.label, self.eta_s())
 
 
-def _rows(call: Call) -> tuple[object, list[object]]:
-    """What --each names, and its rows as a list."""
+def _rows(call: Call) -> object:
+    """What --each names: something to go through row by row, or the path of a file."""
     expression = str(call["each"])
     if call.text.strip() or (call.cell or "").strip() or call.values.get("in"):
         raise call.wrong(f"the rows come from --each {expression}; leave the other text out")
+    path = Path(expression).expanduser()
+    if path.suffix.lower() in _FILES and re.split(r"[.\[]", expression, maxsplit=1)[0] not in call.scope:
+        if not path.is_file():
+            raise call.wrong(f"--each {expression}: there is no such file")
+        return path
     held = call.look_up(expression)
+    if isinstance(held, Path):
+        return held
     if isinstance(held, (str, bytes, dict)) or not hasattr(held, "__iter__"):
         hint = "for one text write --in" if isinstance(held, str) else "expected a list, a Series or a column"
         raise call.wrong(f"--each {expression} is of type {type(held).__name__}; {hint}")
     columns = getattr(held, "columns", getattr(held, "column_names", None))  # of pandas, of datasets
-    if columns is not None:
+    if columns is not None and not call["column"]:
         names = list(columns)
         raise call.wrong(f"--each {expression} is a whole table; name a column, such as {expression}[{names[0]!r}]"
                          if names else f"--each {expression} is an empty table; name a column of text")
-    rows = list(held)
-    if not rows:
+    if columns is not None and call["column"] not in list(columns):
+        raise call.wrong(f"--each {expression} has no column {call['column']!r}; it has {', '.join(map(str, columns))}")
+    if columns is not None:
+        held = held[call["column"]]
+    if hasattr(held, "__len__") and len(held) == 0:
         raise call.wrong(f"--each {expression} has no rows")
-    return held, rows
+    return held
+
+
+def _total(call: Call, held: object) -> int:
+    """How many rows there are; 0 where nobody knows before the end."""
+    return (call.session.count_rows(held) if isinstance(held, Path) else len(held) if hasattr(held, "__len__") else 0) or 0
 
 
 def _short(value: object, most: int = 80) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from llm_magics.display.html import Node, fragment, render
 from llm_magics.display.progress import duration
 from llm_magics.display.table import Table, table
 from llm_magics.magics.curve import NotebookView, Silent, metrics_text, view_for
+from llm_magics.magics.waiting import aside
 from llm_magics.training.events import Failed, Finished
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ def attach(call: Call) -> TrainingRun | Run:
     if _ended(run, handle) or not isinstance(view, NotebookView):
         view.close(_status(run, handle))
     else:
-        threading.Thread(target=contextvars.copy_context().run, args=(_follow, run, handle, view, seen),
-                         name=f"llm-magics-attach-{name}", daemon=True).start()
+        aside(_follow, run, handle, view, seen)
     return handle or run
 
 

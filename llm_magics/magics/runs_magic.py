@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from llm_magics.display.progress import duration
+from llm_magics.display.progress import counted, duration
 from llm_magics.display.table import Table, table
 from llm_magics.magics.command import Call, Command, PlainText, python_call
 from llm_magics.magics.live import in_notebook
 from llm_magics.magics.models import count, size
-from llm_magics.magics.options import Option, Word
+from llm_magics.magics.options import Option, Word, number
 
 if TYPE_CHECKING:
     from llm_magics.training.survey import RunSummary
@@ -28,7 +28,7 @@ _METHODS = {None: ("survey_runs", "runs"), "show": ("find_run", "run"), "compare
             "restore": ("restore_run", "run"), "trash": ("trash", "trashed"), "empty-trash": ("empty_trash", "deleted")}
 """Action → method of the session, and what its value is called."""
 _OPTIONS_OF = {"to": "export", "format": "export", "force": "export", "forever": "delete", "background": "resume",
-               "device": "resume"}
+               "device": "resume", "epochs": "resume"}
 _FORMATS = ("safetensors", "copy", "tensorboard", "card")
 
 
@@ -49,13 +49,14 @@ class RunsMagic(Command):
         Option("--format", "export: what to write", "FORMAT", choices=_FORMATS),
         Option("--force", "export: write into a folder that is not empty, over files of the same names"),
         Option("--forever", "delete: not into the trash"),
+        Option("--epochs", "resume: a later end than the run has, counted from the beginning", "N", number(1e-3, 1e6)),
         Option("--background", "resume: return at once; the curve moves on while other cells run"),
         Option("--device", "resume: cpu, cuda, cuda:1, mps; without it the best there is", "DEVICE"),
     )
     examples = (
         "%runs",
         "%runs compare first second",
-        "%runs resume first --background",
+        "%runs resume first --epochs 20 --background",
         "%runs export first --to ./first-for-transformers",
         "%runs export first --to ./events --format tensorboard",
         "%runs rename first baseline",
@@ -81,7 +82,7 @@ class RunsMagic(Command):
             return PlainText(f"would move {names[0]} from the trash back to the runs")
         if action == "empty-trash":
             trash = call.session.trash()
-            return PlainText(f"would delete {_number(len(trash), 'run')} for good, {size(sum(one.n_bytes for one in trash))}")
+            return PlainText(f"would delete {counted(len(trash), 'run')} for good, {size(sum(one.n_bytes for one in trash))}")
         return super().plan(call)
 
     def code(self, call: Call) -> str:
@@ -109,7 +110,7 @@ class RunsMagic(Command):
             return None, ()
         fewest, most = _NAMES[action]
         if not fewest <= len(names) <= most:
-            wanted = f"{'' if fewest == most else 'at least '}{_number(fewest, 'name')}"
+            wanted = f"{'' if fewest == most else 'at least '}{counted(fewest, 'name')}"
             usage = _USAGE.get(action, f"{action} NAME")
             raise call.wrong(f"{action} takes {wanted}, {len(names)} given: %runs {usage}")
         if action == "export" and not call["to"]:
@@ -174,7 +175,7 @@ class RunsMagic(Command):
 
     def _empty_trash(self, call: Call) -> PlainText:
         deleted = call.session.empty_trash()
-        return PlainText(f"{_number(len(deleted), 'run')} deleted for good, {size(sum(one.n_bytes for one in deleted))}")
+        return PlainText(f"{counted(len(deleted), 'run')} deleted for good, {size(sum(one.n_bytes for one in deleted))}")
 
 
 def runs_table(runs: list[RunSummary], in_trash: int = 0) -> Table:
@@ -191,11 +192,14 @@ def runs_table(runs: list[RunSummary], in_trash: int = 0) -> Table:
 
 def _about(one: RunSummary, place: str) -> Table:
     """One run, a line a fact."""
-    loss = None if one.loss is None else f"{one.loss:.4f} nats a target, at step {one.loss_step:,}"
-    rows = [["state", _state(one)], ["task", one.task], ["model", one.model], ["parameters", count(one.parameters or None)],
+    rows = [["state", _state(one)], ["task", one.task], ["model", one.model],
+            ["begun with", one.begun_with], ["parameters", count(one.parameters or None)],
             ["training rows", f"{one.train_rows:,}" if one.train_rows else ""],
             ["step", f"{one.step:,} of {one.total_steps:,}" if one.total_steps else f"{one.step:,}"],
-            ["epochs", f"{one.epochs:.3g}"], ["training time", duration(one.seconds)], ["lowest validation loss", loss],
+            *([f"until step {step:,}", ", ".join(f"{name} = {value}" for name, value in settings.items())]
+              for step, settings in one.earlier.items()),
+            ["epochs", f"{one.epochs:.3g}"], ["training time", duration(one.seconds)],
+            ["lowest validation loss", one.loss_text],
             *([name.replace("_", " "), f"{value:.4g}"] for name, value in one.metrics.items()),
             ["size", size(one.n_bytes)], ["last change", _when(one)]]
     return table(["", "value"], [[name, value] for name, value in rows if value], caption=place)
@@ -231,15 +235,10 @@ def _check_there(call: Call, names: tuple[str, ...]) -> dict[str, RunSummary]:
     return runs
 
 
-def _number(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
 def _line(call: Call, *words: str) -> str:
     """The line of %train that does the same."""
     line = [*words, *(["--quiet"] if call["quiet"] else [])]
     if call["background"]:
         line.append("--background")
-    if call["device"]:
-        line.append(f"--device={call['device']}")
+    line += [f"--{option}={call[option]}" for option in ("device", "epochs") if call[option]]
     return " ".join(line)

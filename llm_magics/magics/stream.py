@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.html import Node, el, fragment
 from llm_magics.magics.command import Call, Interrupted
-from llm_magics.magics.interrupt import StopOnInterrupt
-from llm_magics.magics.live import Live
 
 if TYPE_CHECKING:
     from llm_magics.display.result import Result
+    from llm_magics.magics.live import Live
 
 __all__ = ["stream"]
 
 
-def stream(call: Call, work: Callable[..., Result], *arguments: object, **options: object) -> Result:
-    """`work(*arguments, on_progress=…, stop=…, **options)`, shown while it is made.
+def stream(call: Call, work: Callable[..., Result], *arguments: object, grows: bool = True, **options: object) -> Result:
+    """`work(*arguments, on_progress=…, stop=…, **options)`, shown while it is made; without `on_progress` unless it `grows`.
 
     When it is interrupted, what there is stays, marked as interrupted, and `Interrupted` is raised, so that the
     cell ends as one that did not finish and the cells queued behind it do not run.
     """
-    live = Live(call.shell, quiet=bool(call["quiet"]))
+    live = call.live()
     last: list = []
 
     def on_progress(progress: object) -> None:
@@ -33,8 +32,9 @@ def stream(call: Call, work: Callable[..., Result], *arguments: object, **option
             live.status(progress.node, f"part {progress.done + 1} of {progress.total}")
 
     try:
-        with StopOnInterrupt() as stop:
-            result = work(*arguments, on_progress=on_progress, stop=stop, **options)
+        with call.stopping() as stop:
+            watched = {"on_progress": on_progress} if grows else {}
+            result = work(*arguments, stop=stop, **watched, **options)
     except KeyboardInterrupt:
         _keep(live, last)
         raise Interrupted("stopped; what is shown is incomplete, and the model stays loaded" if last else

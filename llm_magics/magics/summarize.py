@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.command import MODEL, Call
+from llm_magics.magics.command import MODEL, PRECISION, Call
+from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, ComparedCommand, checked
 from llm_magics.magics.options import Option, whole
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
-from llm_magics.magics.task import TaskCommand
 
 __all__ = ["SummarizeMagic"]
 
 
-class SummarizeMagic(TaskCommand):
+class SummarizeMagic(ComparedCommand):
     """`%summarize [options] TEXT`, or the text below `%%summarize`."""
 
     name = "summarize"
@@ -27,13 +27,21 @@ class SummarizeMagic(TaskCommand):
         Option("--language", "language of the text, code or name; auto finds out", "LANGUAGE", default="auto",
                completes="source language"),
         MODEL,
+        PRECISION,
+        ALTERNATIVES,
+        REFERENCE,
+        COMPARE,
         Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
         EACH,
     )
     examples = (
-        "%%summarize --max-words 60 --style bullets\nA long text …",
+        "%%summarize --max-words 25\n"
+        "The Danube rises in the Black Forest and flows into the Black Sea. On its way of 2,850 kilometres it passes ten "
+        "countries.\nFour capitals lie on its banks: Vienna, Bratislava, Budapest and Belgrade. In the Middle Ages the river "
+        "was a border of empires.\nToday it is a road for ships, a source of power, and home to sturgeons.",
         "%summarize --in article --model embedded:extractive",
         "%summarize --each df.body --out summaries",
+        "%summarize --each articles.jsonl --column body --resume summaries.jsonl",
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
@@ -44,6 +52,8 @@ class SummarizeMagic(TaskCommand):
             "style": call["style"] if call["style"] != "paragraph" else None,
             "language": call["language"] if call["language"] != "auto" else None,
             "model": model,
+            "load_options": call.load_options(),
             "default": None if model else settings_of(call.shell).summarize_model or None,
+            **checked(call),
         }
         return {name: value for name, value in given.items() if value is not None}

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.command import Call, Command, python_call
-from llm_magics.magics.rows import each_code, run_each
+from llm_magics.magics.command import Box, Call, Command, python_call
+from llm_magics.magics.options import Option
+from llm_magics.magics.rows import BATCH, EACH, each_code, run_each
 from llm_magics.magics.stream import stream
 
-__all__ = ["TaskCommand"]
+__all__ = ["PANEL", "TaskCommand"]
+
+PANEL = Option("--panel", "open a panel to try it in: text, model and options as on the line, result beside them")
 
 
 class TaskCommand(Command):
     """A magic whose name is a method of `Session`, with a twin NAME_each for many rows. A subclass gives `arguments`."""
 
+    boxes: tuple[Box, ...] = (Box("text", "Text", option="--in"),)
+    """The parts of its text, each a box of the panel."""
+    grows = True
+    """Whether the method tells how far it is, through `on_progress`."""
+
     def arguments(self, call: Call) -> dict[str, object]:
         """Arguments of the method, those that were not given left out."""
         raise NotImplementedError
+
+    def all_options(self) -> tuple[Option, ...]:
+        return (*self.options, *(BATCH if EACH in self.options else ()), PANEL, *self.common)
+
+    def worker(self, call: Call) -> Command:
+        if not call["panel"]:
+            return self
+        from llm_magics.magics.playground import PanelOpener  # brings anywidget
+
+        return PanelOpener(self)
+
+    def named_text(self, call: Call, option: str) -> str:
+        """The text of the variable that `option` of a box names; "" when the option was not given."""
+        expression = call[option.lstrip("-")]
+        value = call.look_up(str(expression)) if expression else ""
+        if not isinstance(value, str):
+            raise call.wrong(f"{option} {expression} is of type {type(value).__name__}, expected text")
+        return value
 
     def run(self, call: Call) -> object:
         arguments = self.arguments(call)
         if call["each"]:
             return run_each(call, getattr(call.session, f"{self.name}_each"), arguments)
-        return stream(call, getattr(call.session, self.name), call.body(), **arguments)
+        return stream(call, getattr(call.session, self.name), call.body(), grows=self.grows, **arguments)
 
     def plan(self, call: Call) -> object:
         from llm_magics.magics.models import plan_table

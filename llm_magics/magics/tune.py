@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
-
-from llm_magics.magics.command import Call, Command, python_call
+from llm_magics.magics.command import Call, Command, Source, python_call
+from llm_magics.magics.objects import object_or_text
 from llm_magics.magics.options import Option, number, whole
 from llm_magics.magics.tune_view import attach, listing, search
 
@@ -98,38 +97,17 @@ class TuneMagic(Command):
                              "an example)")
         if not call["name"]:
             raise call.wrong("give the study a name: --name NAME; its best run is then run:NAME")
-        document = _toml(call)
+        document = call.toml("not valid TOML")
         objects = _objects(call, {key: document[key] for key in _OBJECTS if isinstance(document.get(key), str)}, as_source)
         said = {key: document[key] for key in objects}
         if as_source and objects:
-            document = _Source("{" + ", ".join(f"{key!r}: {objects[key].source if key in objects else repr(value)}"
+            document = Source("{" + ", ".join(f"{key!r}: {objects[key].source if key in objects else repr(value)}"
                                                for key, value in document.items()) + "}")
         return {**how, "document": document if as_source else {**document, **objects}, "name": call["name"],
                 "metric": call["metric"] or "loss", "seed": call["seed"] or 0, "keep_all": bool(call["keep-all"]), "said": said}
 
 
-class _Source:
-    """An expression of the notebook, as `python_call` writes it."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def __repr__(self) -> str:
-        return self.source
-
-
-def _toml(call: Call) -> dict[str, object]:
-    try:
-        return tomllib.loads(call.cell or "")
-    except tomllib.TOMLDecodeError as error:
-        raise call.wrong(f"the cell is not valid TOML: {error}") from None
-
-
 def _objects(call: Call, named: dict[str, str], as_source: bool) -> dict[str, object]:
-    """The variables of the notebook among what is named: not text, which names a file or an architecture."""
-    found = {}
-    for key, text in named.items():
-        head = text.split(".")[0].split("[")[0]
-        if head in call.scope and not isinstance(call.scope[head], str) and not text.endswith((".txt", ".csv", ".tsv", ".gz")):
-            found[key] = _Source(text) if as_source else call.look_up(text)
-    return found
+    """The objects of the notebook among what is named: not what is text, which names a file or an architecture."""
+    found = {key: (text, object_or_text(call, text)) for key, text in named.items()}
+    return {key: Source(text) if as_source else value for key, (text, value) in found.items() if not isinstance(value, str)}

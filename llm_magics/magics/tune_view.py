@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -13,8 +11,9 @@ from llm_magics.display.table import Table, table
 from llm_magics.display.tuning import LIVE_STATES, Board, Trial, settings_text, tuning_node
 from llm_magics.display.tuning_charts import value_text
 from llm_magics.errors import LLMMagicsError, printable
-from llm_magics.magics.command import Call, Interrupted
+from llm_magics.magics.command import Call
 from llm_magics.magics.live import hidden, in_notebook
+from llm_magics.magics.waiting import View, aside, follow, wait
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -39,57 +38,11 @@ def search(call: Call, **arguments: object) -> object:
         raise
     view.connect(started)
     if not call["background"]:
-        result = _wait(started, view)
+        result = wait(started, view, f"study {started.name}", f"%tune --resume {started.name}")
         # In a notebook the board stands above already: the result of the cell only says how it ended.
         return hidden(call.shell, result, but=result.text) if isinstance(view, _Notebook) else result
-    _aside(_watch, started, view)
+    aside(follow, started, view)
     return started
-
-
-def _aside(work: object, *arguments: object) -> None:
-    """Do it in a thread with the context of this cell, whose output the board belongs to."""
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work, *arguments), name="llm-magics-tune", daemon=True).start()
-
-
-def _wait(started: TuningRun, view: _Silent) -> object:
-    """Wait for the started. The first interrupt asks it to stop and waits on; the second gives up waiting."""
-    asked = False
-    while True:
-        try:
-            while not started.wait(0.1):
-                if started.stopping:
-                    view.stopping()
-            break
-        except KeyboardInterrupt:
-            if asked:
-                view.close("interrupted")
-                raise Interrupted(f"no longer waiting for study {started.name}; it ends after its current step, and "
-                                  f"%tune --resume {started.name} goes on with it") from None
-            asked = True
-            started.stop()
-    return _close(started, view)
-
-
-def _watch(started: TuningRun, view: _Silent) -> None:
-    while not started.wait(0.2):
-        if started.stopping:
-            view.stopping()
-    try:
-        _close(started, view)
-    except Exception:  # noqa: BLE001 - its result raises it again for whoever asks; the board says "failed"
-        return
-
-
-def _close(started: TuningRun, view: _Silent) -> TuningResult:
-    try:
-        result = started.result
-    except BaseException:
-        view.close("failed")
-        raise
-    view.on_board(result.board)
-    view.close("finished" if result.reason in ("completed", "nothing new to try") else "interrupted")
-    return result
 
 
 def _view_for(shell: InteractiveShell, *, quiet: bool) -> _Silent:
@@ -99,20 +52,15 @@ def _view_for(shell: InteractiveShell, *, quiet: bool) -> _Silent:
     return _Notebook() if in_notebook(shell) else _Terminal()
 
 
-class _Silent:
-    """Shows nothing; the base of the other views."""
+class _Silent(View):
+    """Shows nothing of a search; the base of the other views."""
 
     def on_board(self, board: Board) -> None:
         """Take in the trials as they are now."""
 
-    def connect(self, search: TuningRun) -> None:
-        """Let buttons act on this search."""
-
-    def stopping(self) -> None:
-        """The user asked to stop; the current step is being finished."""
-
-    def close(self, status: str) -> None:
-        """The search is over: "finished", "interrupted" or "failed"."""
+    def end(self, result: TuningResult) -> None:
+        self.on_board(result.board)
+        self.close("finished" if result.reason in ("completed", "nothing new to try") else "interrupted")
 
 
 class _Terminal(_Silent):
@@ -203,11 +151,11 @@ def attach(call: Call) -> object:
     view = _Notebook()
     if here is None:
         view.on_board(study.board())
-        _aside(_follow, study, view)
+        aside(_follow, study, view)
         return study
     view.connect(here)
     here.watch(view.on_board)
-    _aside(_watch, here, view)
+    aside(follow, here, view)
     return here
 
 

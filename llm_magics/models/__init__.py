@@ -4,7 +4,7 @@ This package root imports nothing, so that a magic can parse a reference before 
 
     light, standard library only
         reference.py    what a user types -> Reference, and where its files are
-        catalog.py      languages, and which model for which task (catalog.toml)
+        catalog.py      languages, and which model for which task (catalog.toml, read by catalog_entries.py)
         hub_cache.py    the local cache, and whether the hub answers
     judging what strangers wrote
         safe_files.py   JSON of bounded size from regular files inside a folder

@@ -1,4 +1,4 @@
-"""Languages and recommended models, read from catalog.toml.
+"""Languages and recommended models, from catalog.toml.
 
 This module is light: it imports the standard library only, and reads its file when first asked.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import difflib
 import functools
-import tomllib
+import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from llm_magics.errors import UnknownLanguage
-from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, parse_reference
+from llm_magics.models.catalog_entries import Entry, catalog, entries, hub_names, pair_entry
+from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, embedded_root, package_names, parse_reference
 
-__all__ = ["Choice", "catalogued", "find_language", "language_name", "languages", "native_language", "nllb_code", "recommend"]
+__all__ = [
+    "Choice", "catalogued", "embedded_task", "find_language", "language_name", "languages", "native_language", "nllb_code",
+    "recommend",
+]
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,14 @@ class Choice:
     """About how much has to be downloaded once; 0 for what ships with the package."""
     licence: str
     """The licence of the weights."""
-
-
-@functools.cache
-def _catalog() -> dict:
-    return tomllib.loads(Path(__file__).with_name("catalog.toml").read_text("utf-8"))
+    entry: Entry | None = None
+    """What the catalogue knows of it; None for what ships with the package."""
 
 
 @functools.cache
 def languages() -> dict[str, str]:
     """Language code -> English name, in the order of the codes."""
-    return {code: entry[0] for code, entry in sorted(_catalog()["languages"].items())}
+    return {code: entry[0] for code, entry in sorted(catalog()["languages"].items())}
 
 
 def language_name(code: str) -> str:
@@ -69,18 +69,18 @@ def find_language(text: str) -> str:
 @functools.cache
 def _words() -> dict[str, str]:
     """Every lower-case word that names a language -> its code; codes win over names."""
-    entries = _catalog()["languages"]
+    entries = catalog()["languages"]
     words = {nllb.lower(): code for code, (_, nllb) in entries.items() if nllb}
     words |= {nllb.split("_")[0]: code for code, (_, nllb) in entries.items() if nllb}  # ISO 639-3
     words |= {name.lower(): code for code, (name, _) in entries.items()}
-    words |= _catalog()["aliases"]
+    words |= catalog()["aliases"]
     words |= {"no": "no", "norwegian": "no", "nob": "nb", "nob_latn": "nb"}
     return words | {code: code for code in entries}
 
 
 def nllb_code(code: str) -> str | None:
     """The code NLLB uses for a language ("deu_Latn"), None when it has none."""
-    entry = _catalog()["languages"].get(code)
+    entry = catalog()["languages"].get(code)
     return entry[1] or None if entry else None
 
 
@@ -98,67 +98,75 @@ def native_language(code: str, known: tuple[str, ...]) -> str | None:
 
 
 def recommend(task: str, source: str | None = None, target: str | None = None) -> list[Choice]:
-    """The models for a task, best first, what ships with the package last.
+    """The models for a task, best first, what ships with the package last; without what is in packages not installed.
 
-    `task` is "translate" (both language codes needed) or "summarize" (`source` is the language of the text).
+    `task` is one of `catalog_entries.TASKS`: "translate" (both language codes needed), "summarize" or "ask" (`source` is
+    the language of the text, English without it), or another, where `source` may be left out for any language.
     An empty list means that the catalogue knows no model for it.
     """
-    if task == "translate" and source and target and source != target:
-        return [*_translators(source, target), *_embedded_translators(source, target)]
-    if task == "summarize":
-        return _summarizers(source or "en")
-    return []
+    if task == "translate":
+        return _translators(source, target) if source and target and source != target else []
+    language = source or ("en" if task in ("summarize", "ask") else None)
+    found = [_choice(entry, _reason(task, entry, language)) for entry in entries(task)
+             if language is None or language in entry.languages]
+    return [*(choice for choice in found if _is_installed(choice.reference)), *_embedded(task)]
 
 
-def _choice(entry: dict, why: str, repository: str | None = None) -> Choice:
-    return Choice(
-        parse_reference(repository or entry["repository"]), why, entry["megabytes"] * 1_000_000, entry["licence"]
-    )
+_SKILLS = {
+    "summarize": "is trained to summarise {language}", "ask": "finds answers in texts in {language}",
+    "predict": "predicts the next word", "generate": "answers in a chat",
+    "sentiment": "tells whether a text is meant well", "labels": "compares a text with any labels",
+    "entities": "marks persons, organisations and places", "similarity": "makes vectors of texts",
+}
+
+
+def _reason(task: str, entry: Entry, language: str | None) -> str:
+    if entry.is_chat and task != "generate":
+        return "it is a chat model, which does the task on request"
+    return f"it {_SKILLS[task].format(language=language_name(language or 'en'))}"
+
+
+def _is_installed(reference: Reference) -> bool:
+    return reference.kind != "package" or reference.name in package_names()
+
+
+def _choice(entry: Entry, why: str) -> Choice:
+    reference = parse_reference(entry.repository)
+    return Choice(reference, why, entry.download_bytes if reference.kind == "hub" else 0, entry.licence, entry)
 
 
 def _translators(source: str, target: str) -> list[Choice]:
-    found, pair = [], f"{source}-{target}"
-    opus, m2m = _catalog()["opus_mt"], _catalog()["m2m100"]
-    if (
-        (source == "en" and target in opus["from_english"].split())
-        or (target == "en" and source in opus["to_english"].split())
-        or pair in opus["other"].split()
-    ):
-        name = opus["renamed"].get(pair) or opus["repository"].format(source=source, target=target)
-        found.append(_choice(opus, "it is trained for this pair of languages", name))
-    if {source, target} <= set(m2m["languages"].split()):
-        found.append(_choice(m2m, "one model translates between 100 languages"))
-    if nllb_code(source) and nllb_code(target):
-        found.append(_choice(_catalog()["nllb"], "one model translates between 200 languages"))
-    return found
+    pair, name = pair_entry(source, target), f"{source}-{target}"
+    found = [] if pair is None else [_choice(pair, "it is trained for this pair of languages")]
+    found += [_choice(entry, f"one model translates between {'200' if 'nllb' in entry.repository else '100'} languages")
+              for entry in entries("translate") if {source, target} <= set(entry.languages)]
+    shipped = name in embedded_names() and embedded_task(name) == "translate"
+    return [*found, *([_shipped(name)] if shipped else [])]
 
 
-def _embedded_translators(source: str, target: str) -> list[Choice]:
-    name = f"{source}-{target}"
-    if name not in embedded_names():
-        return []
-    why = "it ships with llm_magics and needs no network"
-    return [Choice(Reference("embedded", name), why, 0, "see its card.md")]
+def _embedded(task: str) -> list[Choice]:
+    """What ships with the package and does a task whatever the language, by what the folders say."""
+    if task in ("summarize", "ask"):
+        why = "it ships with llm_magics, needs no network, and picks sentences of the text"
+        return [Choice(Reference("embedded", EXTRACTIVE), why, 0, "MIT")]
+    if task in ("predict", "generate"):
+        return [_shipped(name) for name in embedded_names() if embedded_task(name) == "language-model"]
+    return []
 
 
-def _summarizers(language: str) -> list[Choice]:
-    found = [
-        _choice(entry, f"it is trained to summarise {language_name(language)}")
-        for entry in _catalog()["summarize"]
-        if language in entry["languages"].split()
-    ]
-    why = "it ships with llm_magics, needs no network, and picks sentences of the text"
-    return [*found, Choice(Reference("embedded", EXTRACTIVE), why, 0, "MIT")]
+def _shipped(name: str) -> Choice:
+    return Choice(Reference("embedded", name), "it ships with llm_magics and needs no network", 0, "see its card.md")
 
 
-@functools.cache
+def embedded_task(name: str) -> str:
+    """What an embedded model was trained for, by its folder: "translate", "language-model" …; "" for what has none."""
+    try:
+        config = json.loads((embedded_root() / name / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(config.get("task", "")) if isinstance(config, dict) else ""
+
+
 def catalogued() -> tuple[str, ...]:
     """The hub ids of every model the catalogue recommends."""
-    catalog = _catalog()
-    opus = catalog["opus_mt"]
-    pairs = [("en", code) for code in opus["from_english"].split() if f"en-{code}" not in opus["renamed"]]
-    pairs += [(code, "en") for code in opus["to_english"].split()]
-    pairs += [tuple(pair.split("-")) for pair in opus["other"].split()]
-    names = [opus["repository"].format(source=source, target=target) for source, target in pairs]
-    others = [catalog[name]["repository"] for name in ("m2m100", "nllb")]
-    return (*names, *opus["renamed"].values(), *others, *(entry["repository"] for entry in catalog["summarize"]))
+    return hub_names()

@@ -18,8 +18,8 @@ def decode_batch(
     """Greedy or beam decoding of token lists; `positions` are the indices reported to `on_text`."""
     import torch
 
-    from llm_magics.models.generation import Generation, Throttle
-    from llm_magics.nn.decoding import beam, greedy
+    from llm_magics.models.generation import Generation, Throttle, different
+    from llm_magics.nn.decoding import greedy, n_best
 
     tokenizer, special = model.tokenizer, model.tokenizer.special
     longest = max(map(len, ids))
@@ -42,12 +42,12 @@ def decode_batch(
 
     common = {"bos": special["bos"], "eos": special["eos"], "max_new_tokens": limit, "stop": stop}
     if request.num_beams > 1:  # a beam may change its mind, so nothing is streamed
-        written = beam(model.module, source, padding, beams=request.num_beams, **common)
+        found = n_best(model.module, source, padding, beams=request.num_beams, **common)
+        written = [[tokens for _, tokens in hypotheses] for hypotheses in found]
     else:
-        written = greedy(model.module, source, padding, on_token=on_token, **common)
+        written = [[tokens] for tokens in greedy(model.module, source, padding, on_token=on_token, **common)]
+    texts = [[tokenizer.decode_target(tokens) for tokens in row[: request.alternatives + 1]] for row in written]
     return [
-        Generation(
-            tokenizer.decode_target(tokens), tuple(tokens), len(read), min(len(tokens) + 1, limit), not was_stopped
-        )
-        for tokens, read in zip(written, ids, strict=True)
+        Generation(best, tuple(row[0]), len(read), min(len(row[0]) + 1, limit), not was_stopped, different(best, others))
+        for (best, *others), row, read in zip(texts, written, ids, strict=True)
     ]

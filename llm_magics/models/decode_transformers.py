@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError
+from llm_magics.models.decode_lean import lean_greedy
 from llm_magics.models.loaded import LoadedModel
 
 if TYPE_CHECKING:
@@ -21,23 +22,28 @@ def decode_batch(
     model: LoadedModel, ids: list[list[int]], positions: list[int], request: Request
 ) -> list[Generation]:
     """Texts for token lists; `positions` are the indices reported to `on_text`."""
-    from llm_magics.models.generation import Generation
+    from llm_magics.models.generation import Generation, different
 
     config = _configuration(model, ids, request)
     inputs, mask = _padded(model, ids, config.pad_token_id)
     start = inputs.shape[1] if model.kind == "causal" else 1
     watcher = _watcher(model, positions, request, start, config)
-    output = model.module.generate(
-        input_ids=inputs, attention_mask=mask, generation_config=config, stopping_criteria=[watcher]
-    )
-    rows = _new_tokens(output, start, config)
+    limits = [config.max_new_tokens or config.max_length - start] * len(ids)
+    rows = lean_greedy(model.module, config, inputs, mask, limits, watcher.saw) if request.num_beams == 1 else None
+    if rows is None:
+        output = model.module.generate(
+            input_ids=inputs, attention_mask=mask, generation_config=config, stopping_criteria=[watcher]
+        )
+        rows = _new_tokens(output, start, config)
     texts = _decode(model, rows, request.forced_bos)
-    ended = [bool(row) and row[-1] in _ends(config) for row in rows]
+    each = request.alternatives + 1  # rows of one source stand together, best first
+    ended = [bool(row) and row[-1] in _ends(config) for row in rows[::each]]
     return [
         Generation(
-            text, tuple(row[:-1] if at_end else row), len(read), len(row), at_end or not watcher.was_stopped
+            texts[each * i], tuple(row[:-1] if at_end else row), len(read), len(row), at_end or not watcher.was_stopped,
+            different(texts[each * i], texts[each * i + 1:each * (i + 1)]),
         )
-        for text, row, at_end, read in zip(texts, rows, ended, ids, strict=True)
+        for i, (row, at_end, read) in enumerate(zip(rows[::each], ended, ids, strict=True))
     ]
 
 
@@ -61,9 +67,9 @@ def _configuration(model: LoadedModel, ids: list[list[int]], request: Request) -
 
     authors, longest = model.module.generation_config, max(map(len, ids))
     config = GenerationConfig(
-        num_beams=request.num_beams, do_sample=False, num_return_sequences=1, return_dict_in_generate=False,
-        min_new_tokens=request.min_new_tokens, forced_bos_token_id=request.forced_bos,
-        eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
+        num_beams=request.num_beams, do_sample=False, num_return_sequences=request.alternatives + 1,
+        return_dict_in_generate=False, min_new_tokens=request.min_new_tokens,
+        forced_bos_token_id=request.forced_bos, eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
     )  # fmt: skip
     limit = request.max_new_tokens or _default_new_tokens(model, longest, authors)
     if authors.max_new_tokens is None:
@@ -110,7 +116,7 @@ def _decode(model: LoadedModel, rows: list[list[int]], language: int | None) -> 
 
 def _watcher(
     model: LoadedModel, positions: list[int], request: Request, start: int, config: Any
-) -> Callable[..., Any]:
+) -> Any:
     """A stopping criterion that reports the texts so far and asks whether to stop, once per token."""
     import torch
 
@@ -121,11 +127,20 @@ def _watcher(
         throttle = Throttle()
 
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+            self._look(lambda: _new_tokens(input_ids, start, config))
+            return torch.full((input_ids.shape[0],), self.was_stopped, device=input_ids.device)
+
+        def saw(self, rows: list[list[int]]) -> bool:
+            """The same for the lean loop; `rows` are the tokens written so far."""
+            self._look(lambda: rows)
+            return self.was_stopped
+
+        def _look(self, rows: Callable[[], list[list[int]]]) -> None:
             self.was_stopped = self.was_stopped or request.stopped()
             if request.on_text is not None and request.num_beams == 1 and self.throttle.due():
-                texts = _decode(model, _new_tokens(input_ids, start, config), request.forced_bos)
+                texts = _decode(model, rows(), request.forced_bos)
                 for position, text in zip(positions, texts, strict=True):
                     request.on_text(position, text, False)
-            return torch.full((input_ids.shape[0],), self.was_stopped, device=input_ids.device)
+                self.throttle.spent()
 
     return Watcher()

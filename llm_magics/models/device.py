@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llm_magics.errors import InputError
 
-__all__ = ["check_device", "choose_device", "default_dtype", "describe_bytes", "empty_cache", "memory"]
+__all__ = ["check_device", "choose_device", "default_dtype", "describe_bytes", "devices", "empty_cache", "memory"]
 
 
 def choose_device() -> str:
@@ -19,12 +19,17 @@ def choose_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def check_device(device: str) -> str:
-    """`device`, once it is sure that this machine has it. Raises InputError, with the devices there are."""
+def devices() -> list[str]:
+    """The devices of this machine: "cpu", then "cuda:0" and so on, then "mps"."""
     import torch
 
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    there += ["mps"] if torch.backends.mps.is_available() else []
+    return there + (["mps"] if torch.backends.mps.is_available() else [])
+
+
+def check_device(device: str) -> str:
+    """`device`, once it is sure that this machine has it. Raises InputError, with the devices there are."""
+    there = devices()
     kinds = {name.partition(":")[0] for name in there}
     if device in {*there, *kinds, *(f"{kind}:0" for kind in kinds)}:
         return device
@@ -112,8 +117,10 @@ def empty_cache(device: str) -> None:
     """Gives memory of unloaded models back to the device (and, on Linux, heap pages to the system)."""
     import gc
 
-    gc.collect()
     kind = device.partition(":")[0]
+    if kind in ("http", "https"):  # an endpoint: nothing of it was here
+        return
+    gc.collect()
     if kind in ("cuda", "mps"):
         import torch
 

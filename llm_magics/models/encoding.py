@@ -9,6 +9,7 @@ from llm_magics.errors import TooLong, UnknownLanguage, WrongTask, printable
 from llm_magics.models.boundary import boundary
 from llm_magics.models.catalog import language_name, native_language
 from llm_magics.models.loaded import LoadedModel
+from llm_magics.models.remote import estimate_tokens
 
 __all__ = ["Source", "count_tokens", "encode_sources", "forced_bos"]
 
@@ -18,6 +19,8 @@ Source = str | Sequence[Mapping[str, str]]
 
 def count_tokens(model: LoadedModel, texts: Sequence[str]) -> list[int]:
     """How many tokens each text has for this model, special tokens included, a word for the target language not."""
+    if model.is_remote:
+        return estimate_tokens(texts)
     return [len(ids) for ids in encode_sources(model, texts, None, None, check_length=False)]
 
 

@@ -11,10 +11,13 @@ from llm_magics.errors import DoesNotFit, InputError, WrongTask
 from llm_magics.models.batches import bucketed
 from llm_magics.models.encoding import Source, count_tokens, encode_sources, forced_bos
 from llm_magics.models.loaded import LoadedModel
+from llm_magics.models.remote import generate_remote
 
 __all__ = ["Generation", "count_tokens", "generate"]
 
 STREAM_EVERY_S = 0.1
+STREAM_SHARE = 0.02
+_RARELY = 20
 OnText = Callable[[int, str, bool], None]
 
 
@@ -30,6 +33,8 @@ class Generation:
     """How many tokens were computed, the ending one included."""
     finished: bool = True
     """False when `stop` ended it before the model or the limit did."""
+    alternatives: tuple[str, ...] = ()
+    """Other texts that the beam search reached, best first, none of them twice."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Request:
     extra: dict[str, Any]
     on_text: OnText | None
     stop: Callable[[], bool] | None
+    alternatives: int = 0
+    """How many hypotheses of the beam search are wanted beside the best one."""
 
     def stopped(self) -> bool:
         """Whether the caller wants no more."""
@@ -53,18 +60,22 @@ def generate(
     model: LoadedModel, sources: Sequence[Source], *, source_language: str | None = None,
     target_language: str | None = None, max_new_tokens: int | None = None, min_new_tokens: int | None = None,
     num_beams: int = 1, token_budget: int = 2048, on_text: OnText | None = None,
-    stop: Callable[[], bool] | None = None, extra: dict[str, Any] | None = None,
+    stop: Callable[[], bool] | None = None, extra: dict[str, Any] | None = None, alternatives: int = 0,
 ) -> list[Generation]:  # fmt: skip
     """One Generation per source, in the order of the sources.
 
     Sources of similar length are computed together, at most `token_budget` source tokens at once. Languages are
     codes of the catalogue ("de"). Greedy unless `num_beams` > 1; `extra` holds further settings of transformers'
-    GenerationConfig, such as {"do_sample": True, "temperature": 0.7}. `on_text(index, text_so_far, is_final)` is
+    GenerationConfig, such as {"do_sample": True, "temperature": 0.7}. With `alternatives` N the search has at least N + 1
+    beams, and each Generation up to N further texts. `on_text(index, text_so_far, is_final)` is
     called at most ten times a second per batch, and once at the end of every source. `stop()` is asked before
     every token: once true, what there is comes back, with `finished` False.
 
     Raises WrongTask, UnknownLanguage, TooLong, InputError, or DoesNotFit when one source alone needs too much.
     """
+    if model.is_remote:
+        return generate_remote(model, sources, max_new_tokens=max_new_tokens, extra=extra, on_text=on_text, stop=stop,
+                               num_beams=max(num_beams, alternatives + 1))
     if model.kind == "encoder":
         raise WrongTask(f"{model.reference} ({model.family}) encodes text, it does not write any")
     if model.is_house and model.kind == "causal":
@@ -76,8 +87,8 @@ def generate(
             raise InputError(f"{name} must be at least 1, not {value}")
     ids = encode_sources(model, sources, source_language, target_language)
     request = Request(
-        num_beams, max_new_tokens, min_new_tokens, forced_bos(model, target_language), dict(extra or {}), on_text,
-        stop,
+        max(num_beams, alternatives + 1), max_new_tokens, min_new_tokens, forced_bos(model, target_language),
+        dict(extra or {}), on_text, stop, alternatives,
     )  # fmt: skip
     results: dict[int, Generation] = {}
     pending = bucketed([len(tokens) for tokens in ids], token_budget)
@@ -125,16 +136,28 @@ def _halves(model: LoadedModel, batch: list[int]) -> list[list[int]]:
     return [batch[:middle], batch[middle:]]
 
 
+def different(best: str, others: Sequence[str]) -> tuple[str, ...]:
+    """Those of `others` that are neither `best` nor one before; white space around them does not count."""
+    texts = dict.fromkeys(text.strip() for text in others)
+    return tuple(text for text in texts if text and text != best.strip())
+
+
 class Throttle:
-    """Calls through at most every STREAM_EVERY_S seconds."""
+    """Lets through at most every STREAM_EVERY_S seconds, and less often where a report costs much."""
 
     def __init__(self) -> None:
         self._last_s = time.monotonic()
+        self._pause_s = STREAM_EVERY_S
 
     def due(self) -> bool:
         """Whether it is time again."""
         now = time.monotonic()
-        if now - self._last_s < STREAM_EVERY_S:
+        if now - self._last_s < self._pause_s:
             return False
         self._last_s = now
         return True
+
+    def spent(self) -> None:
+        """The report that was due is made: the next one waits until it would cost at most STREAM_SHARE of the time."""
+        cost_s = time.monotonic() - self._last_s
+        self._pause_s = min(max(STREAM_EVERY_S, cost_s / STREAM_SHARE), _RARELY * STREAM_EVERY_S)

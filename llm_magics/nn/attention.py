@@ -24,6 +24,8 @@ class AttentionCall:
     """(B, H, T, K)"""
     key: Tensor
     """(B, H, S, K)"""
+    value: Tensor
+    """(B, H, S, Kv)"""
     hidden: Tensor | None
     """The mask, broadcastable to (B, H, T, S): bool, True hides; or float, added. None: nothing is hidden."""
     causal: bool
@@ -93,7 +95,7 @@ class MultiHeadAttention(nn.Module):
         query = self._heads(self.query(x))  # (B, H, T, d_k)
         key, value = past if past is not None else self.project(x if memory is None else memory)
         if self.observer is not None:
-            self.observer(AttentionCall(query, key, mask, causal, 1 / math.sqrt(self.d_k)))
+            self.observer(AttentionCall(query, key, value, mask, causal, 1 / math.sqrt(self.d_k)))
         heads = _attend(query, key, value, mask, causal, self.dropout if self.training else 0.0)  # (B, H, T, d_v)
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, T, D)
 

@@ -12,7 +12,7 @@ from llm_magics.nn.language_model import CausalLanguageModel, RecurrentLanguageM
 from llm_magics.nn.recurrent_seq2seq import RecurrentSeq2Seq
 from llm_magics.nn.transformer import Seq2SeqModel
 
-__all__ = ["beam", "greedy", "keep_likely", "sample"]
+__all__ = ["beam", "greedy", "keep_likely", "n_best", "sample"]
 
 
 @torch.no_grad()
@@ -53,7 +53,17 @@ def greedy(model: Seq2SeqModel | RecurrentSeq2Seq, src: Tensor, src_padding_mask
 def beam(model: Seq2SeqModel | RecurrentSeq2Seq, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
          max_new_tokens: int, beams: int, length_penalty: float = 1.0,
          stop: Callable[[], bool] | None = None) -> list[list[int]]:
-    """Beam search: of the sequences that the beams reach, the one of highest Σ log P(y_t) / T^length_penalty.
+    """Beam search: of the sequences that the beams reach, the one of highest Σ log P(y_t) / T^length_penalty; see `n_best`."""
+    found = n_best(model, src, src_padding_mask, bos=bos, eos=eos, max_new_tokens=max_new_tokens, beams=beams,
+                   length_penalty=length_penalty, stop=stop)
+    return [hypotheses[0][1] for hypotheses in found]
+
+
+@torch.no_grad()
+def n_best(model: Seq2SeqModel | RecurrentSeq2Seq, src: Tensor, src_padding_mask: Tensor | None = None, *, bos: int, eos: int,
+           max_new_tokens: int, beams: int, length_penalty: float = 1.0,
+           stop: Callable[[], bool] | None = None) -> list[list[tuple[float, list[int]]]]:
+    """Beam search: for each sentence up to `beams` (score, tokens), best first; score = Σ log P(y_t) / T^length_penalty.
 
     Arguments as in `greedy`; T counts the end mark. Every sentence keeps `beams` unfinished hypotheses and is done
     once it has `beams` finished ones; what has not ended after `max_new_tokens` counts as it is.
@@ -83,7 +93,7 @@ def beam(model: Seq2SeqModel | RecurrentSeq2Seq, src: Tensor, src_padding_mask: 
         cache.keep_rows(rows)
     every_row = first_row + torch.arange(beams, device=device)  # (B, W)
     _collect(finished, scores, every_row, sequences, torch.isfinite(scores), max(1, length) ** length_penalty, beams)
-    return [max(done, key=lambda item: item[0])[1] for done in finished]
+    return [sorted(done, key=lambda item: -item[0]) for done in finished]
 
 
 def _collect(finished: list[list[tuple[float, list[int]]]], scores: Tensor, rows: Tensor, sequences: Tensor,

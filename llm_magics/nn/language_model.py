@@ -15,12 +15,13 @@ __all__ = ["CausalLanguageModel", "MaskedLanguageModel", "RecurrentLanguageModel
 
 
 class _LanguageModel(nn.Module):
-    """Embedding, positions, one stack of layers, and a generator that shares the embedding's matrix."""
+    """Embedding, positions, one stack of layers, and a generator, whose matrix is the embedding's where they share it."""
 
     causal = False
 
     def __init__(self, vocab_size: int, d_model: int, nhead: int, num_layers: int, dim_feedforward: int, *,
-                 dropout: float = 0.1, norm_first: bool = True, max_positions: int | None = None) -> None:
+                 dropout: float = 0.1, norm_first: bool = True, max_positions: int | None = None,
+                 shared_embeddings: bool = True) -> None:
         super().__init__()
         self.d_model = d_model
         self.embedding = nn.Embedding(vocab_size, d_model)
@@ -33,7 +34,10 @@ class _LanguageModel(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         nn.init.normal_(self.embedding.weight, std=d_model ** -0.5)  # times √D below: unit variance
         nn.init.zeros_(self.generator.bias)
-        self.generator.weight = self.embedding.weight
+        if shared_embeddings:
+            self.generator.weight = self.embedding.weight
+        else:
+            nn.init.normal_(self.generator.weight, std=d_model ** -0.5)
 
     def forward(self, ids: Tensor, padding_mask: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
         """Token ids (B, T), padding_mask (B, T) with True = padding → logits (B, T, V).
@@ -53,7 +57,9 @@ class CausalLanguageModel(_LanguageModel):
     """P(x_1, …, x_T) = Π_t P(x_t | x_<t), each factor softmax(generator(stack(x_<t))): a GPT-like model.
 
     Logits at position t are those of token t+1. Positions are sinusoidal, or learned when ``max_positions`` is given.
-    Source: Radford et al. 2018; the embedding's matrix is the generator's, as in Press & Wolf 2017.
+    With ``shared_embeddings`` the embedding's matrix is the generator's, as in Press & Wolf 2017: right for language, where
+    a token is read as what it is when written; wrong for random letters, where it makes every letter predict itself.
+    Source: Radford et al. 2018.
     """
 
     causal = True

@@ -45,6 +45,7 @@ class LearnedPositions(nn.Module):
 
     def __init__(self, d_model: int, size: int) -> None:
         super().__init__()
+        self.size = size
         self.table = nn.Parameter(torch.empty(size, d_model))
         nn.init.normal_(self.table, std=0.02)
 

@@ -57,6 +57,9 @@ class RecurrentSeq2Seq(nn.Module):
         self.decoder = kind(embedding_size + width, hidden_size, num_layers, dropout=dropout)
         self.attention = AdditiveAttention(hidden_size, width, hidden_size) if attention == "additive" else None
         self.start = nn.Linear(width, num_layers * hidden_size) if attention == "additive" else None
+        # Attention walks through the decoder step by step, past its `forward`: here its states can be watched.
+        self.decoder_states = nn.Identity()
+        self.decoder_states.stands_for = f"decoder.layers.{num_layers - 1}"
         self.generator = nn.Linear(hidden_size + (width + embedding_size if self.fed else 0), tgt_vocab_size)
         for embedding in (self.source_embedding, self.target_embedding):
             nn.init.normal_(embedding.weight, std=embedding_size ** -0.5)
@@ -132,4 +135,4 @@ class RecurrentSeq2Seq(nn.Module):
             cache.states = self.decoder.advance(torch.addmm(step, context, of_context.T), cache.states)
             hidden.append(cache.states[-1][0])
             contexts.append(context)
-        return torch.cat((torch.stack(hidden, 1), torch.stack(contexts, 1), embedded), -1)
+        return torch.cat((self.decoder_states(torch.stack(hidden, 1)), torch.stack(contexts, 1), embedded), -1)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llm_magics.nn.attention import KeyValue, MultiHeadAttention
-from llm_magics.nn.positions import SinusoidalPositions
+from llm_magics.nn.positions import LearnedPositions, SinusoidalPositions
 from llm_magics.nn.randomness import Dropout
 
 __all__ = ["KeyValueCache", "Seq2SeqModel", "TransformerDecoder", "TransformerEncoder"]
@@ -153,12 +153,13 @@ class Seq2SeqModel(nn.Module):
     """Encoder, decoder and generator: P(y_t | y_<t, x) = softmax(generator(decoder(y_<t, encoder(x)))).
 
     Embeddings are multiplied by √d_model (section 3.4). With ``shared_embeddings`` source, target and generator
-    share one (V, D) matrix, as in the paper; it needs src_vocab_size == tgt_vocab_size.
+    share one (V, D) matrix, as in the paper; it needs src_vocab_size == tgt_vocab_size. Positions are sinusoidal, or,
+    with ``max_positions``, learned for so many places on each side (table 3, row E): longer inputs are then a ValueError.
     """
 
     def __init__(self, src_vocab_size: int, tgt_vocab_size: int, d_model: int, nhead: int, num_encoder_layers: int,
                  num_decoder_layers: int, dim_feedforward: int, *, dropout: float = 0.1,
-                 shared_embeddings: bool = False, norm_first: bool = False) -> None:
+                 shared_embeddings: bool = False, norm_first: bool = False, max_positions: int | None = None) -> None:
         super().__init__()
         if shared_embeddings and src_vocab_size != tgt_vocab_size:
             raise ValueError(f"shared_embeddings needs one vocabulary; got src_vocab_size={src_vocab_size} and "
@@ -166,7 +167,8 @@ class Seq2SeqModel(nn.Module):
         self.d_model = d_model
         self.source_embedding = nn.Embedding(src_vocab_size, d_model)
         self.target_embedding = self.source_embedding if shared_embeddings else nn.Embedding(tgt_vocab_size, d_model)
-        self.positions = SinusoidalPositions(d_model)
+        self.positions = SinusoidalPositions(d_model) if max_positions is None else LearnedPositions(d_model, max_positions)
+        self.target_positions = self.positions if max_positions is None else LearnedPositions(d_model, max_positions)
         self.dropout = Dropout(dropout)
         self.encoder = TransformerEncoder(d_model, nhead, num_encoder_layers, dim_feedforward,
                                           dropout=dropout, norm_first=norm_first)
@@ -183,6 +185,9 @@ class Seq2SeqModel(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         for embedding in (self.source_embedding, self.target_embedding):
             nn.init.normal_(embedding.weight, std=self.d_model ** -0.5)  # times √D below: unit variance
+        for positions in (self.positions, self.target_positions):
+            if isinstance(positions, LearnedPositions):
+                nn.init.normal_(positions.table, std=0.02)
         nn.init.zeros_(self.generator.bias)
 
     def forward(self, src: Tensor, tgt: Tensor, src_mask: Tensor | None = None, tgt_mask: Tensor | None = None,
@@ -201,17 +206,17 @@ class Seq2SeqModel(nn.Module):
         """As `forward`, up to what the generator reads: (B, T, D)."""
         memory = self.encode(src, src_mask, src_key_padding_mask)
         padding = src_key_padding_mask if memory_key_padding_mask is None else memory_key_padding_mask
-        return self.decoder(self._embed(self.target_embedding, tgt), memory, tgt_mask, memory_mask,
+        return self.decoder(self._embed_target(tgt), memory, tgt_mask, memory_mask,
                             tgt_key_padding_mask, padding, causal=tgt_mask is None)
 
     def encode(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None) -> Tensor:
         """Token ids (B, S) → the memory (B, S, D)."""
-        return self.encoder(self._embed(self.source_embedding, src), src_mask, src_key_padding_mask)
+        return self.encoder(self._embed(self.source_embedding, self.positions, src), src_mask, src_key_padding_mask)
 
     def decode_step(self, tgt: Tensor, memory: Tensor, memory_key_padding_mask: Tensor | None,
                     cache: KeyValueCache) -> Tensor:
         """The newest target ids (B, T) → logits of the next token (B, V); the cache holds what came before."""
-        x = self._embed(self.target_embedding, tgt, cache.length)
+        x = self._embed_target(tgt, cache.length)
         x = self.decoder(x, memory, memory_key_padding_mask=memory_key_padding_mask, causal=True, cache=cache)
         return self.generator(x[:, -1])  # (B, V)
 
@@ -219,8 +224,11 @@ class Seq2SeqModel(nn.Module):
         """An empty cache for `decode_step`."""
         return KeyValueCache(len(self.decoder.layers))
 
-    def _embed(self, embedding: nn.Embedding, ids: Tensor, start: int = 0) -> Tensor:
-        return self.dropout(self.positions(embedding(ids) * math.sqrt(self.d_model), start))  # (B, T, D)
+    def _embed_target(self, ids: Tensor, start: int = 0) -> Tensor:
+        return self._embed(self.target_embedding, self.target_positions, ids, start)
+
+    def _embed(self, embedding: nn.Embedding, positions: nn.Module, ids: Tensor, start: int = 0) -> Tensor:
+        return self.dropout(positions(embedding(ids) * math.sqrt(self.d_model), start))  # (B, T, D)
 
 
 def _merge(mask: Tensor | None, padding: Tensor | None) -> Tensor | None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_magics.errors import HubUnreachable, ModelError, UnknownLanguage, WrongTask
-from llm_magics.models.catalog import Choice, language_name, recommend
+from llm_magics.errors import HubUnreachable, ModelError, ModelNotFound, UnknownLanguage, WrongTask
+from llm_magics.models.catalog import Choice, embedded_task, language_name, recommend
 from llm_magics.models.hub_cache import cached_folder, endpoint, hub_answers, is_offline
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, parse_reference
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from llm_magics.models.manager import ModelManager
 
 __all__ = ["Candidate", "Opened", "candidates", "choose_model", "open_model"]
+
+_WANTED = {
+    "summarize": "summarises texts", "ask": "finds answers", "predict": "predicts words", "sentiment": "judges sentiment",
+    "labels": "compares texts with labels", "entities": "marks entities", "similarity": "makes vectors of texts",
+}
 
 
 @dataclass(frozen=True)
@@ -53,42 +58,63 @@ def choose_model(task: str, *, model: object = None, default: object = None, sou
 
 def candidates(task: str, *, model: object = None, default: object = None, source: str | None = None,
                target: str | None = None) -> list[Candidate]:
-    """The models to try, in order, at least one. `task` is "translate" or "summarize"; languages are codes.
+    """The models to try, in order, at least one. `task` is one of `models.catalog_entries.TASKS`; languages are codes.
 
-    Raises ModelNotFound for what cannot be a model's name, WrongTask for a summariser that is to translate,
-    UnknownLanguage when no model is known for the pair, HubUnreachable when all that are known are on a hub that
-    does not answer.
+    Raises ModelNotFound for what cannot be a model's name and where all models that are known want a large GPU,
+    WrongTask for a model that ships here and was not made to translate, UnknownLanguage when no model is known for the
+    language or pair, HubUnreachable when all that are known are on a hub that does not answer.
     """
     for given, why in ((model, "as asked"), (default, "your default")):
         if given is not None:
             reference = parse_reference(given)
-            if task == "translate" and reference == Reference("embedded", EXTRACTIVE):
-                raise WrongTask(f"{reference} picks sentences and cannot translate; choose another model, such as "
-                                f"{_embedded_pairs()}")
+            if task == "translate":
+                _check_translates(reference)
             return [Candidate(reference, why)]
     choices = recommend(task, source, target)
+    wanted, offline = _offline(task, source, target)
     if not choices:
-        raise UnknownLanguage(f"no model is known that translates {_pair(source, target)}; name one with --model. "
-                              f"Without a network there is {_embedded_pairs()}")
-    return _recommended(choices, source, target)
+        raise UnknownLanguage(f"no model is known that {wanted}; name one with --model. Without a network there is {offline}")
+    return _recommended(choices, wanted, offline)
 
 
-def _recommended(choices: list[Choice], source: str | None, target: str | None) -> list[Candidate]:
+def _check_translates(reference: Reference) -> None:
+    """WrongTask for a model of the package that is no translator; of others nothing is known before they are loaded."""
+    is_extractive = reference == Reference("embedded", EXTRACTIVE)
+    if reference.kind != "embedded" or (not is_extractive and embedded_task(reference.name) in ("", "translate")):
+        return
+    does = "picks sentences" if is_extractive else "goes on with a text"
+    raise WrongTask(f"{reference} {does} and cannot translate; choose another model, such as {_embedded_pairs()}")
+
+
+def _offline(task: str, source: str | None, target: str | None) -> tuple[str, str]:
+    """(what a model is wanted for, what there is without a network)."""
+    if task == "translate":
+        return f"translates {_pair(source, target)}", _embedded_pairs()
+    language = f" in {language_name(source)}" if source else ""
+    return _WANTED.get(task, "writes open text") + language, "every model trained here, as run:NAME"
+
+
+def _recommended(choices: list[Choice], wanted: str, offline: str) -> list[Candidate]:
     remote = [choice for choice in choices if choice.reference.kind == "hub"]
     cached = [choice for choice in remote if cached_folder(choice.reference) is not None]
-    found = [Candidate(choice.reference, f"in the cache, {choice.why}") for choice in cached]
-    notice = ""
-    if remote and not cached:
+    installed = [choice for choice in choices if choice.reference.kind == "package"]
+    found = [Candidate(choice.reference, f"installed, {choice.why}") for choice in installed]
+    found += [Candidate(choice.reference, f"in the cache, {choice.why}") for choice in cached]
+    notice, moderate = "", [choice for choice in remote if choice.entry is None or not choice.entry.is_large]
+    if remote and not found:
         if hub_answers():
-            found = [Candidate(choice.reference, f"recommended, {choice.why}") for choice in remote]
+            found = [Candidate(choice.reference, f"recommended, {choice.why}") for choice in moderate]
         else:
             notice = "the model hub is switched off (HF_HUB_OFFLINE)" if is_offline() else (
                 f"{endpoint()} did not answer within 3 s")
     found += [Candidate(choice.reference, choice.why, notice and f"{notice}; this model was taken instead of "
-                        f"{remote[0].reference}") for choice in choices if choice.reference.kind != "hub"]
+                        f"{remote[0].reference}") for choice in choices if choice.reference.kind not in ("hub", "package")]
+    if not found and not notice:
+        raise ModelNotFound(f"the models known that {wanted.replace('s ', ' ', 1)} want a large GPU, "
+                            f"and are fetched only when asked for: --model {remote[0].reference} ({remote[0].licence})")
     if not found:
-        raise HubUnreachable(f"{notice}, and no model that translates {_pair(source, target)} is on this machine; "
-                             f"without a network there is {_embedded_pairs()}")
+        raise HubUnreachable(f"{notice}, and no model that {wanted} is on this machine; "
+                             f"without a network there is {offline}")
     return found
 
 
@@ -131,5 +157,5 @@ def _pair(source: str | None, target: str | None) -> str:
 
 
 def _embedded_pairs() -> str:
-    names = [name for name in embedded_names() if name != EXTRACTIVE]
+    names = [name for name in embedded_names() if embedded_task(name) == "translate"]
     return ", ".join(f"embedded:{name}" for name in names) or "none"

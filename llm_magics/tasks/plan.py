@@ -34,7 +34,7 @@ def translators(text: str, *, source: str, target: str | None, model: object = N
 
 def choose_for(task: str, text: str = "", *, model: object = None, default: object = None, source: str = AUTO,
                target: str | None = None) -> tuple[Reference, str]:
-    """(reference, why) of the model that "translate" or "summarize" would take for `text`.
+    """(reference, why) of the model that "translate", "summarize", "ask", "predict" or "generate" would take for `text`.
 
     Without a text to tell the language by, as for many rows, it is taken to be English. Raises what the task
     itself would raise for these arguments.

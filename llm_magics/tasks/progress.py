@@ -12,7 +12,7 @@ from llm_magics.display.progress import progress_node
 from llm_magics.models.catalog import language_name
 from llm_magics.tasks.segments import Document
 
-__all__ = ["SummaryProgress", "TranslationProgress"]
+__all__ = ["TranslationProgress", "WrittenProgress"]
 
 _SHOWN_ROWS = 30
 
@@ -29,6 +29,8 @@ class TranslationProgress:
     target_language: str
     model: str
     started: float = field(default_factory=monotonic)
+    alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Other translations of a sentence, by its number."""
 
     @property
     def done(self) -> int:
@@ -54,7 +56,8 @@ class TranslationProgress:
     def pairs(self) -> list[SentencePair]:
         """Every sentence with what there is of its translation."""
         sources = self.document.sentences
-        return [SentencePair(sentence.text, text) for sentence, text in zip(sources, self.targets, strict=True)]
+        return [SentencePair(sentence.text, text, alternatives=self.alternatives.get(i, ()))
+                for i, (sentence, text) in enumerate(zip(sources, self.targets, strict=True))]
 
     def node(self) -> Node:
         """Source and target side by side around the newest sentences, and a bar when there are several."""
@@ -68,13 +71,13 @@ class TranslationProgress:
 
 
 @dataclass(frozen=True)
-class SummaryProgress:
-    """A summary while it is written."""
+class WrittenProgress:
+    """A summary, or answers to several questions, while they are written."""
 
     text: str
-    """The part that is being written."""
+    """What is being written."""
     done: int
-    """Parts of the text that are done; a long text is summarised part by part, then their summaries."""
+    """Parts that are done: of a long text that is summarised part by part, or questions."""
     total: int
     model: str
 

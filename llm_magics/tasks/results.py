@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from llm_magics.display import theme
 from llm_magics.display.html import Node, el, user_text
-from llm_magics.display.parallel import SentencePair, parallel_text
+from llm_magics.display.parallel import SentencePair, folded_texts, parallel_text
 from llm_magics.display.result import Provenance, Result, provenance_note
 from llm_magics.errors import printable
 from llm_magics.models.catalog import language_name
 from llm_magics.tasks.extractive import count_words
+from llm_magics.tasks.references import score_line
 
-__all__ = ["RowError", "Summary", "Translation"]
+if TYPE_CHECKING:
+    from llm_magics.tasks.back_translation import BackTranslation
+    from llm_magics.tasks.terms import TermUse
+
+__all__ = ["RowError", "Summary", "Translation", "badges", "header", "remarks", "shortened"]
 
 _SHOWN_SENTENCES = 400
 _TITLE = {"margin": "0 0 4px", "font-size": "13px"}
@@ -39,27 +45,52 @@ class Translation(Result):
     """What the reader should know: a detected language, a model that was not reached, no alignment."""
     interrupted: bool = False
     """Whether it was stopped early; sentences that were not reached are empty."""
+    terms: tuple[TermUse, ...] = ()
+    """What became of every term of `keep` and `glossary` in every sentence that has it."""
+    back_translation: BackTranslation | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    """By a reference: bleu and chrf, 0 to 100."""
+
+    @property
+    def lost_terms(self) -> tuple[str, ...]:
+        """The terms that could not be kept in some sentence."""
+        return tuple(dict.fromkeys(str(use.term) for use in self.terms if not use.kept))
+
+    def record(self) -> dict[str, object]:
+        lost = {"lost_terms": list(self.lost_terms)} if self.lost_terms else {}
+        others = [list(pair.alternatives) for pair in self.sentences]
+        return {**super().record(), "source_language": self.source_language, "target_language": self.target_language, **lost,
+                **({"alternatives": others} if any(others) else {})}
 
     def __repr__(self) -> str:
         return (f"Translation({self.source_language} → {self.target_language}, {len(self.sentences)} sentences, "
-                f"{_short(self.text)})")
+                f"{shortened(self.text)})")
 
     def plain(self) -> str:
         """The text, and a line that says what made it and what the reader should know."""
-        return f"{self.text}\n[{' · '.join([self.provenance.line(), *self.notes])}]"
+        return f"{self.text}\n[{' · '.join([self.provenance.line(), *self._remarks()])}]"
+
+    def _remarks(self) -> list[str]:
+        kept = sum(use.kept for use in self.terms)
+        lost = ", ".join(f"{use.term} (sentence {use.sentence + 1})" for use in self.terms if not use.kept)
+        return [*self.notes, *([score_line(self.scores)] if self.scores else []),
+                *([f"{kept} of {len(self.terms)} terms kept" + (f", not kept: {lost}" if lost else "")] if self.terms else []),
+                *([self.back_translation.line()] if self.back_translation else [])]
 
     def node(self) -> Node:
         """Header, source and target side by side, remarks."""
         names = language_name(self.source_language), language_name(self.target_language)
         shown = self.sentences[:_SHOWN_SENTENCES]
         hidden = len(self.sentences) - len(shown)
-        remarks = [*self.notes, *([f"{hidden:,} more sentences are in .text"] if hidden else [])]
+        notes = [*self._remarks(), *([f"{hidden:,} more sentences are in .text"] if hidden else [])]
         return el(
             "div", {"style": {"max-width": theme.WIDTH}},
-            _header(f"{names[0]} → {names[1]}", _badges(self.interrupted), self.provenance),
+            header(f"{names[0]} → {names[1]}", [*badges(self.interrupted), *filter(None, [score_line(self.scores)])],
+                   self.provenance),
             parallel_text(shown, source_language=names[0], target_language=names[1],
                           source_code=self.source_language, target_code=self.target_language,
-                          footer=_remarks(remarks)),
+                          footer=remarks(notes)),
+            self.back_translation.node() if self.back_translation else None,
         )
 
 
@@ -85,6 +116,16 @@ class Summary(Result):
     source_sentences: int = 0
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+    alternatives: tuple[str, ...] = ()
+    """Other summaries by the same model, best first, written like `text`."""
+    parts: int = 1
+    """In how many parts the model read the text; more than 1: their summaries were summarised again."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """By a reference: rouge1, rouge2, rougeL and chrf, 0 to 100."""
+
+    def record(self) -> dict[str, object]:
+        return {**super().record(), "language": self.language,
+                **({"alternatives": list(self.alternatives)} if self.alternatives else {})}
 
     @property
     def words(self) -> int:
@@ -93,20 +134,22 @@ class Summary(Result):
 
     def __repr__(self) -> str:
         kind = "extractive" if self.extractive else "written"
-        return f"Summary({kind}, {self.words} of {self.source_words} words, {_short(self.text)})"
+        return f"Summary({kind}, {self.words} of {self.source_words} words, {shortened(self.text)})"
 
     def plain(self) -> str:
         """The text, and a line that says what made it."""
-        about = [self._kind(), self._numbers(), self.provenance.line(), *self.notes]
+        about = [self._kind(), self._numbers(), self.provenance.line(), *self.notes, *filter(None, [score_line(self.scores)])]
         return f"{self.text}\n[{' · '.join(about)}]"
 
     def node(self) -> Node:
         """Header with "extractive" or "written", the text, the numbers and remarks."""
         return el(
             "div", {"style": theme.BOX},
-            _header("Summary", [self._kind(), self._numbers(), *_badges(self.interrupted)], self.provenance),
+            header("Summary", [self._kind(), self._numbers(), *badges(self.interrupted),
+                               *filter(None, [score_line(self.scores)])], self.provenance),
             self._body(),
-            _remarks(self.notes),
+            folded_texts(self.alternatives, self.language),
+            remarks(self.notes),
         )
 
     def _body(self) -> Node:
@@ -146,25 +189,27 @@ class RowError:
         return f"row {self.row}: {self.reason}"
 
 
-def _badges(interrupted: bool) -> list[str]:
+def badges(interrupted: bool) -> list[str]:
+    """What a header says of a result that was stopped early."""
     return ["interrupted"] if interrupted else []
 
 
-def _header(title: str, badges: list[str], provenance: Provenance) -> Node:
-    marks = (
-        el("span", {"style": {**_BADGE, "color": theme.WARNING} if badge == "interrupted" else _BADGE}, badge)
-        for badge in badges
+def header(title: str, marks: list[str], provenance: Provenance) -> Node:
+    """Title, small marks beside it, and where the result comes from."""
+    shown = (
+        el("span", {"style": {**_BADGE, "color": theme.WARNING} if mark == "interrupted" else _BADGE}, mark)
+        for mark in marks
     )
     return el("div", {"style": {"color": theme.INK, "font-family": theme.FONT, "margin": "4px 0 0"}},
-              el("div", {"style": _TITLE}, el("strong", {}, title), *marks),
+              el("div", {"style": _TITLE}, el("strong", {}, title), *shown),
               provenance_note(provenance))
 
 
-def _remarks(remarks: tuple[str, ...] | list[str]) -> Node | None:
-    if not remarks:
-        return None
-    return el("p", {"style": theme.NOTE}, user_text(" · ".join(remarks)))
+def remarks(notes: tuple[str, ...] | list[str]) -> Node | None:
+    """What the reader should know, in one small line; None when there is nothing."""
+    return el("p", {"style": theme.NOTE}, user_text(" · ".join(notes))) if notes else None
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """The beginning of a text, quoted, for a `repr`."""
     return repr(printable(text if len(text) <= 60 else text[:57] + "..."))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.display.parallel import SentencePair
 from llm_magics.errors import InputError
 from llm_magics.tasks.choose import Opened, open_model
 from llm_magics.tasks.direction import Direction, direction_of
+from llm_magics.tasks.each import Keep, WrittenRows, readable_rows, settings_of, work_through
 from llm_magics.tasks.plan import translators
 from llm_magics.tasks.results import RowError, Translation
-from llm_magics.tasks.translate import glue_between, readable_document, translate_sentences
-from llm_magics.tasks.work import account, answers, readable
+from llm_magics.tasks.terms import Term, keep_terms, terms_of
+from llm_magics.tasks.translating import glue_between, keepers, readable_document, translate_sentences
+from llm_magics.tasks.work import account, answers, check_alternatives, readable
 
 if TYPE_CHECKING:
     from llm_magics.models.manager import ModelManager
@@ -32,7 +34,7 @@ Stop = Callable[[], bool] | None
 
 
 def translate_each(
-    rows: Iterable[str],
+    rows: Iterable[str] | str | Path,
     *,
     manager: ModelManager,
     target: str | None = None,
@@ -42,60 +44,55 @@ def translate_each(
     load_options: dict[str, object] | None = None,
     num_beams: int = 1,
     max_new_tokens: int | None = None,
+    alternatives: int = 0,
+    keep: str | Sequence[str] = (),
+    glossary: Mapping[str, str] | None = None,
+    column: str | None = None,
     on_row: Callable[[int, Row], None] | None = None,
     stop: Stop = None,
-) -> list[Row]:
-    """One Translation, or one RowError with the reason, for each row, in order.
+    out_file: str | Path | None = None,
+    resume: bool = False,
+) -> list[Row] | WrittenRows:
+    """One Translation, or one RowError with the reason, for each row, in order; see `work_through` for batches.
 
     Options as in `translate`. A source of "auto" is detected once, in the first rows: a column is taken to be
     of one language. A row that is no text, empty or too long does not stop the others; a model that fails
-    does. `on_row(index, result)` is called as rows are finished, not in order within a window. Once `stop()` is
-    true, the list ends with the last row that is done; rows before it that are not are RowErrors. Words are not
-    aligned, and seconds are not told apart.
+    does. `on_row(index, result)` is called as rows are finished, not in order within a window of WINDOW_ROWS. Words
+    are not aligned, and seconds are not told apart.
     """
-    results: dict[int, Row] = {}
-
-    def keep(i: int, row: Row) -> None:
-        results[i] = row
-        if on_row is not None:
-            on_row(i, row)
-
-    opened = direction = None
+    options = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, "alternatives": alternatives}
+    terms = terms_of(keep, glossary)
+    check_alternatives(alternatives)
     with contextlib.ExitStack() as stack:
-        for window in _windows(rows):
-            texts = _read(window, keep)
-            if texts and opened is None:
-                opened, direction = _open(stack, texts, manager, source, target, model, default, load_options)
+        opened: list = []
+
+        def prepare(window: dict[int, object]) -> None:
+            texts = [text for text in map(_text, window.values()) if text]
+            if texts and not opened:
+                opened.extend(_open(stack, texts, manager, source, target, model, default, load_options))
+
+        def work(window: dict[int, object], keep_row: Keep) -> None:
+            texts = readable_rows(window, keep_row)
             if texts:
-                work = _Window(texts, opened, direction, {"num_beams": num_beams, "max_new_tokens": max_new_tokens})
-                work.translate(keep, stop)
-            if stop is not None and stop():
-                break
-    unfinished = "it was stopped before this row was done"
-    return [results.get(i) or RowError(row=i, reason=unfinished) for i in range(max(results, default=-1) + 1)]
+                _Window(texts, *opened, options, terms).translate(keep_row, stop)
+
+        settings = settings_of("translate", {**options, "source": source, "target": target, "model": model or default,
+                                             "terms": [str(term) for term in terms], "load_options": load_options})
+        return work_through(rows, work, prepare=prepare, window_rows=WINDOW_ROWS, column=column, on_row=on_row, stop=stop,
+                            out_file=out_file, resume=resume, settings=settings)
 
 
-def _windows(rows: Iterable[str]) -> Iterator[list[tuple[int, object]]]:
-    numbered = enumerate(rows)
-    while window := list(itertools.islice(numbered, WINDOW_ROWS)):
-        yield window
+def _text(row: object) -> str:
+    try:
+        return readable(row)
+    except InputError:
+        return ""
 
 
-def _read(window: list[tuple[int, object]], keep: Callable[[int, Row], None]) -> dict[int, str]:
-    """Row number -> text, for the rows that are texts; the others are kept as errors."""
-    texts = {}
-    for i, row in window:
-        try:
-            texts[i] = readable(row)
-        except InputError as error:
-            keep(i, RowError(row=i, reason=str(error)))
-    return texts
-
-
-def _open(stack: contextlib.ExitStack, texts: dict[int, str], manager: ModelManager, source: str,
+def _open(stack: contextlib.ExitStack, texts: list[str], manager: ModelManager, source: str,
           target: str | None, model: object, default: object, load_options: dict[str, object] | None,
           ) -> tuple[Opened, Direction]:
-    sample = "\n".join(texts.values())[:_SAMPLE_CHARACTERS]
+    sample = "\n".join(texts)[:_SAMPLE_CHARACTERS]
     choices, asked = translators(sample, source=source, target=target, model=model, default=default)
     if asked is not None:
         source, target = asked.source, asked.target
@@ -107,31 +104,36 @@ def _open(stack: contextlib.ExitStack, texts: dict[int, str], manager: ModelMana
 class _Window:
     """The sentences of some rows, in one list for the model."""
 
-    def __init__(self, texts: dict[int, str], opened: Opened, direction: Direction, options: dict) -> None:
-        self.texts, self.opened, self.direction, self.options = texts, opened, direction, options
+    def __init__(self, texts: dict[int, str], opened: Opened, direction: Direction, options: dict,
+                 terms: tuple[Term, ...]) -> None:
+        self.texts, self.opened, self.direction, self.options, self.terms = texts, opened, direction, options, terms
         self.documents = {i: readable_document(opened.loaded, text, direction) for i, text in texts.items()}
         self.places = [(i, k) for i, document in self.documents.items() for k in range(len(document.sentences))]
         self.sources = [self.documents[i].sentences[k].text for i, k in self.places]
         self.targets = {i: [""] * len(document.sentences) for i, document in self.documents.items()}
+        self.others: dict[tuple[int, int], tuple[str, ...]] = {}
         self.missing = {i: len(document.sentences) for i, document in self.documents.items()}
 
-    def translate(self, keep: Callable[[int, Row], None], stop: Stop) -> None:
+    def translate(self, keep: Keep, stop: Stop) -> None:
         """Each row is kept once its last sentence is done."""
         for i in [i for i, count in self.missing.items() if count == 0]:
             keep(i, self._row(i))  # smileys and rules only
 
         done: set[int] = set()
+        late = bool(self.terms or self.options["alternatives"])  # a row is done when its terms are looked after
 
-        def fill(index: int, text: str) -> None:
+        def fill(index: int, text: str, others: tuple[str, ...] = ()) -> None:
             i, k = self.places[index]
             done.add(index)
+            if others:
+                self.others[i, k] = tuple(answers(self.opened.loaded, others, [self.sources[index]] * len(others)))
             self.targets[i][k] = answers(self.opened.loaded, [text], self.sources[index:index + 1])[0]
             self.missing[i] -= 1
             if self.missing[i] == 0:
                 keep(i, self._row(i))
 
         def note(index: int, text: str, final: bool) -> None:
-            if final and not (stop is not None and stop()):  # once stopped, the end may be that of half a sentence
+            if final and not late and not (stop is not None and stop()):  # once stopped, the end may be that of half a sentence
                 fill(index, text)
 
         if self.sources:
@@ -139,13 +141,18 @@ class _Window:
                                           **self.options)
             for index, output in enumerate(outputs):
                 if output.finished and index not in done:
-                    fill(index, output.text)
+                    fill(index, output.text, output.alternatives)
 
     def _row(self, i: int) -> Translation:
-        document, targets = self.documents[i], self.targets[i]
-        pairs = (SentencePair(s.text, t) for s, t in zip(document.sentences, targets, strict=True))
+        document, targets, uses = self.documents[i], self.targets[i], ()
+        pairs = [SentencePair(s.text, t, alternatives=self.others.get((i, k), ()))
+                 for k, (s, t) in enumerate(zip(document.sentences, targets, strict=True))]
+        if self.terms:
+            options = {name: value for name, value in self.options.items() if name != "alternatives"}
+            pairs, uses = keep_terms(pairs, self.terms, *keepers(self.opened.loaded, self.direction, options))
+            targets = [pair.target for pair in pairs]
         return Translation(
             text=document.join(targets, glue=glue_between(self.direction.target)), source_text=self.texts[i],
             source_language=self.direction.source, target_language=self.direction.target, sentences=tuple(pairs),
             provenance=account(self.opened, None, 0, self.options),
-            notes=tuple(note for note in (self.direction.note, *self.opened.notes) if note))
+            notes=tuple(note for note in (self.direction.note, *self.opened.notes) if note), terms=uses)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError
 from llm_magics.models.catalog import language_name
 from llm_magics.tasks.choose import candidates, open_model
+from llm_magics.tasks.each import WrittenRows, alone, settings_of, work_through
 from llm_magics.tasks.extractive import count_words, pick_sentences, scores, shorten
 from llm_magics.tasks.language import check_language, detect
+from llm_magics.tasks.references import summary_scores
 from llm_magics.tasks.results import RowError, Summary
 from llm_magics.tasks.segments import segment
-from llm_magics.tasks.work import account, readable
+from llm_magics.tasks.work import account, check_alternatives, readable
 from llm_magics.tasks.writer import MAX_WORDS, OnProgress, Stop, Writer
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ def summarize(
     default: object = None,
     load_options: dict[str, object] | None = None,
     num_beams: int = 1,
+    alternatives: int = 0,
+    reference: str | None = None,
     on_progress: OnProgress = None,
     stop: Stop = None,
 ) -> Summary:
@@ -43,12 +49,15 @@ def summarize(
     `style` is "paragraph" or "bullets"; `language` a code, a name, or "auto" to detect it. `model` is a
     reference and is always used, `default` the user's default; without either, see `llm_magics.tasks.choose`;
     `load_options` go to the manager's lease. The embedded summariser, `embedded:extractive`, needs no `manager`.
-    Once `stop()` is true, the summary ends with what there is, marked as interrupted.
+    Once `stop()` is true, the summary ends with what there is, marked as interrupted. A text longer than the model
+    reads at once is read in parts, whose summaries are summarised again. `alternatives` N: up to N other summaries, by
+    a beam search. `reference`: a summary to score this one by (ROUGE, chrF).
 
     Raises EmptyInput, TooLong, InputError, UnknownLanguage, or a ModelError from choosing and loading a model.
     """
     text = readable(text)
     _check(max_words, style)
+    check_alternatives(alternatives)
     language, note = _language(text, language)
     if manager is None and model is None and default is None:
         default = "embedded:extractive"
@@ -58,38 +67,47 @@ def summarize(
         sources = [sentence.text for sentence in segment(text, language).sentences]
         if opened.loaded is None:
             sentences, positions, remark = _extract(sources, max_words)
-            tokens, interrupted = 0, False
+            tokens, interrupted, others, parts = 0, False, (), 1
+            only = "sentences are picked in one way only: no alternatives" if alternatives else ""
+            remark = "; ".join(filter(None, (remark, only)))
         else:
-            writer = Writer(opened, language, style, num_beams, on_progress, stop)
+            writer = Writer(opened, language, style, num_beams, on_progress, stop, alternatives)
             sentences, remark = _trimmed(writer.sentences(sources, max_words), max_words)
-            positions, tokens, interrupted = (), writer.tokens, writer.interrupted
+            others = tuple(_written(_trimmed(other, max_words)[0], style, language) for other in writer.alternatives)
+            positions, tokens, interrupted, parts = (), writer.tokens, writer.interrupted, writer.parts_read
+            remark = "; ".join(filter(None, (remark, _reading(writer))))
         parameters = {"max_words": max_words, "style": style, "num_beams": num_beams}
         provenance = account(opened, started, tokens, parameters)
     notes = tuple(part for part in (note, *opened.notes, remark) if part)
-    return Summary(
+    result = Summary(
         text=_written(sentences, style, language), sentences=tuple(sentences), extractive=opened.loaded is None,
         source_text=text, source_words=count_words(text), language=language, style=style, provenance=provenance,
-        positions=tuple(positions), source_sentences=len(sources), notes=notes, interrupted=interrupted)
+        positions=tuple(positions), source_sentences=len(sources), notes=notes, interrupted=interrupted, alternatives=others,
+        parts=parts)
+    return result if reference is None else replace(result, scores=summary_scores(result, reference))
 
 
-def summarize_each(rows: Sequence[str], *, on_row: Callable[[int, Summary | RowError], None] | None = None,
-                   stop: Stop = None, **options: object) -> list[Summary | RowError]:
+def summarize_each(rows: Iterable[str] | str | Path, *, column: str | None = None, out_file: str | Path | None = None,
+                   resume: bool = False, on_row: Callable[[int, Summary | RowError], None] | None = None,
+                   stop: Stop = None, **options: object) -> list[Summary | RowError] | WrittenRows:
     """One Summary, or one RowError with the reason, for each row, in order; `options` as in `summarize`.
 
-    A row that is no text, empty or too long does not stop the others; a model that fails does.
+    A row that is no text, empty or too long does not stop the others; a model that fails does. For `rows`, `column`,
+    `out_file` and `resume` see `llm_magics.tasks.each.work_through`.
     """
     _check(options.get("max_words", 100), options.get("style", "paragraph"))
-    results: list[Summary | RowError] = []
-    for i, row in enumerate(rows):
-        if stop is not None and stop():
-            break
-        try:
-            results.append(summarize(row, stop=stop, **options))
-        except InputError as error:
-            results.append(RowError(row=i, reason=str(error)))
-        if on_row is not None:
-            on_row(i, results[-1])
-    return results
+    if options.get("language", "auto") != "auto":
+        check_language(options["language"])
+    return work_through(rows, alone(lambda row: summarize(row, stop=stop, **options)), column=column, on_row=on_row,
+                        stop=stop, out_file=out_file, resume=resume, settings=settings_of("summarize", options))
+
+
+def _reading(writer: Writer) -> str:
+    """What the reader should know of how a long text was read."""
+    if writer.parts_read == 1:
+        return ""
+    cut = ", and of these only one sentence a stretch, as they did not get shorter" if writer.cut_short else ""
+    return f"read in {writer.parts_read:,} parts and summarised from their summaries{cut}"
 
 
 def _check(max_words: object, style: object) -> None:

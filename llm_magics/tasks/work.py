@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from llm_magics.models.loaded import LoadedModel
     from llm_magics.tasks.choose import Opened
 
-__all__ = ["account", "answers", "excess", "readable", "run"]
+__all__ = ["MAX_ALTERNATIVES", "account", "answers", "check_alternatives", "excess", "readable", "run"]
 
+MAX_ALTERNATIVES = 20
 _SPECIAL_TOKENS = 40
 OnText = Callable[[int, str, bool], None]
 
@@ -33,6 +34,12 @@ def readable(text: object) -> str:
     if not text.strip().strip("\ufeff"):
         raise EmptyInput("there is no text: nothing but white space was given")
     return printable(text.removeprefix("\ufeff"))
+
+
+def check_alternatives(alternatives: object) -> None:
+    """Raise InputError where `alternatives` is no number of further results."""
+    if isinstance(alternatives, bool) or not isinstance(alternatives, int) or not 0 <= alternatives <= MAX_ALTERNATIVES:
+        raise InputError(f"alternatives must be a whole number from 0 to {MAX_ALTERNATIVES}, not {alternatives!r}")
 
 
 def run(model: LoadedModel, prompts: Sequence[str], *, on_text: OnText | None = None, **options: object,
@@ -87,5 +94,7 @@ def account(opened: Opened, started: float | None, tokens: int, parameters: dict
     seconds = 0.0 if started is None else time.perf_counter() - started
     loaded = opened.loaded
     about = {} if loaded is None else {"device": str(loaded.device), "dtype": str(loaded.dtype).removeprefix("torch.")}
+    if loaded is not None and loaded.is_remote:
+        about = {"endpoint": loaded.endpoint.origin}
     return Provenance(model=str(opened.reference), revision=getattr(loaded, "revision", None), why=opened.why,
                       parameters={**parameters, **about}, seconds=seconds, tokens=tokens)

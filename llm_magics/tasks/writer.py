@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import WrongTask
 from llm_magics.tasks.choose import Opened
-from llm_magics.tasks.extractive import count_words, shorten
-from llm_magics.tasks.progress import SummaryProgress
+from llm_magics.tasks.extractive import count_words, scores, shorten
+from llm_magics.tasks.progress import WrittenProgress
 from llm_magics.tasks.prompts import parse_bullets, summarize_prompt
 from llm_magics.tasks.segments import segment
 from llm_magics.tasks.work import answers, excess, run
@@ -25,7 +26,7 @@ _ROUNDS = 8
 _MOST_PROMPT = 0.5  # of what the model can read
 MAX_WORDS = 10_000
 
-OnProgress = Callable[[SummaryProgress], None] | None
+OnProgress = Callable[[WrittenProgress], None] | None
 Stop = Callable[[], bool] | None
 
 
@@ -33,7 +34,7 @@ class Writer:
     """One summary by one model. Raises WrongTask for a model that translates."""
 
     def __init__(self, opened: Opened, language: str, style: str, num_beams: int, on_progress: OnProgress,
-                 stop: Stop) -> None:
+                 stop: Stop, alternatives: int = 0) -> None:
         if opened.loaded.source_language and opened.loaded.target_language:
             raise WrongTask(f"{opened.reference} translates {opened.loaded.source_language} to "
                             f"{opened.loaded.target_language} and cannot summarise; choose another model, or "
@@ -41,23 +42,47 @@ class Writer:
         self.model, self.name, self.language, self.style = opened.loaded, str(opened.reference), language, style
         self.num_beams, self.on_progress, self.stop = num_beams, on_progress, stop
         self.tokens, self.interrupted = 0, False
+        self.wanted, self.parts_read, self.cut_short = alternatives, 1, False
+        self.alternatives: list[list[str]] = []
+        """The sentences or points of each further summary."""
 
     def sentences(self, sources: list[str], max_words: int) -> list[str]:
-        """The sentences or points of the summary, not yet cut to `max_words`."""
+        """The sentences or points of the summary, not yet cut to `max_words`.
+
+        What is too long for one reading is read in parts, and then their summaries, until those can be read at once: map
+        and reduce, as recursive summarisation (Wu et al. 2021, section 2.2). Every part counts, the last one too.
+        """
+        parts = self._parts(sources)
+        self.parts_read = len(parts)
         for _ in range(_ROUNDS):
-            parts = self._parts(sources)
             if len(parts) <= 1 or self.interrupted:
                 break
             share = max(_LEAST_PART_WORDS, max_words // len(parts))
             summaries = self._write(parts, share, "paragraph")
             sources = [sentence for part, summary in zip(parts, summaries, strict=True)
                        for sentence in self._split(shorten(summary, min(2 * share, count_words(part) // 2)))]
-        else:
-            parts = parts[:1]
+            parts = self._parts(sources)
+        if len(parts) > 1 and not self.interrupted:
+            self.cut_short, parts = True, self._spread(sources, len(sources) // len(parts))
         if not parts or self.interrupted:
             return sources
-        answer = self._write(parts, max_words, self.style)[0]
-        points = parse_bullets(answer) if self.style == "bullets" else []
+        return self._pointed(self._write(parts, max_words, self.style, self.wanted)[0])
+
+    def _spread(self, sources: list[str], count: int) -> list[str]:
+        """For a model that does not make a text shorter: the most telling sentence of each of `count` stretches, or fewer."""
+        relevance = scores(sources)
+        while True:
+            ends = [len(sources) * i // max(1, count) for i in range(max(1, count) + 1)]
+            chosen = [max(range(start, end), key=relevance.__getitem__) for start, end in pairwise(ends)]
+            parts = self._parts([sources[i] for i in chosen])
+            if len(parts) <= 1 or count <= 1:
+                return parts[:1]
+            count //= 2
+
+    def _pointed(self, answer: str) -> list[str]:
+        points = parse_bullets(answer)  # some models write a list whatever was asked for
+        if points and self.style != "bullets":
+            return [sentence for point in points for sentence in self._split(point)]
         return points or self._split(answer)
 
     def _parts(self, sources: list[str]) -> list[str]:
@@ -81,18 +106,21 @@ class Writer:
         flat = " ".join(text.replace("<n>", " ").split())  # Pegasus writes its line breaks as <n>
         return [sentence.text for sentence in segment(flat, self.language).sentences]
 
-    def _write(self, parts: list[str], max_words: int, style: str) -> list[str]:
+    def _write(self, parts: list[str], max_words: int, style: str, alternatives: int = 0) -> list[str]:
         prompts = [self._prompt(part, max_words, style) for part in parts]
         final: set[int] = set()
 
         def note(i: int, text: str, is_final: bool) -> None:
             final.update([i] if is_final else [])
             if self.on_progress is not None:
-                self.on_progress(SummaryProgress(text, len(final), len(parts), self.name))
+                self.on_progress(WrittenProgress(text, len(final), len(parts), self.name))
 
         languages = dict.fromkeys(("source_language", "target_language"), self.language) if self.model.languages else {}
         outputs = run(self.model, prompts, on_text=note, stop=self.stop, num_beams=self.num_beams,
-                      **languages, max_new_tokens=_TOKENS_PER_WORD * max_words + 16)
+                      **languages, max_new_tokens=_TOKENS_PER_WORD * max_words + 16, alternatives=alternatives)
+        if alternatives:
+            others = outputs[0].alternatives
+            self.alternatives = [self._pointed(text) for text in answers(self.model, others, [parts[0]] * len(others))]
         self.interrupted = self.interrupted or not all(output.finished for output in outputs)
         self.tokens += sum(output.n_new_tokens for output in outputs)
         return answers(self.model, [output.text for output in outputs], parts)

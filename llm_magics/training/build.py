@@ -32,12 +32,12 @@ def model_class(recipe: Recipe, source_size: int, target_size: int = 0,
     if task == "masked-language-model":
         if recurrent:
             raise RecipeError("a masked language model reads both sides of a gap at once; choose the architecture transformer")
-        return nn.MaskedLanguageModel, {**_transformer(recipe), "vocab_size": source_size}
+        return nn.MaskedLanguageModel, {**_transformer(recipe), "vocab_size": source_size, **_shared(recipe)}
     if task == "language-model":
         if recurrent:
             return nn.RecurrentLanguageModel, {**_recurrent(recipe), "vocab_size": source_size, "shared_embeddings":
-                                            model.embedding_size in (0, model.d_model)}
-        return nn.CausalLanguageModel, {**_transformer(recipe), "vocab_size": source_size}
+                                               recipe.tokenizer.shared and model.embedding_size in (0, model.d_model)}
+        return nn.CausalLanguageModel, {**_transformer(recipe), "vocab_size": source_size, **_shared(recipe)}
     if task in ("classify", "label-tokens"):
         return nn.TextClassifier, {
             "vocab_size": source_size, "n_classes": classes, "per_token": task == "label-tokens",
@@ -67,6 +67,11 @@ def _transformer(recipe: Recipe) -> dict[str, Any]:
             "dim_feedforward": model.dim_feedforward, "dropout": model.dropout, "norm_first": model.norm_first}
 
 
+def _shared(recipe: Recipe) -> dict[str, Any]:
+    """Left out where it is as ever, so that a model's arguments stay what older versions read."""
+    return {} if recipe.tokenizer.shared else {"shared_embeddings": False}
+
+
 def _recurrent(recipe: Recipe) -> dict[str, Any]:
     model = recipe.model
     return {"embedding_size": model.embedding_size or model.d_model, "hidden_size": model.d_model,
@@ -74,7 +79,7 @@ def _recurrent(recipe: Recipe) -> dict[str, Any]:
 
 
 def count_parameters(recipe: Recipe) -> int:
-    """Parameters of the recipe's model, were its vocabulary filled; allocates nothing."""
-    size = recipe.tokenizer.vocab_size
+    """Parameters of the recipe's model, were its vocabulary filled (a classifier: with two classes); allocates nothing."""
+    size = recipe.tokenizer.vocab_size + (recipe.task == "masked-language-model")  # the mark of a gap
     cls, arguments = model_class(recipe, size, size, classes=2)
     return sum(parameter.numel() for parameter in outline(cls, **arguments).parameters())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +9,17 @@ from typing import Any
 from llm_magics.display import theme
 from llm_magics.display.curve import Series
 from llm_magics.display.html import Node, el, fragment
-from llm_magics.display.progress import duration
+from llm_magics.display.progress import counted, duration
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
 from llm_magics.display.training import Charts, training_node
 from llm_magics.errors import InputError
 from llm_magics.training.events import Evaluated, Event, Sampled, StepDone
 from llm_magics.training.runs import Run
+from llm_magics.training.settings import telling_differences
 from llm_magics.training.survey import RunSummary, summary_of
 
-__all__ = ["Comparison", "compare", "differing_settings"]
-
-_NO_SETTINGS = ("description", "published")
-"""Parts of a recipe that change no training."""
+__all__ = ["Comparison", "compare"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -31,7 +28,7 @@ class Comparison(Result):
 
     runs: tuple[str, ...]
     settings: dict[str, tuple[Any, ...]]
-    """Dotted setting → its values, where they differ; None: a recipe does not have it."""
+    """Dotted setting → its values, where they differ and mean something to one of the runs."""
     figures: dict[str, tuple[Any, ...]]
     """What they came to: "state", "steps", "validation loss", … and every metric."""
     charts: Charts | None = None
@@ -40,8 +37,8 @@ class Comparison(Result):
     @property
     def text(self) -> str:
         """One line: which runs, and how many settings differ."""
-        count = len(self.settings)
-        return f"{', '.join(self.runs)}: {count or 'no'} setting{'' if count == 1 else 's'} differ{'s' if count == 1 else ''}"
+        differ = "differs" if len(self.settings) == 1 else "differ"
+        return f"{', '.join(self.runs)}: {counted(len(self.settings), 'setting')} {differ}"
 
     def __repr__(self) -> str:
         return f"Comparison({self.text!r})"
@@ -69,28 +66,10 @@ def compare(runs: Sequence[Run], states: Mapping[str, str] | None = None) -> Com
     if len({run.name for run in runs}) < 2 or len({run.name for run in runs}) < len(runs):
         raise InputError("a comparison needs two different runs or more: %runs compare A B")
     names = tuple(run.name for run in runs)
-    documents = [json.loads((run.folder / "recipe.json").read_text(encoding="utf-8")) for run in runs]
     summaries = [summary_of(run, (states or {}).get(run.name)) for run in runs]
     charts = _charts({run.name: run.events() for run in runs})
-    return Comparison(runs=names, settings=differing_settings(documents), figures=_figures(summaries), charts=charts)
-
-
-def differing_settings(documents: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """Dotted setting → value in each recipe (as `Recipe.to_dict` gives it), for the settings that are not all equal."""
-    flat = [_flat(document) for document in documents]
-    names = [name for name in dict.fromkeys(name for one in flat for name in one) if name.split(".")[0] not in _NO_SETTINGS]
-    values = {name: tuple(one.get(name) for one in flat) for name in names}
-    return {name: row for name, row in values.items() if any(value != row[0] for value in row[1:])}
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in document.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif not isinstance(value, Mapping):
-            flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
-    return flat
+    return Comparison(runs=names, settings=telling_differences([run.recipe() for run in runs]),
+                      figures=_figures(summaries), charts=charts)
 
 
 def _figures(summaries: Sequence[RunSummary]) -> dict[str, tuple[Any, ...]]:

@@ -26,7 +26,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def loss_of(objective: Objective, model: nn.Module, part: str = "validation") -> float:
-    """Cross-entropy in nats a target over all rows of a part; 0 where there are none."""
+    """The mean loss over the targets of all rows of a part; 0 where there are none."""
     total, count = 0.0, 0
     with evaluation_mode(model):
         for batch in objective.fixed_batches(part):

@@ -24,7 +24,9 @@ class RunStarted:
     trainable: int = 0
     """Parameters that are trained; fewer than `parameters` with LoRA. 0 in old records: all."""
     notes: tuple[str, ...] = ()
-    """What a person should know: rows left out, cleaning, a checkpoint that was passed over."""
+    """What a person should know: rows left out, cleaning, a schedule that now runs longer, too few steps."""
+    loss_unit: str = "nats a target"
+    """Of every loss of the run, as it stands behind a number; "" for a loss that has none, such as mse."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class StepDone:
     total_steps: int
     epoch: float
     loss: float
-    """Mean over the targets of the step, in nats (with label smoothing, if the recipe has it)."""
+    """Mean over the targets of the step (with label smoothing, if the recipe has it)."""
     learning_rate: float
     grad_norm: float
     tokens_per_s: float
@@ -99,7 +101,7 @@ class Evaluated:
     step: int
     epoch: float
     loss: float
-    """Cross-entropy in nats a target, without label smoothing."""
+    """Mean over the targets of all validation rows, without label smoothing; `RunStarted.loss_unit` is its unit."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 

@@ -37,7 +37,7 @@ def _best_model(run: Run, setup: Setup, best_step: int | None) -> tuple[torch.nn
     if best is None:
         return model, "the weights at the end"
     model.load_state_dict(best[2])
-    return model, f"{best[1]}, validation loss {best[0]:.4f} nats a target"
+    return model, f"{best[1]}, validation loss {best[0]:.4f} {setup.objective.loss_unit}".rstrip()
 
 
 def _mean(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
 import shutil
 import sysconfig
-import threading
-import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import llm_magics
 from llm_magics.errors import LLMMagicsError, TrainingError
@@ -17,30 +15,26 @@ from llm_magics.training.control import Control
 from llm_magics.training.events import Event, Failed, StepDone
 from llm_magics.training.loop import train
 from llm_magics.training.result import TrainingResult, result_of
-from llm_magics.training.runs import Run
+from llm_magics.training.runs import Recorder, Run
 from llm_magics.training.setup import Given
+from llm_magics.training.worker import Worker
 
 __all__ = ["TrainingRun", "start"]
 
-_RECORD_EVERY_S = 0.25
 _NOT_THE_NOTEBOOK = (Path(llm_magics.__file__).parent, Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib")))
 
 
-class TrainingRun:
+class TrainingRun(Worker):
     """A training in a worker thread. The run directory is the truth; this is a handle on it."""
 
     def __init__(self, run: Run, device: str, given: Given, on_event: Callable[[Event], None] | None,
-                 is_new: bool = False) -> None:
-        self.run, self.name, self._is_new = run, run.name, is_new
+                 is_new: bool = False, longer: Mapping[str, Any] | None = None) -> None:
+        self.run, self.name, self._is_new, self._longer = run, run.name, is_new, longer
         self.control = Control()
         self._on_event, self._device, self._given = on_event, device, given
-        self._done = threading.Event()
-        self._error: BaseException | None = None
         self.began = False
-        """Whether a training began; where not, the files of the run are what they were."""
-        # A plain new thread would send its output to whatever cell runs later.
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"train {run.name}")
+        """Whether a training began; where not, the files of the run are what they were, or were never kept."""
+        super().__init__(f"train {run.name}")
 
     def __repr__(self) -> str:
         state = ("failed" if self.error else "ended" if self.done else "stopping" if self.stopping else
@@ -72,24 +66,9 @@ class TrainingRun:
         return self.control.stopping and not self.done
 
     @property
-    def done(self) -> bool:
-        return self._done.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to `timeout` seconds for the end; True if it came."""
-        return self._done.wait(timeout)
-
-    @property
-    def error(self) -> BaseException | None:
-        """What ended the training, if it failed."""
-        return self._error
-
-    @property
     def result(self) -> TrainingResult:
         """Wait for the end and return what it came to; raises what went wrong."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
+        self._wait_for_success()
         return result_of(self.run)
 
     def _start(self) -> TrainingRun:
@@ -97,13 +76,11 @@ class TrainingRun:
         return self
 
     def _work(self) -> None:
-        recorded = 0.0
+        recorder, stepped = Recorder(self.run), False
         try:
-            for event in train(self.run, device=self._device, control=self.control, given=self._given):
-                now, self.began = time.monotonic(), True
-                if not isinstance(event, StepDone) or now - recorded >= _RECORD_EVERY_S:
-                    recorded = now
-                    self.run.append(event)
+            for event in train(self.run, device=self._device, control=self.control, given=self._given, longer=self._longer):
+                self.began, stepped = True, stepped or isinstance(event, StepDone)
+                recorder.add(event)
                 self._tell(event)
         except LLMMagicsError as error:
             self._error = error
@@ -112,7 +89,8 @@ class TrainingRun:
             self._error = TrainingError(f"run {self.name} failed: {type(error).__name__}: {message}{_place_of(error)}")
             self._error.__cause__ = error
         finally:
-            if self._is_new and not self.began and self._error is not None:
+            if self._is_new and not stepped and self._error is not None:
+                self.began = False
                 shutil.rmtree(self.run.folder, ignore_errors=True)  # nothing was trained; the name is free again
             elif self._error is not None and self.began:
                 self.run.append(Failed(str(self._error)))
@@ -129,12 +107,14 @@ class TrainingRun:
 
 
 def start(run: Run, *, device: str, given: Given | None = None,
-          on_event: Callable[[Event], None] | None = None, is_new: bool = False) -> TrainingRun:
+          on_event: Callable[[Event], None] | None = None, is_new: bool = False,
+          longer: Mapping[str, Any] | None = None) -> TrainingRun:
     """Train `run` in a worker thread; `on_event` is called there with every event.
 
-    is_new: the run was made for this call; its folder goes again when not even its data can be read.
+    is_new: the run was made for this call; its folder goes again when an error comes before its first step.
+    longer: dotted settings of a later end (see `prolong.ENDS`).
     """
-    return TrainingRun(run, device, given or Given(), on_event, is_new)._start()
+    return TrainingRun(run, device, given or Given(), on_event, is_new, longer)._start()
 
 
 def _place_of(error: BaseException) -> str:

@@ -26,14 +26,17 @@ class LayerWatch:
             if parameter.requires_grad:
                 self.parameters.setdefault(_layer_of(name), []).append(parameter)
         modules = dict(model.named_modules())
-        self._modules = {layer: modules[layer] for layer in self.parameters if layer in modules}
+        self._watched = [(layer, modules[layer]) for layer in self.parameters if layer in modules]
+        # A module may show what a layer puts out where the layer itself is not called.
+        self._watched += [(module.stands_for, module) for module in modules.values()
+                          if getattr(module, "stands_for", None) in self.parameters]
         self._seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Note every layer's output during a forward pass."""
         self._seen.clear()
-        handles = [module.register_forward_hook(self._hook(layer)) for layer, module in self._modules.items()]
+        handles = [module.register_forward_hook(self._hook(layer)) for layer, module in self._watched]
         try:
             yield
         finally:

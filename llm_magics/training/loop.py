@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -34,6 +34,7 @@ from llm_magics.training.events import (
     StepDone,
 )
 from llm_magics.training.export import export
+from llm_magics.training.prolong import prolong
 from llm_magics.training.runs import Run
 from llm_magics.training.schedule import factor
 from llm_magics.training.setup import Given, Setup, prepare
@@ -73,24 +74,32 @@ class Progress:
 
 
 def train(run: Run, *, device: torch.device | str = "cpu", control: Control | None = None,
-          given: Given = Given(), exports: bool = True) -> Iterator[Event]:  # noqa: B008 - frozen
+          given: Given = Given(), exports: bool = True,  # noqa: B008 - frozen
+          longer: Mapping[str, Any] | None = None) -> Iterator[Event]:
     """Train the run to its end, from its newest valid checkpoint if it has one.
 
+    longer: dotted settings of a later end (see `prolong.ENDS`), which the run keeps.
     `control` is looked at before every step; a stop saves a checkpoint and the model and ends the training with
     Finished("stopped"). exports: False leaves the model and its final figures for a later call (a search exports only
     the best of many). Raises DataError, RecipeError, NonFinite, CheckpointError, RunError.
     """
     with run.locked():
         control = control or Control()
-        setup = prepare(run, device, given)
+        setup = prepare(run, device, given, run.recipe().with_settings(dict(longer or {})))
         progress, problems = _resume(run, setup)
+        notes = setup.notes()
+        if longer:
+            notes += prolong(run, setup, progress.step, progress.seconds, progress.rate_factor)
+            progress.evaluations_without_gain = 0  # or a run that has stopped early would stop again at once
+        if not progress.step:
+            notes += setup.shortage()
         for problem in problems:
             yield CheckpointSkipped(problem)
         (run.folder / "machine.txt").write_text(_machine(setup.device), encoding="utf-8")
         trained = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
         yield RunStarted(run.name, progress.step, setup.total_steps, sum(p.numel() for p in setup.model.parameters()),
                          len(setup.corpus.train), len(setup.corpus.validation), str(setup.device), trained,
-                         tuple(setup.notes()))
+                         tuple(notes), setup.objective.loss_unit)
         reason = yield from _steps(run, setup, progress, control)
         if progress.evaluated_step != progress.step:
             if reason == "stopped":  # what a resume goes on from: a look that an uninterrupted run would not have had

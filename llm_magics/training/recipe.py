@@ -9,31 +9,38 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import RecipeError
+from llm_magics.training.recipe_checks import ARCHITECTURES, GENERATED, OPTIMIZERS, SCHEDULES, TASKS, check_recipe
 
-__all__ = ["Recipe", "load_recipe", "parse_recipe", "recipe_from_dict", "shipped_recipes"]
+__all__ = [
+    "ARCHITECTURES", "GENERATED", "OPTIMIZERS", "SCHEDULES", "TASKS", "Recipe", "load_recipe", "parse_recipe",
+    "recipe_from_dict", "shipped_recipes",
+]
 
-TASKS = ("translate", "summarize", "language-model", "masked-language-model", "classify", "label-tokens", "answer", "custom")
-ARCHITECTURES = ("transformer", "rnn", "lstm", "gru", "softmax-regression")
-OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
-SCHEDULES = ("constant", "linear", "inverse_sqrt", "cosine", "one_cycle")
 _FOLDER = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Data:
     source: str = "files"
-    """"files" (or anything else that `rows.read_rows` reads by name), "number-words" (generated), "notebook" (objects)."""
+    """"files" (or anything else that `rows.read_rows` reads by name), "number-words" or "repeated-sequences" (generated),
+    "notebook" (objects)."""
     train: str = ""
     validation: str = ""
     test: str = ""
     """.jsonl, .csv, .tsv, .parquet, .txt (each but parquet also .gz), or hub:NAME/CONFIG:SPLIT; a relative path is
     looked for in $LLM_MAGICS_DATA, then beside the notebook."""
+    also: tuple[str, ...] = ()
+    """More training data, with the same columns."""
     fields: dict[str, str] = field(default_factory=dict)
     """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
     validation_share: float = 0.05
     """Of the training rows, held out where no validation data is named; of a language model's text its end."""
+    group: str = ""
+    """Column, such as the article that questions are about, whose rows stay together: all learnt from, or all held out."""
+    test_groups: tuple[str, ...] = ()
+    """Values of that column: their rows are the test rows."""
     rows: int = 0
-    """Training rows that are used; 0: all."""
+    """Training rows that are used (repeated-sequences: made); 0: all."""
     skip_bad_rows: bool = False
     source_language: str = ""
     target_language: str = ""
@@ -85,7 +92,7 @@ class Tokenizer:
     """"bpe" (with byte fallback: no text is unknown), "unigram", "word" or "char"."""
     vocab_size: int = 4_000
     shared: bool = True
-    """One vocabulary and one embedding matrix for both sides."""
+    """One vocabulary and one embedding matrix for both sides; of a language model: its output layer has the same matrix."""
     lowercase: bool = False
     """The model reads and writes lower-case letters only."""
     min_frequency: int = 2
@@ -98,6 +105,8 @@ class Model:
     """"transformer", "rnn", "lstm", "gru" or "softmax-regression"; or `reference`."""
     reference: str = ""
     """A transformers model to fine-tune, in place of an architecture from scratch."""
+    from_run: str = ""
+    """A run whose weights and tokenizer the training begins with; all else under [model] is then as in that run."""
     attention: str = "additive"
     """Of a recurrent translator: "none", "context" (the encoder's last state at every step) or "additive"."""
     d_model: int = 128
@@ -220,40 +229,7 @@ class Recipe:
     """The result that this recipe reproduces, and where it was reported."""
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("task", self.task, TASKS), ("cleaning.normalize", self.cleaning.normalize, ("nfc", "nfkc", "none")),
-            ("tokenizer.kind", self.tokenizer.kind, ("bpe", "unigram", "word", "char")),
-            ("model.architecture", self.model.architecture, ARCHITECTURES),
-            ("model.attention", self.model.attention, ("none", "context", "additive")),
-            ("optimizer.name", self.optimizer.name, OPTIMIZERS), ("schedule.kind", self.schedule.kind, SCHEDULES),
-            ("compute.precision", self.compute.precision, ("auto", "float32", "bfloat16")),
-            ("data.source", self.data.source, ("files", "number-words", "notebook")),
-        ):
-            _one_of(name, value, allowed)
-        if self.model.architecture == "transformer" and self.model.d_model % self.model.nhead:
-            raise RecipeError(f"model.d_model = {self.model.d_model} is not divisible by model.nhead = "
-                              f"{self.model.nhead}; choose another nhead")
-        for name in ("join", "back_translate"):
-            if getattr(self.augmentation, name) and self.task not in ("translate", "summarize") and not self.model.reference:
-                raise RecipeError(f"augmentation.{name} makes rows of a source and a target; task = {self.task!r} has none")
-        if self.lora.rank and not self.model.reference:
-            raise RecipeError(f"lora.rank = {self.lora.rank} updates a model that is fine-tuned; name one (model.reference), "
-                              "or leave LoRA out")
-        if self.task == "answer" and not self.model.reference:
-            raise RecipeError("task = 'answer' is learnt by fine-tuning only; name a model to fine-tune (model.reference)")
-        if self.data.source == "files" and not self.data.train:
-            raise RecipeError("data.train names no training data")
-        for name, value in (("optimizer.lr", self.optimizer.lr), ("batch.tokens", self.batch.tokens),
-                            ("batch.accumulate", self.batch.accumulate), ("schedule.epochs", self.schedule.epochs),
-                            ("tokenizer.vocab_size", self.tokenizer.vocab_size)):
-            if not 0 < value < float("inf"):
-                raise RecipeError(f"{name} = {value}: expected a number above 0")
-        for name, value in (("model.dropout", self.model.dropout), ("augmentation.drop", self.augmentation.drop),
-                            ("augmentation.swap", self.augmentation.swap), ("augmentation.join", self.augmentation.join),
-                            ("data.validation_share", self.data.validation_share),
-                            ("optimizer.label_smoothing", self.optimizer.label_smoothing)):
-            if not 0 <= value < 1:
-                raise RecipeError(f"{name} = {value}: expected a share from 0 to below 1")
+        check_recipe(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as TOML would give them."""
@@ -340,10 +316,3 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     if expected is not None and type(value) is not expected:
         raise RecipeError(f"{name} = {value!r}: expected {kind}, got {type(value).__name__}")
     return value
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        close = difflib.get_close_matches(value, allowed, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(allowed)}"
-        raise RecipeError(f"{name} = {value!r}: {hint}")

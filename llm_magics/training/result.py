@@ -31,9 +31,9 @@ class TrainingResult(Result):
     steps: int
     seconds: float
     metrics: dict[str, float]
-    """Of the exported model on held-out rows, in percent (loss in nats, perplexity as it is)."""
+    """Of the exported model on held-out rows, in percent (loss and perplexity as they are)."""
     losses: dict[str, list[tuple[int, float]]]
-    """"train" and "validation": (step, nats a target token)."""
+    """"train" and "validation": (step, loss)."""
     folder: Path
     use: str = ""
     """A line that uses the model, where a magic can."""
@@ -73,7 +73,8 @@ def result_of(run: Run) -> TrainingResult:
     end, recipe = marks[-1], run.recipe()
     losses = {"train": [(e.step, e.loss) for e in events if isinstance(e, StepDone)],
               "validation": [(e.step, e.loss) for e in events if isinstance(e, Evaluated)]}
-    provenance = Provenance(model=f"run:{run.name}", why=f"trained by the recipe {recipe.name}", seed=recipe.seed,
+    begun = f", begun with run:{recipe.model.from_run}" if recipe.model.from_run else ""
+    provenance = Provenance(model=f"run:{run.name}", why=f"trained by the recipe {recipe.name}{begun}", seed=recipe.seed,
                             seconds=end.seconds, parameters={"steps": end.step, "metrics": end.metrics})
     return TrainingResult(name=run.name, reason=end.reason, steps=end.step, seconds=end.seconds, metrics=end.metrics,
                           losses=losses, folder=run.folder, provenance=provenance,

@@ -2,10 +2,12 @@
 
     <data root>/runs/NAME/
       recipe.json        every setting
+      recipe-until-00000120.json   the settings by which the steps until then were taken, where the run was prolonged
       report.json        what was read, cleaned and left out
       tokenizer.json     trained on the recipe's training data (target_tokenizer.json for the other side)
       events.jsonl       what happened, one event a line; the truth that every widget shows
       checkpoints/       see checkpoint.py
+      start/             the model that it began with, where that is another run's (see warm_start.py)
       model/             the exported model, usable as run:NAME
       machine.txt        what it was trained on
       notes.md           what a person has to say about it, if there is something
@@ -16,10 +18,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +31,12 @@ from pathlib import Path
 
 from llm_magics.errors import RunError
 from llm_magics.models.reference import is_run_name
-from llm_magics.training.events import Event, RunStarted, from_record, to_record
+from llm_magics.training.events import Event, RunStarted, StepDone, from_record, to_record
 from llm_magics.training.recipe import Recipe, recipe_from_dict
 
-__all__ = ["Run", "checked_name", "create_run", "find_run", "list_runs", "set_aside"]
+__all__ = ["Recorder", "Run", "checked_name", "create_run", "find_run", "list_runs", "set_aside"]
+
+_STEP_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,32 @@ class Run:
     def tokenizer_file(self) -> Path:
         return self.folder / "tokenizer.json"
 
+    @property
+    def target_tokenizer_file(self) -> Path:
+        """The tokenizer of the target texts, where they have one of their own."""
+        return self.folder / "target_tokenizer.json"
+
+    def tokenizer_files(self) -> list[Path]:
+        """The files of its tokenizers that are there: one for both sides, or one a side."""
+        return [file for file in (self.tokenizer_file, self.target_tokenizer_file) if file.is_file()]
+
     def recipe(self) -> Recipe:
-        """The recipe the run was made with."""
-        return recipe_from_dict(json.loads((self.folder / "recipe.json").read_text(encoding="utf-8")))
+        """The recipe that the run is trained by."""
+        return _read_recipe(self.folder / "recipe.json")
+
+    def earlier_recipes(self) -> dict[int, Recipe]:
+        """Step → the recipe by which the steps until then were taken; empty unless the run was prolonged."""
+        return {int(file.stem.rpartition("-")[2]): _read_recipe(file)
+                for file in sorted(self.folder.glob("recipe-until-*.json"))}
+
+    def replace_recipe(self, recipe: Recipe, step: int) -> None:
+        """Train by `recipe` from `step` on; the one so far stays readable, in `earlier_recipes`."""
+        now, before = self.folder / "recipe.json", self.folder / f"recipe-until-{step:08d}.json"
+        if step and not before.exists():  # one by which no step was taken need not be kept
+            shutil.copyfile(now, before)
+        unfinished = self.folder / "recipe.tmp"
+        _write_recipe(unfinished, recipe)
+        unfinished.replace(now)
 
     def events(self) -> list[Event]:
         """Everything that happened so far, as one story.
@@ -115,12 +144,28 @@ class Run:
                            "under another name") from None
 
 
+class Recorder:
+    """Adds the events of a training to the record of its run; of the steps, the first and then four a second."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._step_s = run, -math.inf
+
+    def add(self, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event, StepDone):
+            now = time.monotonic()
+            if now - self._step_s < _STEP_EVERY_S:
+                return
+            self._step_s = now
+        self._run.append(event)
+
+
 def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
     """A new run directory under `root`; without a name, the recipe's name and the next free number."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     checked_name(name or recipe.name)
     building = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-    (building / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
+    _write_recipe(building / "recipe.json", recipe)
     number = 1
     while True:
         folder = root / (name or f"{recipe.name}-{number}")
@@ -131,8 +176,17 @@ def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
                 raise
         if name:
             shutil.rmtree(building)
-            raise RunError(f"a run named {name!r} exists; resume it, set it aside with --replace, or choose another name")
+            raise RunError(f"a run named {name!r} exists; go on with it by %train --resume {name}, set it aside with "
+                           "--replace, or choose another name")
         number += 1
+
+
+def _read_recipe(file: Path) -> Recipe:
+    return recipe_from_dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _write_recipe(file: Path, recipe: Recipe) -> None:
+    file.write_text(json.dumps(recipe.to_dict(), indent=1), encoding="utf-8")
 
 
 def set_aside(root: Path, name: str) -> Run | None:

@@ -10,14 +10,19 @@ from typing import Any
 
 import torch
 
+from llm_magics.display.progress import counted
+from llm_magics.training import warm_start
 from llm_magics.training.data.corpus import Corpus, load_corpus
 from llm_magics.training.objectives import objective_class
 from llm_magics.training.objectives.base import Objective
 from llm_magics.training.optimizers import make_optimizer
-from llm_magics.training.recipe import Recipe
+from llm_magics.training.recipe import Recipe, Schedule
 from llm_magics.training.runs import Run
 
-__all__ = ["Given", "Setup", "prepare"]
+__all__ = ["Given", "Setup", "prepare", "steps_of"]
+
+_FEW_STEPS = 50
+"""Fewer than these are told about: hardly anything is learnt in them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,12 @@ class Setup:
     objective: Objective
     optimizer: torch.optim.Optimizer
     corpus: Corpus
-    total_steps: int
+    steps_per_epoch: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps until the schedule of the recipe ends."""
+        return steps_of(self.recipe.schedule, self.steps_per_epoch)
 
     @property
     def model(self) -> torch.nn.Module:
@@ -59,18 +69,39 @@ class Setup:
         lines += self.objective.remarks
         for part, count in self.objective.left_out.items():
             longest = self.objective.recipe.batch.max_tokens_per_side  # less than asked for, if a model reads less
-            lines.append(f"{part}: {count:,} rows longer than {longest} tokens left out (batch.max_tokens_per_side)")
+            lines.append(f"{part}: {counted(count, 'row')} longer than {longest} tokens left out (batch.max_tokens_per_side)")
         return lines
 
+    def shortage(self) -> list[str]:
+        """That there are few steps, as one line for people; empty where there are enough."""
+        steps, warmup = self.total_steps, self.recipe.schedule.warmup_steps
+        too_short_to_warm_up = self.recipe.schedule.kind != "one_cycle" and steps < warmup
+        if steps >= _FEW_STEPS and not too_short_to_warm_up:
+            return []
+        warming = f", fewer than the {counted(warmup, 'warm-up step')} of the schedule" if too_short_to_warm_up else ""
+        return [f"only {counted(steps, 'step')} in all, of {counted(len(self.corpus.train), 'training row')}{warming}; "
+                "more --epochs or a smaller batch give more"]
 
-def prepare(run: Run, device: torch.device | str, given: Given = Given()) -> Setup:
-    """Read the data, train or read the tokenizer, build the model (seeded), and count the steps."""
-    recipe, device = run.recipe(), torch.device(device)
+
+def prepare(run: Run, device: torch.device | str, given: Given = Given(), recipe: Recipe | None = None) -> Setup:
+    """Read the data, train or read the tokenizer, build the model (seeded), and count the steps.
+
+    recipe: in place of the run's own, which it may only be longer than (see `prolong`).
+    """
+    recipe, device = recipe or run.recipe(), torch.device(device)
     kind = objective_class(recipe)
     corpus = load_corpus(recipe, kind.kinds, given.data, given.translate_back)
     (run.folder / "report.json").write_text(json.dumps(corpus.report.to_dict(), indent=1), encoding="utf-8")
+    if recipe.model.from_run:
+        warm_start.fetch(run, recipe)
     objective = kind(recipe, run, corpus, device, **kind.needs(given))
+    if recipe.model.from_run:
+        warm_start.take_weights(run, objective)
     per_epoch = math.ceil(sum(1 for _ in objective.batches(0)) / recipe.batch.accumulate)
-    total = max(1, math.ceil(per_epoch * recipe.schedule.epochs))
-    return Setup(recipe, device, objective, make_optimizer(objective.trainable(), recipe.optimizer), corpus,
-                 min(total, recipe.schedule.max_steps or total))
+    return Setup(recipe, device, objective, make_optimizer(objective.trainable(), recipe.optimizer), corpus, per_epoch)
+
+
+def steps_of(schedule: Schedule, per_epoch: int) -> int:
+    """Steps of a whole training, where an epoch has `per_epoch` of them; one at least."""
+    total = max(1, math.ceil(per_epoch * schedule.epochs))
+    return min(total, schedule.max_steps or total)

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
-from llm_magics.errors import DataError, LLMMagicsError
+from llm_magics.errors import DataError, LLMMagicsError, WrongTask
 from llm_magics.models.house import load_house, save_house
 from llm_magics.models.reference import embedded_root, runs_root
 from llm_magics.training.data.corpus import Corpus
+from llm_magics.training.evaluate import held_out_figures
 from llm_magics.training.events import Finished
+from llm_magics.training.objectives.base import Objective
 from llm_magics.training.recipe import Recipe, load_recipe
 from llm_magics.training.runs import Run, find_run
 from llm_magics.training.setup import prepare
@@ -24,61 +27,85 @@ from llm_magics.training.setup import prepare
 __all__ = ["ship"]
 
 
+_FIGURES = {"bleu": "sacreBLEU (cased, detokenised)", "chrf": "chrF2", "perplexity": "perplexity of a token",
+            "bits": "bits a character"}
+_HOW = {"translate": "greedy decoding of the {rows:,} test rows", "language-model": "the {rows:,} test texts"}
+_LIMITS = {
+    "translate": "Limits: it has seen the sentences of its data only, most of them short. Long sentences, names, technical or\n"
+                 "literary text come out wrong or invented; for real work give a larger model with --model.",
+    "language-model": "Limits: it goes on in the manner of what it has read, knows nothing of the world and follows no request;\n"
+                      "for real work give a larger model with --model.",
+}
+
+
 def ship(run: Run, name: str) -> Path:
-    """Write the run's exported model to the package as embedded:NAME; returns the folder."""
+    """Write the run's exported model, a translator or a language model, to the package as embedded:NAME; the folder."""
     recipe = load_recipe(run.recipe().name)  # the shipped recipe, with licence and attribution
+    if recipe.task not in _HOW:
+        raise WrongTask(f"{run.name} was trained for {recipe.task}; what ships is made for {' or '.join(_HOW)}")
     objective = prepare(run, "cpu").objective
     _check_disjoint(objective.corpus)
     folder = embedded_root() / name
     module, tokenizer, config = load_house(run.model_folder)
-    save_house(folder, module, arguments=config["arguments"], task=config["task"],
+    save_house(folder, module, arguments=config["arguments"], task=config["task"], special=config["special"],
                source_language=config["source_language"], target_language=config["target_language"],
-               source_tokenizer=tokenizer.source, target_tokenizer=tokenizer.target, dtype="float16")
+               source_tokenizer=tokenizer.source, target_tokenizer=tokenizer.target, dtype="float16",
+               trained_tokens=config.get("trained_tokens"))
     rounded, _, _ = load_house(folder)  # what a user gets, not what was trained
-    predictions = objective.predict(rounded.float(), "test")
-    metrics = objective.figures(["bleu", "chrf"], predictions, objective.expected("test"), None)
+    _, metrics = held_out_figures(objective, rounded.float())
+    if "perplexity" in metrics:
+        metrics["bits"] = _bits_a_character(objective, metrics["perplexity"])
     (folder / "card.md").write_text(_card(name, run, recipe, objective.corpus, metrics, rounded), encoding="utf-8")
     return folder
 
 
 def _check_disjoint(data: Corpus) -> None:
-    """No held-out sentence, source or target, may occur in training."""
-    for side, what in ((0, "source"), (1, "target")):
-        shared = {pair[side] for pair in data.test} & {pair[side] for pair in data.train}
+    """No held-out text, on either side, may occur in training."""
+    for side, what in enumerate(("source", "target")[: len(data.test[0])]):
+        shared = {row[side] for row in data.test} & {row[side] for row in data.train}
         if shared:
-            raise DataError(f"{len(shared)} {what} sentences of the test rows occur in training, "
+            raise DataError(f"{len(shared)} {what} texts of the test rows occur in training, "
                             f"for example {min(shared)[:60]!r}; no figure on them would mean anything")
+
+
+def _bits_a_character(objective: Objective, perplexity: float) -> float:
+    """The same loss for texts cut into any tokens: bits of all targets, divided by the characters."""
+    targets = sum(objective.targets(batch) for batch in objective.fixed_batches("test"))
+    return math.log2(perplexity) * targets / sum(len(text) for text, in objective.corpus.test)
 
 
 def _card(name: str, run: Run, recipe: Recipe, data: Corpus, metrics: dict[str, float],
           module: torch.nn.Module) -> str:
     end = [event for event in run.events() if isinstance(event, Finished)][-1]
-    ran = run.recipe()
+    ran, rows = run.recipe(), "sentence pairs" if recipe.task == "translate" else "texts"
     size = sum(parameter.numel() for parameter in module.parameters())
+    figures = "\n".join(f"| {_FIGURES[metric]} | {value:.{2 if metric == 'bits' else 1}f} |" for metric, value in metrics.items())
     return f"""# embedded:{name}
 
 {recipe.description}
 
 | | |
 |---|---|
-| model | Transformer, {ran.model.num_encoder_layers} + {ran.model.num_decoder_layers} layers, width {ran.model.d_model}, {ran.model.nhead} heads, {size:,} parameters, stored as float16 |
+| model | Transformer, {_layers(ran)} layers, width {ran.model.d_model}, {ran.model.nhead} heads, {size:,} parameters, stored as float16 |
 | data | {recipe.data.attribution} |
 | licence of the data | {recipe.data.licence}; the weights are passed on under the same terms, with this attribution |
-| training rows | {len(data.train):,} sentence pairs |
+| training rows | {len(data.train):,} {rows} |
 | recipe | {recipe.name}, seed {ran.seed}, {ran.schedule.epochs:g} epochs, {end.step:,} steps |
 | commit | {_commit()} |
 | training time | {end.seconds:,.0f} s on {_machine(run)} |
-| sacreBLEU (cased, detokenised) | {metrics["bleu"]:.1f} |
-| chrF2 | {metrics["chrf"]:.1f} |
+{figures}
 
-Both figures: greedy decoding of the {len(data.test):,} test rows with the weights as shipped. No test sentence,
-source or target, occurs in training.
+The figures: {_HOW[recipe.task].format(rows=len(data.test))} with the weights as shipped. No test text occurs in training.
 {_notes(run)}
-Limits: it has seen short everyday sentences only. Long sentences, names, technical or literary text come out
-wrong or invented; for real work give a larger model with --model.
+{_LIMITS[recipe.task]}
 
 Run it again: `python -m llm_magics.training {recipe.name}`, then `python -m llm_magics.training.ship RUN {name}`.
 """
+
+
+def _layers(recipe: Recipe) -> str:
+    model = recipe.model
+    return f"{model.num_encoder_layers} + {model.num_decoder_layers}" if recipe.task == "translate" else str(model.num_layers)
 
 
 def _notes(run: Run) -> str:

@@ -26,7 +26,7 @@ class Done:
     """What a step came to."""
 
     loss: float
-    """Mean over the targets, in nats."""
+    """Mean over the targets."""
     grad_norm: float
     targets: int
     padding: float

@@ -13,7 +13,9 @@ from typing import Any
 from llm_magics.errors import LLMMagicsError
 from llm_magics.models.reference import is_run_name
 from llm_magics.training.events import Evaluated, Failed, Finished, RunStarted, StepDone, from_record
+from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run
+from llm_magics.training.settings import telling_differences
 
 __all__ = ["RunSummary", "folder_bytes", "is_locked", "summary_of", "survey"]
 
@@ -42,9 +44,15 @@ class RunSummary:
     epochs: float = 0.0
     """Passes over the training data so far."""
     loss: float | None = None
-    """The lowest validation loss, in nats a target."""
+    """The lowest validation loss."""
     loss_step: int = 0
     """Where that was."""
+    loss_unit: str = ""
+    """Of the loss, as it stands behind a number: "nats a target", or "" where it has none (mse) or is not known."""
+    begun_with: str = ""
+    """The run whose model it began with, as run:NAME; "" where it began anew or with a model from elsewhere."""
+    earlier: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Step → the settings by which the run was trained until then, where they are not today's: it was prolonged."""
     metric: str = ""
     """The one that the recipe names."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -55,6 +63,13 @@ class RunSummary:
     """On disk."""
     changed_s: float = 0.0
     """When something happened last, in seconds since 1970."""
+
+    @property
+    def loss_text(self) -> str:
+        """The lowest validation loss with its unit and place; "" without one."""
+        if self.loss is None:
+            return ""
+        return f"{self.loss:.4f}{self.loss_unit and f' {self.loss_unit}'}, at step {self.loss_step:,}"
 
 
 def survey(root: Path, here: Mapping[str, str] | None = None) -> list[RunSummary]:
@@ -87,9 +102,12 @@ def summary_of(run: Run, state: str | None = None) -> RunSummary:
 def _told(run: Run, bare: RunSummary, state: str | None) -> RunSummary:
     recipe, (start, step, looks, end) = run.recipe(), _story(run.folder / "events.jsonl")
     own = recipe.name.removesuffix("-custom") if recipe.task == "custom" else recipe.model.architecture
-    known = replace(bare, model=recipe.model.reference or own, metric=recipe.evaluation.metric)
+    known = replace(bare, model=recipe.model.reference or own, metric=recipe.evaluation.metric, begun_with=_begun_with(recipe),
+                    earlier={step: {name: was for name, (was, _) in telling_differences([before, recipe]).items()}
+                             for step, before in run.earlier_recipes().items()})
     if start is not None:
-        known = replace(known, parameters=start.parameters, train_rows=start.train_rows, total_steps=start.total_steps)
+        known = replace(known, parameters=start.parameters, train_rows=start.train_rows, total_steps=start.total_steps,
+                        loss_unit=start.loss_unit)
     if step is not None:
         known = replace(known, step=step.step, epochs=step.epoch, seconds=step.seconds)
     if looks:
@@ -106,6 +124,12 @@ def _told(run: Run, bare: RunSummary, state: str | None) -> RunSummary:
     if state is None and is_locked(run):
         state = "running elsewhere"
     return replace(known, state=state or ended)
+
+
+def _begun_with(recipe: Recipe) -> str:
+    """run:NAME, also where that is a model of transformers, which goes by its reference."""
+    reference = recipe.model.reference
+    return f"run:{recipe.model.from_run}" if recipe.model.from_run else reference if reference.startswith("run:") else ""
 
 
 _Story = tuple[RunStarted | None, StepDone | None, list[Evaluated], Finished | Failed | None]

@@ -3,7 +3,8 @@
 A wheel holds the browser halves in `llm_magics/widgets/static/`; a checkout and an editable install read
 `widgets/` at the top of the repository. anywidget loads a module from a blob, where relative imports fail
 (manzt/anywidget#399): each file of ours that a widget imports is put in front of it, once, without its `export`s.
-So a name at the top of one file must not be used again at the top of another.
+So a name at the top of one file must not be used again at the top of another. JSDoc comments stay behind: each
+widget sends its module to the page, and they are a quarter of it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _INSTALLED = Path(__file__).parent / "static"
 _CHECKOUT = Path(__file__).parents[2] / "widgets"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function\b|const\b|class\b)", re.MULTILINE)
+_JSDOC = re.compile(r"[ \t]*/\*\*(?:(?!\*/).)*\*/(?:[ \t]*\n)?", re.DOTALL)
 
 
 @cache
@@ -26,7 +28,7 @@ def module(name: str) -> str:
     text = _read(f"{name}.js")
     shared: dict[str, str] = {}
     _collect(text, shared)
-    return "".join([*shared.values(), _IMPORT.sub("", text)])
+    return _JSDOC.sub("", "".join([*shared.values(), _IMPORT.sub("", text)]))
 
 
 def _collect(text: str, shared: dict[str, str]) -> None:

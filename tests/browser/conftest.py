@@ -47,7 +47,13 @@ EVALUATE = """async ([expression, code]) => {
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """The address and the folder of a running JupyterLab with a home of its own."""
-    home, root = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("notebooks")
+    with running_lab(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("notebooks")) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def running_lab(home: Path, root: Path):
+    """JupyterLab on the notebooks in `root`, with all it keeps in `home`: {"url", "root"} while the block runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
     environment.update(HOME=str(home), JUPYTER_CONFIG_DIR=str(home / "config"), JUPYTER_DATA_DIR=str(home / "data"),
                        JUPYTER_RUNTIME_DIR=str(home / "runtime"), IPYTHONDIR=str(home / "ipython"),

@@ -19,11 +19,6 @@ def step_of(page) -> int:
     return int(value or 0)
 
 
-def select_head(page, view, layer: int, head: int):
-    cell = view.locator(f'[role="gridcell"][data-key$="/{layer}/{head}"]')
-    return cell if cell.count() else view.locator('[role="gridcell"]').nth(layer * 4 + head)
-
-
 @pytest.mark.timeout(900)
 def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(notebook):
     opened = notebook(QUICKSTART)
@@ -41,7 +36,7 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
     assert curve.evaluate(DRAWN) != picture
 
     # The training ends well, and the notebook to its last cell.
-    page.wait_for_selector(".llm-attention-map >> nth=1", timeout=600_000)
+    page.wait_for_selector(".llm-attention-explorer >> nth=1", timeout=600_000)
     page.wait_for_function("() => document.querySelectorAll('.jp-RenderedHTML table').length > 0", timeout=120_000)
     text = page.locator(".jp-Notebook").inner_text()
     score = re.search(r"exact match ([\d.]+)", text)
@@ -51,29 +46,24 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
     assert "UsageError" not in text
 
     # A click on a head enlarges it, and Python knows.
-    view = page.locator(".llm-attention-map").first
-    large = view.locator("canvas.llm-map")
+    view = page.locator(".llm-attention-explorer").first
     view.scroll_into_view_if_needed()
-    before = large.evaluate(DRAWN)
-    current = view.locator('[role="gridcell"][aria-selected="true"]').first.get_attribute("data-key")
-    other = view.locator(f'[role="gridcell"]:not([data-key="{current}"])').last
-    chosen = other.get_attribute("data-key")
+    large = view.locator("canvas.llm-map:visible").first
+    page.wait_for_function("canvas => canvas.dataset.head", arg=large.element_handle(), timeout=30_000)
+    before, picture = large.get_attribute("data-head"), large.evaluate(DRAWN)
+    heads = view.locator(".llm-cells [role=gridcell]")
+    other = heads.nth(0 if heads.first.get_attribute("aria-selected") == "false" else 1)
     other.click()
-    page.wait_for_function("([canvas, before]) => { const d = canvas.getContext('2d')"
-                           ".getImageData(0, 0, canvas.width, canvas.height).data; let sum = 0; "
-                           "for (let i = 0; i < d.length; i++) sum = (sum * 31 + d[i]) >>> 0; return sum !== before; }",
+    page.wait_for_function("([canvas, before]) => canvas.dataset.head && canvas.dataset.head !== before",
                            arg=[large.element_handle(), before], timeout=30_000)
-    selected = view.locator('[role="gridcell"][aria-selected="true"]').first.get_attribute("data-key")
-    assert selected == chosen != current
+    chosen = large.get_attribute("data-head")
+    assert other.get_attribute("aria-selected") == "true"
+    assert large.evaluate(DRAWN) != picture
 
     # Saved and loaded again: the curve is whole and the map is there.
     opened.command("docmanager:save")
     opened.open()
     page.wait_for_selector(".llm-training-panel canvas.llm-chart", timeout=60_000)
-    page.wait_for_selector(".llm-attention-map canvas.llm-map", timeout=60_000)
+    page.wait_for_selector(f".llm-attention-explorer canvas.llm-map[data-head='{chosen}']", timeout=60_000)
     assert step_of(page) > step + 5
-    again = page.locator(".llm-attention-map").first
-    page.wait_for_function("key => [...document.querySelectorAll('.llm-attention-map')][0]"
-                           ".querySelector('[role=gridcell][aria-selected=true]')?.dataset.key === key",
-                           arg=chosen, timeout=30_000)
-    assert again.locator('[role="gridcell"]').count() > 1
+    assert page.locator(".llm-attention-explorer").first.locator(".llm-cells [role=gridcell]").count() > 1

@@ -30,8 +30,12 @@ def test_markup_in_the_text_is_shown_and_never_run(notebook):
                        f"%attention embedded:en-de {attack}"])
     page = opened.page
     opened.run_all()
-    page.wait_for_selector(".llm-attention-map canvas.llm-map", timeout=120_000)
+    explorer = page.locator(".llm-attention-explorer")
+    explorer.locator("canvas.llm-map[data-head]").wait_for(timeout=120_000)
+    explorer.locator(".llm-tabs").first.locator("[data-name=neuron]").click()  # shows tokens as text, not on a canvas
+    page.wait_for_selector(".llm-attention-explorer[data-view='neuron']")
     assert page.evaluate("() => window.hacked") is None
     assert page.locator(".jp-OutputArea script").count() == 0
     assert page.locator(".jp-OutputArea img[onerror]").count() == 0
     assert "window.hacked = 1" in page.locator(".jp-RenderedHTML").first.inner_text()
+    explorer.get_by_text("key of </s>").first.wait_for()  # a token that reads like a tag, once the kernel has answered

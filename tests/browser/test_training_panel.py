@@ -93,7 +93,7 @@ def test_every_tab_shows_its_part_and_the_slider_goes_through_the_steps(notebook
     assert page.locator(f"{PANEL} canvas.llm-attention").evaluate(PICTURE) != early
     slide(page, 0)
     page.locator(f"{PANEL} .llm-play").click()
-    page.wait_for_selector(f"{PANEL} canvas.llm-attention[data-step='400']", timeout=20_000)
+    page.wait_for_selector(f"{PANEL} canvas.llm-attention[data-step='400']", timeout=60_000)
 
 
 @pytest.mark.timeout(400)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magics.display.html import css, el, fragment, image, new_id, render, user_text
+from llm_magics.display.html import css, el, fragment, frame, image, new_id, page, render, user_text
 
 HOSTILE = [
     "<script>alert(1)</script>", "</style><script>alert(1)</script>", '"><img src=x onerror=alert(2)>',
@@ -107,3 +107,33 @@ def test_a_picture_is_inside_the_page():
 
 def test_ids_differ():
     assert len({new_id() for _ in range(1000)}) == 1000
+
+
+def test_a_page_in_a_frame_is_an_escaped_attribute_and_stands_apart():
+    shown = render(frame('<script>"</iframe>"</script>', 'a "title"', 120))
+    assert shown.count("<iframe ") == shown.count("</iframe>") == 1
+    assert 'sandbox="allow-scripts"' in shown
+    assert "<script>" not in shown
+    assert "height:120px" in shown
+
+
+def test_a_page_keeps_data_as_text_and_may_load_nothing():
+    text = page("<i>", style="p{}", module="const a = 1 < 2;", data='{"a": "</script><script>"}')
+    assert "<title>&lt;i&gt;</title>" in text
+    assert "const a = 1 < 2;" in text
+    assert text.count("<script") == text.count("</script>") == 2
+    assert r"\u003c/script>\u003cscript>" in text
+    assert "default-src &#x27;none&#x27;" in text
+    with pytest.raises(ValueError, match="end tag"):
+        page("", style="", module="'</script>'", data="{}")
+
+
+def test_a_page_of_scripts_loads_only_what_it_is_told_and_its_data_stay_text():
+    shown = page("t", style="p{}", data='{"a": "</script><b>"}', scripts=["let a = 1;"], remote=["https://cdn.example/d3.js"])
+    assert shown.index("https://cdn.example/d3.js\"></script>") < shown.index("let a = 1;")
+    assert "script-src &#x27;unsafe-inline&#x27; https://cdn.example/d3.js;" in shown
+    assert "</script><b>" not in shown
+    with pytest.raises(ValueError, match="end tag"):
+        page("t", style="", data="{}", scripts=["a = '</script>'"])
+    with pytest.raises(ValueError, match="https://"):
+        page("t", style="", data="{}", remote=["javascript:alert(1)"])

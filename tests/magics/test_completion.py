@@ -59,7 +59,8 @@ def test_notebook_variables_that_hold_rows_or_text(complete, cells):
 
 
 def test_words_of_models_and_attention(complete):
-    assert complete("%models ")[1] == ["load", "unload", "pin", "unpin", "info"]
+    assert complete("%models ")[1] == ["load", "unload", "pin", "unpin", "info", "recommend", "remote", "panel"]
+    assert complete("%models recommend t")[1] == ["translate"]
     assert "embedded:extractive" in complete("%models load embedded:")[1]
     assert "embedded:extractive" in complete("%attention embedded:")[1]
 

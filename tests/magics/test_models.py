@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.errors import AttentionError
 from llm_magics.magics.models import count, size
 from llm_magics.session import current_session
 
@@ -74,7 +73,7 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(cells, line):
     ("%models unload embedded:nothing", "is not loaded"),
     ("%models load embedded:nothing", "nothing"),
     ("%models load a b c", "'b' was not expected here"),
-    ("%models load x --dtype int8", "int8"),
+    ("%models load x --dtype int4", "int4"),
     ("%%models\ntext", "takes no text below it"),
     ("%attention", "which model?"),
     ("%attention embedded:en-de", "there is no text"),
@@ -108,44 +107,6 @@ def test_the_overview_names_magics_and_models(cells):
         assert part in shown
 
 
-def test_an_attention_map_has_every_kind_and_can_be_read(cells, tiny_model):
-    view = cells.run(f"%attention {tiny_model} --kind encoder --layer 1 --head 1 The cat sleeps.")
-    assert [panel["kind"] for panel in view.panels] == ["encoder", "decoder", "cross"]
-    assert view.selection == {"kind": "encoder", "layer": 1, "head": 1}
-    assert all(abs(sum(row) - 1) < 1e-4 for row in view.map())
-
-
-def test_source_and_target_are_separated_by_dashes(cells, tiny_model):
-    view = cells.run(f"%%attention {tiny_model}\nThe cat sleeps.\n---\nA dog runs.\n")
-    by_kind = {panel["kind"]: panel for panel in view.panels}
-    assert "".join(by_kind["decoder"]["rows"]) != "".join(by_kind["encoder"]["rows"])
-    assert len(by_kind["cross"]["rows"]) == len(by_kind["decoder"]["rows"])
-
-
-def test_a_head_that_is_not_there_is_named(cells, tiny_model):
-    assert "layers 0 to 1" in cells.refusal(f"%attention {tiny_model} --kind encoder --layer 9 Hello.")
-    assert "it has encoder, decoder, cross" in cells.refusal(f"%attention {tiny_model} --kind self Hello.")
-
-
-def test_the_equivalent_python_of_a_map_shows_the_same_head(cells, tiny_model):
-    cells.run(str(cells.run(f"%attention {tiny_model} --code --kind encoder --layer 1 --head 1 The cat sleeps.")))
-    assert cells.shell.user_ns["view"].selection == {"kind": "encoder", "layer": 1, "head": 1}
-
-
-def test_what_cannot_be_printed_is_replaced_before_a_map_is_made(cells, tiny_model):
-    cells.shell.user_ns["text"] = "A \ud800 cat\x00 \u202e<script>."
-    view = cells.run(f"%attention {tiny_model} --target Hallo --in text")
-    assert "\ud800" not in "".join(view.panels[0]["rows"])
-
-
-def test_a_text_too_long_for_a_map_is_refused_before_it_is_translated(cells, tiny_model):
-    cells.shell.user_ns["text"] = "The cat sleeps. " * 20_000
-    with pytest.raises(AttentionError, match="too many to look at"):
-        cells.run(f"%attention {tiny_model} --in text")
-    cells.shell.user_ns["text"] *= 40
-    assert "more than the 1,000,000" in cells.refusal(f"%attention {tiny_model} --in text")
-
-
 TEXT = ("The station opened in 1890. It was built by an engineer from the north. Many trains stopped there every day. "
         "In 1960 the line was closed. The building is a library today. People read there in the evening.")
 
@@ -169,3 +130,26 @@ def test_sizes_and_counts_are_short():
     assert [size(n) for n in (None, 0, 999, 1_860_000, 999_900, 1_240_000_000, 5_000_000_000_000)] == [
         "unknown", "0 B", "999 B", "1.86 MB", "1 MB", "1.24 GB", "5,000 GB"]
     assert [count(n) for n in (None, 12, 464_548, 74_000_000, 1_300_000_000)] == ["", "12", "465 k", "74 M", "1.3 B"]
+
+
+def test_recommendations_are_shown_against_this_machine_and_as_python(cells):
+    found = cells.run("%models recommend translate --to de --out choices")
+    assert cells.shell.user_ns["choices"] is found
+    assert found.taken == "embedded:en-de"
+    assert set(found.free_bytes) >= {"cpu"}
+    assert "Helsinki-NLP/opus-mt-en-de" in str(found)
+    code = cells.run("%models recommend translate --to de --code")
+    cells.run(str(code))
+    assert cells.shell.user_ns["choices"].models == found.models
+    cells.shell.run_line_magic("config", "LLM.predict_model = 'run:mine'")
+    assert cells.run("%models recommend predict").taken == "run:mine"
+
+
+@pytest.mark.parametrize(("line", "answer"), [
+    ("%models recommend", "recommend needs a task: translate, summarize, ask"),
+    ("%models recommend trasnlate --to fr", "did you mean 'translate'?"),
+    ("%models recommend translate", "no target language was given"),
+    ("%models load embedded:en-de --to fr", "--to goes with recommend only"),
+])
+def test_what_cannot_be_recommended_is_answered_in_one_line(cells, line, answer):
+    assert answer in cells.refusal(line)

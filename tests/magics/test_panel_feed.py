@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from llm_magics.magics.curve import TerminalView, comparison_panel
+from llm_magics.magics.curve import NotebookView, TerminalView, comparison_panel
 from llm_magics.magics.panel_feed import PanelFeed
 from llm_magics.training import events as e
 from llm_magics.widgets.training_panel import TrainingPanel
@@ -114,3 +114,14 @@ def test_a_terminal_gets_one_line_a_turn(capsys):
         view.on_event(event)
     first = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert first == ["play:", "2", "step", "paused", "resumed", "learning", "memory", "a", "completed"]
+
+
+def test_what_comes_before_a_long_wait_is_sent_at_once(monkeypatch):
+    sent = []
+    monkeypatch.setattr(TrainingPanel, "send", lambda self, content, buffers=None: sent.append(buffers))
+    view = NotebookView("waits")
+    for number in range(1, 31):
+        view.on_event(step(number))
+    view.on_event(e.Evaluated(step=30, epoch=1.0, loss=2.0, metrics={}))
+    assert sent
+    assert view.panel._points.news()[1] == b""

@@ -187,7 +187,7 @@ def test_a_dry_run_changes_nothing(cells, made, tmp_path):
     cells.run("%runs delete two")
     for line, said in (("delete one", "would move to the trash: one"), ("delete --forever one", "would delete for good: one"),
                        ("rename one other", "would rename one to other"), ("restore two", "would move two"),
-                       ("empty-trash", "would delete 1 run for good"), ("resume one", "parameters"),
+                       ("empty-trash", "would delete 1 run for good"), ("resume one --epochs 20", "parameters"),
                        (f"export one --to {tmp_path / 'out'}", "family pegasus"), ("compare one two", "no model"),
                        ("", "no model")):
         assert said in str(cells.run(f"%runs {line} --dry-run")), line

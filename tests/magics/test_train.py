@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
-from llm_magics.errors import DataError, RunError
+from llm_magics.errors import DataError, InputError, RunError
 from llm_magics.session import current_session
 
 RECIPE = """name = "words"
@@ -48,11 +49,12 @@ def test_a_recipe_in_the_cell_trains_a_model_that_is_usable_at_once(cells):
     lines = cells.output.stdout.splitlines()
     assert lines[0].startswith("first: ")
     assert "181 training rows" in lines[1]
-    assert "validation loss" in lines[2]
+    assert lines[2].strip().startswith("only ")
+    assert "validation loss" in lines[3]
     assert any(line.startswith("completed at step") for line in lines)
     assert current_session().find_run("first").recipe().seed == 5
     view = cells.run("%attention run:first --target 42 forty-two")
-    assert {panel["kind"] for panel in view.panels} == {"encoder", "decoder", "cross"}
+    assert {panel["kind"] for panel in view.sources[0]["panels"]} == {"encoder", "decoder", "cross"}
     assert cells.run("%translate --model run:first forty-two").provenance.model == "run:first"
 
 
@@ -174,7 +176,7 @@ def test_other_data_under_a_name_that_is_taken_is_refused_and_not_answered_with_
     first = cells.run(f"%train gru --data rows {FEW} --name taken")
     with pytest.raises(RunError, match="--replace"):
         cells.run("%train lstm --data rows --task classify --name taken")
-    assert cells.run("%train --resume taken --data rows").steps == first.steps
+    assert cells.run("%train --resume taken --data rows --epochs 2").steps == 2 * first.steps
 
 
 def test_resuming_what_trains_here_already_leaves_it_in_hand(cells):
@@ -189,8 +191,10 @@ def test_a_resume_that_fails_before_it_begins_says_nothing_of_the_run(cells):
     cells.shell.user_ns["rows"] = ROWS
     cells.run(f"%train gru --data rows {FEW} --name whole")
     with pytest.raises(DataError, match="give it again"):
-        cells.run("%train --resume whole")
+        cells.run("%train --resume whole --epochs 2")
+    run = current_session().find_run("whole")
     assert [summary.state for summary in current_session().survey_runs()] == ["finished"]
+    assert (run.recipe().schedule.epochs, run.earlier_recipes()) == (1, {})
     with pytest.raises(RunError, match="runs in this notebook"):
         cells.run("%train --stop whole")
 
@@ -213,3 +217,106 @@ def test_what_does_not_go_together_is_said_before_anything_is_trained(cells, lin
     with pytest.raises(Exception, match=message) as caught:
         cells.run(f"%train {line}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_finished_run_goes_on_to_a_later_end_and_says_what_that_does_to_the_rate(cells):
+    first = cells.run(f"%%train --name long\n{recipe(1)}")
+    with pytest.raises(RunError, match=r"run long is finished .*; give --epochs.*: %train --resume long --epochs 2$"):
+        cells.run("%train --resume long")
+    second = cells.run("%train --resume long --epochs 2")
+    assert "the schedule now runs to 2 epochs" in cells.output.stdout
+    assert (second.reason, second.steps) == ("completed", 2 * first.steps)
+    assert dict(cells.run("%runs show long").rows)[f"until step {first.steps}"] == "schedule.epochs = 1.0"
+    with pytest.raises(Exception, match="not optimizer.lr"):
+        cells.run("%train --resume long --epochs 3 --lr 0.1")
+    assert "overrides={'schedule.epochs': 3.0}" in str(cells.run("%train --resume long --epochs 3 --code"))
+
+
+def test_a_new_run_begins_with_the_model_of_another(cells):
+    cells.shell.user_ns["rows"] = ROWS
+    cells.run(f"%train gru --data rows {FEW} --name one")
+    cells.run("%train run:one --data rows --name two")
+    assert "begun with the model and the tokenizer of run:one; the optimizer is new" in cells.output.stdout
+    assert dict(cells.run("%runs show two").rows)["begun with"] == "run:one"
+    assert "%train --resume one" in cells.refusal("%train run:one")
+    assert "those of run:one" in dict(cells.run("%train run:one --data rows --dry-run").rows)["model"]
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("net --data pairs --loss mse --from en --to de", "^--from is for translate and summarize; a module of the notebook"),
+    ("gru --data rows --task classify --to de", "^--to is for"),
+    ("gru --data rows --task classify --loss mse", "^--loss is for a module of the notebook"),
+    ("org/bert --data rows --task classify --tokenizer word", "^--tokenizer is for a model that is built from scratch; org"),
+    ("org/bert --data rows --task classify --vocab 100", "^--vocab is for"),
+    ("net --data pairs --loss mse --skip-bad-rows", "^--skip-bad-rows is for models of text"),
+    ("--recipe number-words --set batch.rows=8", "^batch.rows is for a module of the notebook"),
+    ("net --data pairs", "give --loss, a function of .* or one of cross_entropy, mse.*none was given"),
+    ("net --data pairs --loss mes", "got 'mes'"),
+])
+def test_an_option_that_means_nothing_or_is_missing_is_said_at_the_call(cells, line, message):
+    import torch
+
+    cells.shell.user_ns |= {"rows": ROWS, "net": torch.nn.Linear(2, 1),
+                            "pairs": [(torch.zeros(2), torch.zeros(1))] * 4}
+    with pytest.raises(Exception, match=message):
+        cells.run(f"%train {line} --background")
+    assert current_session().runs() == []
+
+
+def test_a_module_without_a_loss_fails_at_the_call():
+    import torch
+
+    from llm_magics import train
+
+    with pytest.raises(InputError, match="give --loss"):
+        train(model=torch.nn.Linear(2, 1), data=[(torch.zeros(2), torch.zeros(1))] * 4)
+
+
+def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(cells):
+    import torch
+
+    cells.shell.user_ns |= {"net": torch.nn.Linear(2, 1), "pairs": [(torch.zeros(2), torch.zeros(1))] * 40}
+    cells.run("def broken(output, target): raise ValueError('boom')")
+    with pytest.raises(Exception, match="boom"):
+        cells.run("%train net --data pairs --loss broken --name mine")
+    assert current_session().runs() == []
+    result = cells.run("%train net --data pairs --loss mse --name mine --epochs 1 --quiet --out r")
+    assert cells.shell.user_ns["r"].name == "mine"
+    assert result is None or result.name == "mine"
+    assert "nats" not in dict(cells.run("%runs show mine").rows)["lowest validation loss"]
+    assert "nats" not in (current_session().find_run("mine").model_folder / "card.md").read_text()
+
+
+def test_a_run_that_fails_later_keeps_its_record(cells):
+    import torch
+
+    cells.shell.user_ns |= {"net": torch.nn.Linear(2, 1), "pairs": [(torch.zeros(2), torch.zeros(1))] * 90}
+    cells.run("calls = []\ndef tired(output, target):\n    calls.append(1)\n    if len(calls) > 2: raise ValueError('enough')\n"
+              "    return ((output - target) ** 2).mean()")
+    with pytest.raises(Exception, match="enough"):
+        cells.run("%train net --data pairs --loss tired --name mine")
+    assert [one.state for one in current_session().survey_runs()] == ["failed"]
+
+
+def test_a_dry_run_reads_the_first_rows_and_says_what_is_not_known(cells, home):
+    rows = "".join(f"good {number},1\nbad {number},2\n" for number in range(50))
+    (home.parent / "rows.csv").write_text(f"review,stars\n{rows}")
+    with pytest.raises(DataError, match="no column 'text' for text"):
+        cells.run("%train gru --data rows.csv --task classify --dry-run")
+    line = "%train gru --data rows.csv --task classify --fields text=review,label=stars"
+    limited = dict(cells.run(f"{line} --vocab 500 --dry-run").rows)["model"]
+    most = int(re.search(r"at most ([\d,]+) parameters \(vocabulary limit 500\)", limited)[1].replace(",", ""))
+    cells.run(f"{line} --vocab 500 --epochs 1 --name real --quiet")
+    trained, = (one.parameters for one in current_session().survey_runs())
+    assert 0 < trained <= most
+    assert [run.name for run in current_session().runs()] == ["real"]
+
+
+def test_a_dry_run_counts_the_parameters_of_a_module_and_of_a_model_to_fine_tune(cells):
+    import torch
+
+    cells.shell.user_ns |= {"net": torch.nn.Linear(2, 1), "pairs": [(torch.zeros(2), torch.zeros(1))] * 4, "rows": ROWS}
+    assert "3 parameters" in dict(cells.run("%train net --data pairs --loss mse --dry-run").rows)["model"]
+    absent = dict(cells.run("%train org/absent --data rows --task classify --dry-run").rows)
+    assert "unknown before the download" in absent["model"]
+    assert absent["memory needed"] == "unknown"

@@ -34,6 +34,16 @@ def test_a_line_magic_can_be_assigned_and_later_shown(cells, tiny_model):
     assert printable(cells.shell.user_ns["x"]) in cells.output.stdout
 
 
+def test_precision_is_that_of_the_weights(cells, tiny_model):
+    result = cells.run(f"%translate --to de --precision int8 --model {tiny_model} The cat sleeps.")
+    assert result.provenance.parameters["dtype"] == "int8"
+    assert cells.run(f"%translate --to de --model {tiny_model} The cat sleeps.").provenance.parameters["dtype"] == "float32"
+    code = cells.run(f"%translate --to de --precision int8 --code --model {tiny_model} A cat.")
+    assert "load_options={'dtype': 'int8'}" in code
+    plan = dict(cells.run(f"%translate --to de --precision bf16 --dry-run --model {tiny_model} A cat.").rows)
+    assert plan["dtype"] == "bfloat16"
+
+
 def test_out_assigns_and_the_cell_still_has_its_value(cells, tiny_model):
     result = cells.run(f"%translate --to de --out german --model {tiny_model} The cat sleeps.")
     assert cells.shell.user_ns["german"] is result

@@ -141,6 +141,30 @@ def test_what_the_training_room_refuses_is_one_line_that_says_so(cells, cell, na
     assert len(caught.value._render_traceback_()) == 1
 
 
+@pytest.mark.parametrize(("cell", "message"), [
+    (words().replace('"number-words"', '"files"\ntrain = "absent.csv"'), "data file 'absent.csv' not found"),
+    (objects().replace('"mse"', '"broken"'), "boom"),
+])
+def test_what_every_trial_would_meet_ends_the_search_and_leaves_no_study(cells, cell, message):
+    cells.run(f"{NOTEBOOK}\ndef broken(output, target): raise ValueError('boom')")
+    with pytest.raises(Exception, match=message):
+        cells.run(f"%%tune --name gone --trials 3\n{cell}")
+    assert "t000" not in cells.output.stdout, "the message stands there once"
+    assert cells.run("%tune --list").rows == ()
+    cells.run(f"%%tune --name gone --trials 1 --quiet\n{objects()}")
+    assert [row[0] for row in cells.run("%tune --list").rows] == ["gone"]
+
+
+def test_an_error_that_every_trial_would_meet_leaves_a_study_that_goes_on_as_it_was(cells):
+    cells.run(NOTEBOOK)
+    cells.run(f"%%tune --name kept --trials 1 --quiet\n{objects()}")
+    cells.run("right, rows = rows, [(torch.zeros(1), torch.zeros(2))] * 9")
+    with pytest.raises(Exception, match="give both one shape"):
+        cells.run("%tune --resume kept --trials 3")
+    cells.run("rows = right")
+    assert [trial.state for trial in cells.run("%tune --resume kept --trials 3").trials] == ["complete"] * 3
+
+
 BUSY = """import time
 end = time.monotonic() + 60
 while search.board().trials[0].state == "running" and time.monotonic() < end:

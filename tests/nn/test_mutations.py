@@ -48,7 +48,7 @@ MUTATIONS = {
     "cross-attention looks at the target": (
         "transformer.py", "y, memory_mask, memory, past", "y, None, y, past", "test_transformer.py"),
     "positions start at 0 in every step": (
-        "transformer.py", "self._embed(self.target_embedding, tgt, cache.length)", "self._embed(self.target_embedding, tgt)",
+        "transformer.py", "self._embed_target(tgt, cache.length)", "self._embed_target(tgt)",
         "test_transformer.py"),
     "Adam's mean is not corrected": (
         "optimizers.py", "mean / (1 - beta_1 ** t)", "mean", "test_optimizers.py"),

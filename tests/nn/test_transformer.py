@@ -187,3 +187,36 @@ def test_positions_are_sines_and_cosines_and_the_table_grows():
             assert out[0, pos, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-6)
             assert out[0, pos, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
     torch.testing.assert_close(positions(torch.zeros(1, 2, 6), start=7), out[:, 7:9])
+
+
+def test_learned_positions_of_both_sides_are_added_to_what_torchs_transformer_reads(batch):
+    src, tgt, padding = batch
+    torch.manual_seed(0)
+    ours = Seq2SeqModel(V, V, D, H, 2, 3, F, dropout=0.0, norm_first=True, max_positions=9).double()
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    theirs = twin(ours, norm_first=True)
+    read = ours.source_embedding(src) * math.sqrt(D) + ours.positions.table[:7]
+    written = ours.target_embedding(tgt) * math.sqrt(D) + ours.target_positions.table[:6]
+    hidden = nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
+    expected = ours.generator(theirs(read, written, tgt_mask=hidden, src_key_padding_mask=padding,
+                                     memory_key_padding_mask=padding))
+    logits = ours(src, tgt, src_key_padding_mask=padding)
+    torch.testing.assert_close(logits, expected)
+    tables = [ours.positions.table, ours.target_positions.table]
+    for mine, other in zip(torch.autograd.grad(logits.square().sum(), tables, retain_graph=True),
+                           torch.autograd.grad(expected.square().sum(), tables), strict=True):
+        assert other.abs().max() > 0
+        torch.testing.assert_close(mine, other)
+
+
+def test_learned_positions_decode_alike_with_and_without_a_cache_and_refuse_what_they_have_not_learned(batch):
+    src, tgt, padding = batch
+    torch.manual_seed(0)
+    model = Seq2SeqModel(V, V, D, H, 1, 1, F, dropout=0.0, max_positions=8).double().eval()
+    memory, cache = model.encode(src, src_key_padding_mask=padding), model.new_cache()
+    whole = model(src, tgt, src_key_padding_mask=padding)
+    for step in range(6):
+        torch.testing.assert_close(model.decode_step(tgt[:, step:step + 1], memory, padding, cache), whole[:, step])
+    with pytest.raises(ValueError, match="9 positions were asked for, the model has learned 8"):
+        model.encode(torch.zeros(1, 9, dtype=torch.long))

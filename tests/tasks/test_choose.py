@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_magics.errors import BrokenModel, HubUnreachable, ModelError, ModelNotFound, UnknownLanguage
+from llm_magics.errors import BrokenModel, HubUnreachable, ModelError, ModelNotFound, UnknownLanguage, WrongTask
 from llm_magics.models import hub_cache
 from llm_magics.models.reference import Reference
 from llm_magics.tasks.choose import Candidate, candidates, choose_model, open_model
@@ -116,3 +116,59 @@ def test_a_refusal_that_rests_on_a_guessed_language_says_so(cache):
     with pytest.raises(HubUnreachable) as caught:
         translators("Bonjour mes amis", source="fr", target="de")
     assert "detected" not in str(caught.value)
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A package folder with two pairs and a language model; only what their config.json says is read."""
+    import json
+
+    for name, task in {"en-de": "translate", "de-en": "translate", "fairy-tales": "language-model"}.items():
+        (tmp_path / "embedded" / name).mkdir(parents=True)
+        (tmp_path / "embedded" / name / "config.json").write_text(json.dumps({"format": "llm_magics", "task": task}))
+    for module in ("models.reference", "models.catalog"):
+        monkeypatch.setattr(f"llm_magics.{module}.embedded_root", lambda: tmp_path / "embedded")
+
+
+def names(task, **languages):
+    return [str(candidate.reference) for candidate in candidates(task, **languages)]
+
+
+def test_each_embedded_translator_serves_its_own_direction_and_no_other_model_does(cache, shipped):
+    assert names("translate", source="en", target="de") == ["embedded:en-de"]
+    assert names("translate", source="de", target="en") == ["embedded:de-en"]
+    with pytest.raises(HubUnreachable, match=r"without a network there is embedded:de-en, embedded:en-de$"):
+        candidates("translate", source="en", target="fr")
+
+
+def test_an_embedded_language_model_goes_on_with_texts_and_translates_nothing(cache, shipped):
+    assert names("predict") == ["embedded:fairy-tales"]
+    assert names("generate") == ["embedded:fairy-tales"]
+    with pytest.raises(WrongTask, match=r"embedded:fairy-tales goes on with a text and cannot translate.*embedded:en-de"):
+        candidates("translate", model="embedded:fairy-tales")
+    with pytest.raises(WrongTask, match="embedded:extractive picks sentences"):
+        candidates("translate", default="embedded:extractive")
+
+
+def test_what_wants_a_large_gpu_is_fetched_only_when_asked_for(cache, monkeypatch):
+    monkeypatch.setattr("llm_magics.tasks.choose.hub_answers", lambda: True)
+    offered = names("generate")
+    assert offered[0] == "Qwen/Qwen2.5-0.5B-Instruct"
+    assert not any("7B" in name for name in offered)
+    with pytest.raises(ModelNotFound, match=r"want a large GPU, and are fetched only when asked for: --model Qwen/Qwen2.5-7B"):
+        candidates("entities", source="ja")
+    assert names("generate", model="Qwen/Qwen2.5-7B-Instruct") == ["Qwen/Qwen2.5-7B-Instruct"]
+
+
+def test_a_language_without_a_model_is_said_with_the_task(cache):
+    with pytest.raises(UnknownLanguage, match="no model is known that marks entities in Breton"):
+        candidates("entities", source="br")
+
+
+def test_what_an_installed_package_holds_is_taken_before_anything_is_fetched(cache, monkeypatch):
+    monkeypatch.setattr("llm_magics.models.catalog.package_names", lambda: ["minilm"])
+    monkeypatch.setattr("llm_magics.tasks.choose.hub_answers", lambda: True)
+    (first,) = candidates("similarity", source="en")
+    assert (str(first.reference), first.why, first.notice) == ("package:minilm", "installed, it makes vectors of texts", "")
+    monkeypatch.setattr("llm_magics.models.catalog.package_names", lambda: [])
+    assert names("similarity", source="en")[0] == "sentence-transformers/all-MiniLM-L6-v2"

@@ -1,9 +1,12 @@
 """Summaries keep their limit and say whether a model wrote them or the text itself."""
 
+import re
+
 import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, TooLong, UnknownLanguage, WrongTask
+from llm_magics.models.generation import Generation
 from llm_magics.tasks.extractive import count_words
 from llm_magics.tasks.results import RowError, Summary
 from llm_magics.tasks.summarize import summarize, summarize_each
@@ -123,3 +126,38 @@ def test_rows_are_summarised_each_and_broken_ones_said():
 def test_the_length_of_a_chinese_summary_is_told_in_characters():
     result = summarize("今天下雨了。我们留在家里看书。猫睡在沙发上。", max_words=10)
     assert f"{result.words} of {result.source_words} characters" in result.plain()
+
+
+def _telling(model, prompts, **options):
+    """What a model would do that writes the sentence with most capitals of what it is given: a stand-in for its words only."""
+    def best(prompt):
+        return max(re.split(r"(?<=[.!?])\s+", prompt), key=lambda sentence: sum(letter.isupper() for letter in sentence))
+
+    return [Generation(best(prompt), (), 1, 1) for prompt in prompts]
+
+
+def test_the_end_of_a_long_document_reaches_the_summary(tiny, manager, monkeypatch):
+    monkeypatch.setattr("llm_magics.tasks.writer.run", _telling)
+    filler = "The morning was quiet and the road to the valley was empty again. " * 40
+    text = f"{filler}{filler}Then the DAM BROKE above the village."
+    result = summarize(text, manager=manager, model=tiny("bart"), language="en", max_words=20)
+    assert result.text == "Then the DAM BROKE above the village."
+    assert result.parts > 10
+    assert f"read in {result.parts} parts and summarised from their summaries" in result.notes
+
+
+def test_a_model_that_shortens_nothing_still_sees_the_whole_document(tiny, manager, monkeypatch):
+    read = []
+
+    def echo(model, prompts, **options):
+        read.append(prompts)
+        return [Generation(prompt, (), 1, 1) for prompt in prompts]
+
+    monkeypatch.setattr("llm_magics.tasks.writer.run", echo)
+    monkeypatch.setattr("llm_magics.tasks.writer.shorten", lambda text, most: text)
+    news = [f"On day {i} the council of town number {i} met and talked about its bridge." for i in range(60)]
+    result = summarize(" ".join(news), manager=manager, model=tiny("bart"), language="en", max_words=100)
+    assert any("did not get shorter" in note for note in result.notes)
+    last = read[-1][0]
+    assert any(f"day {i} " in last for i in range(30, 60))  # sentences of the second half, too
+    assert len(read[-1]) == 1

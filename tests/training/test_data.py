@@ -74,6 +74,27 @@ def test_files_of_one_recipe_are_read_with_their_places(tmp_path, monkeypatch):
     assert len(limited.train) == 4
 
 
+def test_more_training_files_join_the_first_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_MAGICS_DATA", str(tmp_path))
+    files = {"train": rows(3), "val": rows(2, start=50), "more": rows(4, start=10), "last": rows(1, start=20)}
+    for name, some in files.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    named = {"train": "train.jsonl", "validation": "val.jsonl"}
+    corpus = load_corpus(recipe(data={**named, "also": ["more.jsonl", "last.jsonl"]}), PAIR)
+    assert [source for source, _ in corpus.train] == [f"sentence {n}" for n in (0, 1, 2, 10, 11, 12, 13, 20)]
+    assert corpus.places[3:5] == ["more.jsonl:1", "more.jsonl:2"]
+    assert len(corpus.validation) == 2
+    overlapping = load_corpus(recipe(data={**named, "also": ["val.jsonl"]}), PAIR)
+    assert len(overlapping.train) == 3, "what is held out is kept out of the added rows, too"
+    with pytest.raises(DataError, match=r"'absent.jsonl' not found"):
+        load_corpus(recipe(data={**named, "also": ["absent.jsonl"]}), PAIR)
+    (tmp_path / "bad.jsonl").write_text('{"en": "a", "de": ""}\n')
+    with pytest.raises(DataError, match=r"bad.jsonl:1: column 'de'"):
+        load_corpus(recipe(data={**named, "also": ["bad.jsonl"]}), PAIR)
+    with pytest.raises(RecipeError, match="data.also names more training files"):
+        recipe(data={"source": "notebook", "also": ["more.jsonl"]})
+
+
 def test_the_end_of_a_text_is_held_out_and_its_line_ends_stay(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("one\n\ntwo  three\n" * 10)

@@ -467,6 +467,23 @@ def test_what_cannot_be_done_is_said_in_a_line(home, bases, task, base, settings
         set_up(run)
 
 
+@pytest.mark.parametrize(("kind", "hint"), [
+    ("BertForSequenceClassification", "; or train this one on for what it is made for: --task classify"), ("BertModel", "DATA"),
+])
+def test_a_checkpoint_with_another_head_says_what_it_holds_and_what_the_task_needs(home, bases, kind, hint):
+    import transformers
+
+    config = transformers.BertConfig.from_pretrained(bases["bert"])
+    folder = saved(home / "other", getattr(transformers, kind)(config),
+                   transformers.AutoTokenizer.from_pretrained(bases["bert"]))
+    with pytest.raises(RecipeError) as caught:
+        set_up(new_run(home, bases, "masked-language-model", base=folder))
+    message = str(caught.value)
+    assert f"holds a {kind}, but task = 'masked-language-model' needs a BertForMaskedLM" in message
+    assert "%train ORGANISATION/NAME --task masked-language-model --data DATA" in message
+    assert message.endswith(hint)
+
+
 def test_a_house_model_is_refused(home, bases, builders):
     folder = builders["house"](home / "house")
     with pytest.raises(RecipeError, match="trained from scratch here"):

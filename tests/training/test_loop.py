@@ -220,6 +220,11 @@ def test_a_worker_thread_trains_while_the_caller_waits_and_its_watcher_may_fail(
     assert handle.result.losses["validation"]
 
 
+def test_the_record_of_a_fast_training_has_steps_between_its_evaluations(tmp_path):
+    handle = start(new_run(tmp_path, **{"evaluation.every_steps": 1}), device="cpu")
+    assert handle.result.losses["train"][0][0] == 1, "the first step is always told"
+
+
 def test_a_failed_training_raises_where_the_result_is_asked_for(tmp_path):
     handle = start(new_run(tmp_path, **{"data.largest": 100, "batch.max_tokens_per_side": 1}), device="cpu")
     handle.wait(60)

@@ -11,11 +11,12 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import InputError, RunError
-from llm_magics.training.compare import compare, differing_settings
+from llm_magics.training.compare import compare
 from llm_magics.training.events import Evaluated, Finished, LayersSeen, RunStarted, Sample, Sampled, StepDone
 from llm_magics.training.manage import delete_run, empty_trash, list_trash, rename_run, restore_run
 from llm_magics.training.recipe import recipe_from_dict
 from llm_magics.training.runs import Run, create_run, find_run, list_runs
+from llm_magics.training.settings import differing_settings
 from llm_magics.training.survey import folder_bytes, survey
 
 DOCUMENT = {"name": "tiny", "data": {"source": "number-words", "languages": ["en"]}, "evaluation": {"metric": "bleu"}}

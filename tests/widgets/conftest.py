@@ -1,6 +1,8 @@
 """A real kernel, spoken to as a front end speaks to it."""
 
+import importlib.util
 import queue
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +68,13 @@ def kernel():
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="session")
+def synthetic():
+    """The module of sources that no model made."""
+    place = Path(__file__).parent / "synthetic_attention.py"
+    spec = importlib.util.spec_from_file_location("synthetic_attention", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

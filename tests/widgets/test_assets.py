@@ -6,7 +6,7 @@ import pytest
 
 from llm_magics.widgets import _assets
 
-NAMES = ["training_panel", "attention_map"]
+NAMES = ["training_panel", "attention_explorer"]
 
 
 @pytest.mark.parametrize("name", NAMES)

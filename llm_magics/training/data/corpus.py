@@ -12,12 +12,16 @@ from typing import Any
 from llm_magics.errors import DataError
 from llm_magics.training.data.augment import back_translated
 from llm_magics.training.data.cleaning import Report, clean
+from llm_magics.training.data.groups import held_out_groups
 from llm_magics.training.data.number_words import number_words
+from llm_magics.training.data.repeated_sequences import repeated_sequences
 from llm_magics.training.data.rows import Rows, read_rows
-from llm_magics.training.recipe import Data, Recipe
+from llm_magics.training.recipe import GENERATED, Data, Recipe
 
-__all__ = ["Corpus", "PARTS", "find_file", "load_corpus"]
+__all__ = ["Corpus", "PARTS", "check_columns", "find_file", "load_corpus"]
 
+_FIRST_ROWS = 20
+_GROUP = "group"
 PARTS = ("train", "validation", "test")
 Translate = Callable[[list[str]], list[str]]
 _GONE = ("the training data of this run were an object of a notebook ({}); give it again: "
@@ -48,7 +52,9 @@ def load_corpus(recipe: Recipe, kinds: Mapping[str, str], given: Mapping[str, An
     parts = _read(recipe, kinds, dict(given or {}))
     if not len(parts["train"].values):
         raise DataError(f"{recipe.data.train or 'the training data'}: no rows to train on")
-    if not len(parts["validation"].values) and recipe.data.validation_share:
+    if recipe.data.group:
+        parts = _grouped(parts, recipe.data)
+    elif not len(parts["validation"].values) and recipe.data.validation_share:
         parts["train"], parts["validation"] = _held_out(parts["train"], recipe.data)
     if recipe.task == "custom":
         return Corpus(parts, Report())
@@ -64,16 +70,25 @@ def load_corpus(recipe: Recipe, kinds: Mapping[str, str], given: Mapping[str, An
     return Corpus(parts, report)
 
 
-def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> dict[str, Rows]:
+def check_columns(recipe: Recipe, kinds: Mapping[str, str], given: Mapping[str, Any] | None = None) -> None:
+    """Read the first rows of every part as `load_corpus` would; the hub is not asked for any. Raises DataError."""
+    if recipe.task == "custom":
+        _check_object(recipe, given or {})  # a generator is not to be used up
+    elif recipe.data.source not in GENERATED:
+        _read(recipe, kinds, dict(given or {}), most=_FIRST_ROWS)
+
+
+def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any], most: int | None = None) -> dict[str, Rows]:
+    """The rows of each part, at most the first `most`: then none of the hub's."""
     data = recipe.data
     if data.source == "number-words":
         made = number_words(data.languages or ("en", "de", "fr", "es"), data.largest, data.seed)
         return {part: Rows(rows, [f"number {target} in words" for _, target in rows], []) for part, rows in made.items()}
+    if data.source == "repeated-sequences":
+        made = repeated_sequences(data.rows or 12_000, data.seed)
+        return {part: Rows(rows, [f"repeated sequence {n}" for n in range(len(rows))], []) for part, rows in made.items()}
     if recipe.task == "custom":
-        if given.get("train") is None:
-            raise DataError(_GONE.format(data.train) if data.source == "notebook" else
-                            "a module learns from an object of the notebook, whose rows are (inputs …, target): a dataset, a "
-                            f"loader or a list, not the file {data.train!r}")
+        _check_object(recipe, given)
         return {part: _as_given(given.get(part)) for part in PARTS}
     roles = {role: data.fields.get(role, role) for role in kinds}
     unknown = set(data.fields) - set(kinds)
@@ -87,25 +102,56 @@ def _read(recipe: Recipe, kinds: Mapping[str, str], given: dict[str, Any]) -> di
             if part == "train":
                 raise DataError(_GONE.format(name))
             parts[part] = Rows([], [], [])
+        elif most is not None and str(source).startswith("hub:"):
+            parts[part] = Rows([], [], [])
         elif tuple(kinds) == ("text",) and _is_plain_text(source):
+            if data.group:
+                raise DataError(f"data.group = {data.group!r} names a column, and a text file has none; use .jsonl or .csv")
             parts[part] = _whole_text(find_file(str(source)))
         else:
-            parts[part] = _rows_of_columns(_located(source), roles, kinds, recipe)
+            parts[part] = _rows_of_columns(_located(source), *_named(roles, kinds, data, part), recipe, most)
+    for name in data.also:
+        more = _rows_of_columns(_located(name), *_named(roles, kinds, data, "train"), recipe, most)
+        parts["train"] = _joined(parts["train"], more)
     return parts
 
 
-def _rows_of_columns(source: Any, roles: dict[str, str], kinds: Mapping[str, str], recipe: Recipe) -> Rows:
+def _named(roles: dict[str, str], kinds: Mapping[str, str], data: Data, part: str) -> tuple[dict[str, str], Mapping[str, str]]:
+    """(Columns, kinds) of what is read; of training rows the group, too, as the last value."""
+    if not data.group or part != "train":
+        return roles, kinds
+    return {**roles, _GROUP: data.group}, {**kinds, _GROUP: "label"}
+
+
+def _grouped(parts: dict[str, Rows], data: Data) -> dict[str, Rows]:
+    """The parts, whole groups of the training rows held out for those that no data are named for."""
+    is_named = bool(len(parts["validation"].values))
+    train, validation, test = held_out_groups(parts["train"], data, 0.0 if is_named else data.validation_share)
+    return {"train": train, "validation": parts["validation"] if is_named else validation,
+            "test": test if data.test_groups else parts["test"]}
+
+
+def _rows_of_columns(source: Any, roles: dict[str, str], kinds: Mapping[str, str], recipe: Recipe,
+                     most: int | None) -> Rows:
     """The rows; where no columns are named, those of a translator may be called by their languages."""
-    data, how = recipe.data, {"kinds": dict(kinds), "skip_bad": recipe.data.skip_bad_rows}
+    data, how = recipe.data, {"kinds": dict(kinds), "skip_bad": recipe.data.skip_bad_rows, "most": most}
     try:
         return read_rows(source, roles, **how)
     except DataError as problem:
-        if data.fields or tuple(kinds) != ("source", "target") or not (data.source_language and data.target_language):
+        if data.fields or "target" not in kinds or not (data.source_language and data.target_language):
             raise
         try:
-            return read_rows(source, {"source": data.source_language, "target": data.target_language}, **how)
+            return read_rows(source, {**roles, "source": data.source_language, "target": data.target_language}, **how)
         except DataError:
             raise problem from None
+
+
+def _check_object(recipe: Recipe, given: Mapping[str, Any]) -> None:
+    """DataError unless the rows that a module learns from are there."""
+    if given.get("train") is None:
+        raise DataError(_GONE.format(recipe.data.train) if recipe.data.source == "notebook" else
+                        "a module learns from an object of the notebook, whose rows are (inputs …, target): a dataset, a "
+                        f"loader or a list, not the file {recipe.data.train!r}")
 
 
 def _as_given(source: Any) -> Rows:
@@ -163,6 +209,10 @@ def _held_out(train: Rows, data: Data) -> tuple[Rows, Rows]:
     cut = max(1, round(len(order) * data.validation_share)) if len(order) > 1 else 0
     kept, held_out = _chosen(train, sorted(order[cut:])), _chosen(train, sorted(order[:cut]))
     return kept, Rows(held_out.values, held_out.places, [])  # a bad row was read once, so it counts once
+
+
+def _joined(rows: Rows, more: Rows) -> Rows:
+    return Rows([*rows.values, *more.values], [*rows.places, *more.places], [*rows.skipped, *more.skipped])
 
 
 def _first(rows: Rows, count: int) -> Rows:

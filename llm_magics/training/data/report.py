@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from llm_magics.display.html import Node
+from llm_magics.display.progress import counted
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
 
@@ -33,7 +34,7 @@ class Report(Result):
             return "no rows were read"
         counts = dict(self.parts.get("train", {}))
         kept = counts.pop("kept", self.read.get("train", 0))
-        said = [f"{kept:,} training rows", *(f"{n:,} {part}" for part, n in self.read.items() if part != "train" and n)]
+        said = [counted(kept, "training row"), *(f"{n:,} {part}" for part, n in self.read.items() if part != "train" and n)]
         left_out = [*((reason, n) for reason, n in counts.items() if n),
                     *((f"bad rows in {part}", n) for part, n in self.skipped.items() if n)]
         return ", ".join(said) + ("; left out: " + ", ".join(f"{n:,} {reason}" for reason, n in left_out) if left_out else "")

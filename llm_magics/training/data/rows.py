@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from llm_magics.errors import DataError
@@ -25,7 +26,8 @@ class Rows:
     """Place and fault of each row that was left out."""
 
 
-def read_rows(source: object, roles: Mapping[str, str], kinds: Mapping[str, str], *, skip_bad: bool = False) -> Rows:
+def read_rows(source: object, roles: Mapping[str, str], kinds: Mapping[str, str], *, skip_bad: bool = False,
+              most: int | None = None) -> Rows:
     """The rows of a source, each value checked to be of its kind.
 
     source: a path to .jsonl, .json (a list), .csv, .tsv, .parquet or .txt (one text a line), each but parquet also
@@ -36,12 +38,12 @@ def read_rows(source: object, roles: Mapping[str, str], kinds: Mapping[str, str]
     (list of texts), "tags" (as many texts or numbers as tokens) or "answers" (SQuAD's form or a list of {"text",
     "start"}; becomes [(text, index of its first character), …], empty where there is none). Where there is a role
     "context", every answer must stand in it.
-    skip_bad: leave bad rows out and list them, unless there are no others.
+    skip_bad: leave bad rows out and list them, unless there are no others. most: read no more rows than this.
     Raises DataError for the first bad row, with its place, and for a source that cannot be read as a whole.
     """
     read = _reader(roles, kinds)
     rows = Rows([], [], [])
-    for place, raw in raw_rows(source, roles):
+    for place, raw in islice(raw_rows(source, roles), most):
         try:
             rows.values.append(read(raw))
         except BadRow as problem:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError, RecipeError
+from llm_magics.metrics import perplexity, score
 from llm_magics.models.house_tokenizer import HouseTokenizer
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.events import AttentionSeen, Sample
-from llm_magics.training.metrics import perplexity, score
 from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run
 
@@ -38,6 +38,8 @@ class Objective(ABC):
     """What is usually measured at the end."""
     unit: ClassVar[str] = "tokens"
     """What `targets` counts."""
+    loss_unit: str = "nats a target"
+    """Of the mean loss, as it stands behind a number; "" for a loss without one."""
 
     model: nn.Module
 
@@ -58,7 +60,10 @@ class Objective(ABC):
 
     @classmethod
     def needs(cls, given: Any) -> dict[str, Any]:
-        """Further arguments of the constructor, out of what a notebook gave (see `setup.Given`)."""
+        """Further arguments of the constructor, out of what a notebook gave (see `setup.Given`).
+
+        Raises InputError where it gave none, or none that can be used.
+        """
         return {}
 
     # Batches
@@ -102,7 +107,7 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, model: nn.Module, tensors: tuple[Tensor, ...], label_smoothing: float = 0.0) -> Tensor:
-        """The sum of the cross-entropies of the batch's targets, in nats."""
+        """The sum of the losses of the batch's targets: cross-entropies in nats, but for a module of the notebook."""
 
     # Figures
 
@@ -183,7 +188,7 @@ def house_tokenizer(run: Run, recipe: Recipe, source_texts: Callable[[], Iterato
         tokenizer = _trained(run.tokenizer_file, recipe, texts)
         return HouseTokenizer(tokenizer, tokenizer, SPECIAL)
     return HouseTokenizer(_trained(run.tokenizer_file, recipe, source_texts),
-                          _trained(run.folder / "target_tokenizer.json", recipe, target_texts), SPECIAL)
+                          _trained(run.target_tokenizer_file, recipe, target_texts), SPECIAL)
 
 
 def _trained(file: Path, recipe: Recipe, texts: Callable[[], Iterator[str]]) -> Any:

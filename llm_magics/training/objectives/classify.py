@@ -18,6 +18,7 @@ from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.objectives.base import PAD, Objective, house_tokenizer, padded
 from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run
+from llm_magics.training.warm_start import start_labels
 
 __all__ = ["Classify", "LabelTokens", "known_labels"]
 
@@ -34,7 +35,7 @@ class Classify(Objective):
 
     def __init__(self, recipe: Recipe, run: Run, corpus: Corpus, device: torch.device) -> None:
         super().__init__(recipe, run, corpus, device)
-        self.labels = known_labels(corpus)
+        self.labels = known_labels(corpus, start_labels(run))
         self.tokenizer = house_tokenizer(run, recipe, self._texts)
         self.items = {part: self.encoded(part) for part in ("train", "validation")}
         cls, self.arguments = model_class(recipe, self.tokenizer.source.get_vocab_size(), classes=len(self.labels))
@@ -135,16 +136,22 @@ class LabelTokens(Classify):
         return [self.labels[number] for number in best[: len(row[0])]]
 
 
-def known_labels(corpus: Corpus) -> list[str]:
-    """Every label of the training rows, sorted; DataError where a held-out row has another one."""
+def known_labels(corpus: Corpus, begun_with: list[str] | None = None) -> list[str]:
+    """Every label of the training rows, sorted, or those of the classifier that the training begins with.
+
+    Raises DataError where a row has another one, or where there is nothing to tell apart.
+    """
     def labels_of(part: str) -> set[str]:
         return {label for row in corpus[part] for label in (row[-1] if isinstance(row[-1], (list, tuple)) else [row[-1]])}
 
-    known = labels_of("train")
+    known = set(begun_with or labels_of("train"))
     if len(known) < 2:
         raise DataError(f"every training row has the label {next(iter(known), '')!r}; there is nothing to tell apart")
-    for part in ("validation", "test"):
-        new = labels_of(part) - known
+    for part in ("train", "validation", "test"):
+        new = ", ".join(sorted(labels_of(part) - known)[:5])
+        if new and begun_with:
+            raise DataError(f"the {part} rows have labels that the model to begin with does not know: {new}; it knows "
+                            f"{', '.join(begun_with[:12])}. Leave those rows out, or train a new model")
         if new:
-            raise DataError(f"the {part} rows have labels that no training row has: {', '.join(sorted(new)[:5])}")
-    return sorted(known)
+            raise DataError(f"the {part} rows have labels that no training row has: {new}")
+    return list(begun_with or sorted(known))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +25,7 @@ __all__ = ["LOSSES", "Custom"]
 LOSSES = {"cross_entropy": nn.functional.cross_entropy, "mse": nn.functional.mse_loss, "l1": nn.functional.l1_loss,
           "bce": nn.functional.binary_cross_entropy_with_logits, "nll": nn.functional.nll_loss}
 """Names that --loss knows; each a mean over the batch."""
+_IN_NATS = (LOSSES["cross_entropy"], LOSSES["bce"], LOSSES["nll"])
 _ELEMENTWISE = (LOSSES["mse"], LOSSES["l1"], LOSSES["bce"])
 
 
@@ -35,20 +36,25 @@ class Custom(Objective):
     metrics = ("loss",)
     unit = "rows"
 
-    def __init__(self, recipe: Recipe, run: Run, corpus: Corpus, device: torch.device, *, module: Any, loss: Any) -> None:
+    def __init__(self, recipe: Recipe, run: Run, corpus: Corpus, device: torch.device, *, module: nn.Module,
+                 loss: Callable[[Any, Any], Tensor]) -> None:
         super().__init__(recipe, run, corpus, device)
-        if not isinstance(module, nn.Module):
-            raise InputError(f"the model of this run was an object of a notebook ({type(module).__name__} was given); give the "
-                             "torch.nn.Module again: %train MODEL --data DATA --loss LOSS --resume NAME")
-        self.given_loss = LOSSES.get(loss, loss) if isinstance(loss, str) else loss
-        if not callable(self.given_loss):
-            raise InputError(f"--loss: expected a function of (output, target) or one of {', '.join(LOSSES)}, got {loss!r}")
-        self.model = module.to(device)
+        self.given_loss, self.model = loss, module.to(device)
+        self.loss_unit = "nats a target" if loss in _IN_NATS else ""
         self.items = {part: corpus[part] for part in ("train", "validation")}
 
     @classmethod
     def needs(cls, given: Any) -> dict[str, Any]:
-        return {"module": given.module, "loss": given.loss}
+        """The module, and the loss as a function."""
+        if not isinstance(given.module, nn.Module):
+            raise InputError(f"the model of this run was an object of a notebook ({type(given.module).__name__} was given); "
+                             "give the torch.nn.Module again: %train MODEL --data DATA --loss LOSS --resume NAME")
+        loss = LOSSES.get(given.loss, given.loss) if isinstance(given.loss, str) else given.loss
+        if not callable(loss):
+            said = "none was given" if loss is None else f"got {loss!r}"
+            raise InputError(f"a module learns what its loss says: give --loss, a function of (output, target) or one of "
+                             f"{', '.join(LOSSES)}; {said}")
+        return {"module": given.module, "loss": loss}
 
     def encoded(self, part: str) -> list[Any]:
         return self.corpus[part]

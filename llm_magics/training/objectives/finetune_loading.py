@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from llm_magics.display.progress import counted
 from llm_magics.errors import BrokenModel, RecipeError, RunError
 from llm_magics.models.boundary import boundary
 from llm_magics.models.inspection import FolderFacts
@@ -38,6 +39,9 @@ _HEADS = {
 _NEEDS_ITS_HEAD = ("AutoModelForSeq2SeqLM", "AutoModelForCausalLM")
 _SAME_FOR_ALL_TASKS = (*_NEEDS_ITS_HEAD, "AutoModelForMaskedLM")
 """Heads over the vocabulary: what the files have of them is right, whatever class wrote them."""
+_TASK_OF_HEAD = {"ForSequenceClassification": "classify", "ForTokenClassification": "label-tokens",
+                 "ForQuestionAnswering": "answer", "ForMaskedLM": "masked-language-model", "ForCausalLM": "language-model"}
+"""Ending of an architecture's name → the task it is made for."""
 _MOST_NEW = 16
 """Tensors of a head and a pooler; a model that lacks more lacks a layer."""
 _RELATIVE_POSITIONS = ("t5", "mt5", "umt5", "longt5")
@@ -75,7 +79,7 @@ def open_base(recipe: Recipe, run: Run, auto_name: str, labels: list[str] | None
     facts = locate(reference)
     if facts.is_house:
         raise RecipeError(f"model.reference = {recipe.model.reference!r} is a model trained from scratch here; only models of "
-                          "transformers can be fine-tuned. Go on with its run by %train --resume NAME")
+                          "transformers can be fine-tuned. Begin a new training with it by %train run:NAME --data DATA")
     if facts.folder.parent.name == "snapshots":  # the hub's cache
         reference = replace(reference, revision=facts.folder.name)
     _note_identity(reference, facts, run)
@@ -99,9 +103,9 @@ def quiet() -> Iterator[None]:
 
 def _reference(text: str) -> Reference:
     reference = parse_reference(text)
-    if reference.kind not in ("hub", "local", "run"):
+    if reference.kind not in ("hub", "local", "package", "run"):
         raise RecipeError(f"model.reference = {text!r} cannot be fine-tuned; give a model of transformers: ORGANISATION/NAME, "
-                          "a folder, or run:NAME")
+                          "a folder, package:NAME or run:NAME")
     return reference
 
 
@@ -153,9 +157,11 @@ def _open(recipe: Recipe, reference: Reference, facts: FolderFacts, auto_name: s
     module, report = auto.from_pretrained(
         facts.folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True,
         ignore_mismatched_sizes=labels is not None, **options)
-    if auto_name in _NEEDS_ITS_HEAD and report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise BrokenModel(f"{facts.folder}: the weight files lack {len(missing)} tensors, {missing[0]} among them")
+    missing = sorted(report["missing_keys"])
+    if missing:
+        _check_head(config, auto_name, recipe, reference, missing[0])
+    if auto_name in _NEEDS_ITS_HEAD and missing:
+        raise BrokenModel(f"{facts.folder}: the weight files lack {counted(len(missing), 'tensor')}, {missing[0]} among them")
     lacking = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
     new = _new_modules(module, lacking, keep_head, str(facts.folder))
     _draw(module, new, recipe.seed)
@@ -174,6 +180,21 @@ def _check_family(family: str, auto_name: str, recipe: Recipe, reference: Refere
         kinds = ", ".join(name.removeprefix("AutoModelFor") for name in able) or "no text"
         raise RecipeError(f"task = {recipe.task!r} cannot be learnt by {reference}: its family {family} has no "
                           f"{auto_name.removeprefix('AutoModelFor')} form in transformers (it has {kinds})")
+
+
+def _check_head(config: Any, auto_name: str, recipe: Recipe, reference: Reference, missing: str) -> None:
+    """RecipeError where the files hold another head than the one over the vocabulary that the task needs."""
+    from transformers.models.auto import modeling_auto
+
+    holds, able = (config.architectures or [""])[0], getattr(modeling_auto, _HEADS[auto_name])[config.model_type]
+    able = (able,) if isinstance(able, str) else able
+    if auto_name not in _SAME_FOR_ALL_TASKS or not holds or holds in able:
+        return
+    fits = next((task for ending, task in _TASK_OF_HEAD.items() if holds.endswith(ending)), "")
+    other = f"; or train this one on for what it is made for: --task {fits}" if fits else ""
+    raise RecipeError(f"{reference} holds a {holds}, but task = {recipe.task!r} needs a {able[0]}, whose head over the "
+                      f"vocabulary is not in the files ({missing}). Give a checkpoint that was saved as one, such as the model "
+                      f"that this one was made from: %train ORGANISATION/NAME --task {recipe.task} --data DATA{other}")
 
 
 def _label(config: Any, auto_name: str, labels: list[str] | None) -> tuple[list[str], bool]:
@@ -203,7 +224,7 @@ def _new_modules(module: nn.Module, lacking: set[str], keep_head: bool, folder: 
     broken = sorted(name for name in lacking if head and name not in head and "pooler" not in name)
     if broken or len(lacking) > _MOST_NEW:
         first = (broken or sorted(lacking))[0]
-        raise BrokenModel(f"{folder}: the weight files lack {len(broken or lacking)} tensors, {first} among them")
+        raise BrokenModel(f"{folder}: the weight files lack {counted(len(broken or lacking), 'tensor')}, {first} among them")
     drawn = lacking if keep_head else lacking | head
     return sorted({name.rpartition(".")[0] for name, _ in module.named_parameters() if name in drawn})
 

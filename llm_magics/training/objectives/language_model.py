@@ -134,7 +134,8 @@ class LanguageModel(Objective):
     def export(self, folder: Path, model: nn.Module, card: str) -> None:
         save_house(folder, model, arguments=self.arguments, task=self.recipe.task,
                    source_language=self.recipe.data.source_language, target_language=self.recipe.data.source_language,
-                   source_tokenizer=self.tokenizer.source, card=card, special=self.special())
+                   source_tokenizer=self.tokenizer.source, card=card, special=self.special(),
+                   trained_tokens=self.length)
 
     def special(self) -> dict[str, int]:
         """The ids of the marks."""

@@ -12,11 +12,11 @@ import re
 from pathlib import Path, PurePath
 from typing import Any
 
-from llm_magics.display.progress import duration
-from llm_magics.training.compare import differing_settings
+from llm_magics.display.progress import counted, duration
 from llm_magics.training.data.report import Report
-from llm_magics.training.recipe import Recipe
+from llm_magics.training.recipe import GENERATED, Recipe
 from llm_magics.training.runs import Run
+from llm_magics.training.settings import differing_settings
 from llm_magics.training.survey import RunSummary, summary_of
 
 __all__ = ["model_card", "without_places"]
@@ -39,7 +39,7 @@ _PATH = re.compile(r"(?<![\w:/\\.])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\",;()]+[/\\]
 def model_card(run: Run, *, library: str = "llm_magics", use: str = "") -> str:
     """The text of README.md. library: what loads the model; use: Python that does."""
     recipe, told = run.recipe(), summary_of(run)
-    part = "test" if recipe.data.test or recipe.data.source == "number-words" else "validation"
+    part = "test" if recipe.data.test or recipe.data.source in GENERATED else "validation"
     head = _head(run, recipe, told, part, library)
     sections = [f"# {run.name}", _public(recipe.description), _facts(run, recipe, told), _results(recipe, told, part),
                 _use(run, use), _data(run, recipe), _settings(recipe)]
@@ -74,11 +74,12 @@ def _head(run: Run, recipe: Recipe, told: RunSummary, part: str, library: str) -
 def _facts(run: Run, recipe: Recipe, told: RunSummary) -> str:
     model, machine = recipe.model, run.folder / "machine.txt"
     what = _public(model.reference) + ", fine-tuned" if model.reference else model.architecture
+    what += f", begun with run:{model.from_run}" if model.from_run else ""
     rows = [("model", f"{what}, {told.parameters:,} parameters" if told.parameters else what),
             ("task", recipe.task), ("data", _dataset(recipe)), ("licence of the data", recipe.data.licence or "not stated"),
             ("training rows", f"{told.train_rows:,}" if told.train_rows else ""),
             ("recipe", f"{recipe.name}, seed {recipe.seed}"),
-            ("training", f"{told.step:,} steps, {told.epochs:.3g} epochs, {duration(told.seconds)}"),
+            ("training", f"{counted(told.step, 'step')}, {told.epochs:.3g} epochs, {duration(told.seconds)}"),
             ("ended", told.reason or told.state),
             ("machine", machine.read_text(encoding="utf-8").strip() if machine.is_file() else "")]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows if value)])
@@ -87,7 +88,7 @@ def _facts(run: Run, recipe: Recipe, told: RunSummary) -> str:
 def _results(recipe: Recipe, told: RunSummary, part: str) -> str:
     lines = [f"- {_SAID.get(name, name)}: {value:.2f}" for name, value in told.metrics.items()]
     if told.loss is not None:
-        lines.append(f"- lowest validation loss: {told.loss:.4f} nats a target, at step {told.loss_step:,}")
+        lines.append(f"- lowest validation loss: {told.loss_text}")
     if not lines:
         return ""
     how = f", {recipe.evaluation.beams} beams" if recipe.evaluation.beams > 1 else ""

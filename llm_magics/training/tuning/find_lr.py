@@ -51,7 +51,7 @@ class LearningRateSearch(Result):
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    """Of the batch at each rate, before the step with that rate; nats a target."""
+    """Of the batch at each rate, before the step with that rate."""
     smoothed: tuple[float, ...]
     """Mean over the steps around each."""
     steepest: float
@@ -205,12 +205,13 @@ def _copied_setup(setup: Setup) -> Setup:
 
 
 def _copied_run(run: Run, folder: Path) -> Run:
-    """A run with the recipe and the tokenizers of this one."""
+    """A run with the recipe, the tokenizers and the beginning of this one."""
     made = Run(folder / run.name)
     made.folder.mkdir()
-    for name in ("recipe.json", "tokenizer.json", "target_tokenizer.json"):
-        if (run.folder / name).is_file():
-            shutil.copyfile(run.folder / name, made.folder / name)
+    for file in (run.folder / "recipe.json", *run.tokenizer_files()):
+        shutil.copyfile(file, made.folder / file.name)
+    if (run.folder / "start").is_dir():
+        shutil.copytree(run.folder / "start", made.folder / "start")
     return made
 
 

@@ -6,9 +6,9 @@ settings, from its checkpoint; the settings of trial n are a function of the see
 
 from __future__ import annotations
 
-import contextvars
 import math
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from llm_magics.training.tuning.keep import drop_weights, keep_best
 from llm_magics.training.tuning.result import TuningResult
 from llm_magics.training.tuning.study import Study, import_optuna, importance_of, shown_trials, trial_of
 from llm_magics.training.tuning.trial import TrialTraining
+from llm_magics.training.worker import Worker
 
 __all__ = ["TuningRun"]
 
@@ -36,18 +37,19 @@ _MOST_FAILED = 3
 """Trials at the start that may fail, before that is taken to be the fault of what they have in common."""
 
 
-class TuningRun:
+class TuningRun(Worker):
     """A search in a worker thread. The study's directory is the truth; this is a handle on it.
 
     given_of: from a trial's run to the objects of the notebook that it needs. on_board is called in the worker thread
-    whenever there is something new to see, on_kept when the best run is in its place.
+    whenever there is something new to see, on_kept when the best run is in its place. is_new: the study was made for this
+    search; it goes again when an error ends the search before any trial has.
     """
 
     def __init__(self, study: Study, runs_root: Path, *, device: str = "cpu", max_seconds: float = 0.0,
                  given_of: Callable[[Run], Given] = lambda run: Given(),
                  on_board: Callable[[Board], None] | None = None,
-                 on_kept: Callable[[Run], object] = lambda run: None) -> None:
-        self.study, self.name = study, study.name
+                 on_kept: Callable[[Run], object] = lambda run: None, is_new: bool = False) -> None:
+        self.study, self.name, self._is_new = study, study.name, is_new
         self._runs_root, self._device, self._given_of, self._on_kept = runs_root, device, given_of, on_kept
         self._ends_s = time.monotonic() + max_seconds if max_seconds else math.inf
         self._watchers = [on_board] if on_board else []
@@ -56,14 +58,10 @@ class TuningRun:
         self._importance: dict[str, float] = {}
         self._unwanted: set[int] = set()
         self._current: TrialTraining | None = None
-        self._stop = False
+        self._stop, self._is_first = False, True
         self._told_s = -math.inf
-        self._done = threading.Event()
-        self._error: BaseException | None = None
         self._result: TuningResult | None = None
-        # A plain new thread would send its output to whatever cell runs later.
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"tune {self.name}")
+        super().__init__(f"tune {self.name}")
 
     def __repr__(self) -> str:
         state = "failed" if self.error else "ended" if self.done else "stopping" if self.stopping else "searching"
@@ -107,24 +105,9 @@ class TuningRun:
         return self._stop and not self.done
 
     @property
-    def done(self) -> bool:
-        return self._done.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to `timeout` seconds for the end; True if it came."""
-        return self._done.wait(timeout)
-
-    @property
-    def error(self) -> BaseException | None:
-        """What ended the search, if it failed."""
-        return self._error
-
-    @property
     def result(self) -> TuningResult:
         """Wait for the end and return what was found; raises what went wrong."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
+        self._wait_for_success()
         return self._result
 
     def _work(self) -> None:
@@ -139,6 +122,8 @@ class TuningRun:
             self._error = TrainingError(f"study {self.name} failed: {type(error).__name__}: {error}")
             self._error.__cause__ = error
         finally:
+            if self._is_new and self._error is not None and not any(one.value is not None for one in self._trials.values()):
+                shutil.rmtree(self.study.folder, ignore_errors=True)  # nothing was found; the name is free again
             self._done.set()
             self._tell(force=True)
 
@@ -252,6 +237,9 @@ class TuningRun:
         finally:
             with self._lock:
                 self._current = None
+        first, self._is_first = self._is_first, False
+        if first and training.error is not None and training.fails_all():
+            raise training.error
         if state == "interrupted":
             self._show(replace(training.seen, state=state), True)
         else:

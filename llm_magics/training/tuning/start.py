@@ -62,7 +62,7 @@ def start_search(studies_root: Path, runs_root: Path, name: str, settings: Setti
     check_free(runs_root, name)
     _check_objects(recipe_from_dict(settings.recipe), objects, name, settings)
     study = create_study(studies_root, name, settings)
-    return _started(study, runs_root, objects, given_of, how)
+    return _started(study, runs_root, objects, given_of, {**how, "is_new": True})
 
 
 def go_on(study: Study, runs_root: Path, objects: Mapping[str, Any], given_of: GivenOf, *, trials: int | None = None,

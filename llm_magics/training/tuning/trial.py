@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from llm_magics.display.tuning import Trial
-from llm_magics.errors import DataError, LLMMagicsError
+from llm_magics.errors import DataError, LLMMagicsError, ModelError, NonFinite
 from llm_magics.training.control import Control
 from llm_magics.training.events import CheckpointSaved, Evaluated, Event, Finished, RunStarted, StepDone
 from llm_magics.training.loop import train
-from llm_magics.training.runs import Run, create_run
+from llm_magics.training.runs import Recorder, Run, create_run
 from llm_magics.training.setup import Given
 from llm_magics.training.tuning.study import Study, curve_of, value_of
 
 __all__ = ["TrialTraining"]
 
-_RECORD_EVERY_S = 0.25
+_OF_THE_ROWS = ("data.", "cleaning.", "augmentation.", "batch.", "tokenizer.")
+"""Tables whose settings may be at fault when the data cannot be read or used."""
 
 
 class TrialTraining:
@@ -34,29 +33,37 @@ class TrialTraining:
         self.study, self.trial, self.seen, self.control = study, trial, seen, Control()
         self._device, self._given_of, self._show, self._ending = device, given_of, show, ending
         self._reported = seen.steps
+        self.error: Exception | None = None
+        """What ended the trial, if it failed."""
 
     def train(self) -> tuple[str, str]:
         """Train to the end, or to where the trial is pruned, stopped or interrupted; returns (state, note)."""
         try:
             return self._followed(), ""
-        except LLMMagicsError as error:
-            return "failed", f"{type(error).__name__}: {error}"
         except Exception as error:  # noqa: BLE001 - whatever torch or the user's module raises ends this trial only
-            return "failed", f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+            self.error = error
+            whole = isinstance(error, LLMMagicsError)
+            return "failed", f"{type(error).__name__}: {error if whole else (str(error).splitlines() or [''])[0][:200]}"
+
+    def fails_all(self) -> bool:
+        """Whether every trial must meet this one's error: it came before the first step, from nothing that is searched."""
+        searched = tuple(self.study.space.dimensions)
+        if self.error is None or self.seen.step or isinstance(self.error, NonFinite):
+            return False
+        if isinstance(self.error, (DataError, ModelError)):
+            return not any(name.startswith(_OF_THE_ROWS) for name in searched)
+        return all(name.startswith(("optimizer.", "schedule.")) or name == "seed" for name in searched)
 
     def _followed(self) -> str:
         run = self.study.run_of(self.trial.number)
         if not (run.folder / "recipe.json").is_file():
             recipe = self.study.recipe.with_settings(self.study.space.suggest(self.trial))
             create_run(self.study.trials_root, recipe, run.name)
-        recorded, pruned = -math.inf, False
+        recorder, pruned = Recorder(run), False
         events = train(run, device=self._device, control=self.control, given=self._given_of(run), exports=False)
         try:
             for event in events:
-                now = time.monotonic()
-                if not isinstance(event, StepDone) or now - recorded >= _RECORD_EVERY_S:
-                    recorded = now
-                    run.append(event)
+                recorder.add(event)
                 self._see(event)
                 if isinstance(event, Evaluated) and event.step not in self._reported:
                     pruned = self._report(event) and event.step < self.seen.total_steps

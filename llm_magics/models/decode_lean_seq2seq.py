@@ -1,0 +1,215 @@
+"""Encoder-decoder models, one token at a time: the decoder layers of transformers, called without their wrappers.
+
+Letters as in `llm_magics.nn`: B batch, n rows that go on, S source, T written, H heads, K width of a head, D model width.
+Keys and values of the source are computed once; those of the target go into buffers that grow by doubling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llm_magics.models.linear import linear_of
+
+__all__ = ["STEPS", "BartSteps", "T5Steps"]
+
+_FIRST_TOKENS = 64
+
+
+class _Seq2SeqSteps:
+    """What all encoder-decoder families share: buffers, masks, and rows that leave."""
+
+    def __init__(self, module: Any, inputs: Any, mask: Any, most: int, start: int) -> None:
+        import torch
+
+        self.module, self.most, self.n, self.t = module, most, len(inputs), 0
+        self._start = torch.full((len(inputs),), start, device=inputs.device)
+        memory = module.get_encoder()(input_ids=inputs, attention_mask=mask).last_hidden_state  # (B, S, D)
+        self.layers = self._layers(module)
+        self.cross = [self._source(layer, memory) for layer in self.layers]
+        self.cross_mask = None if bool(mask.all()) else mask.bool()[:, None, None, :]  # (B, 1, 1, S), True = real
+        heads, width = self.cross[0][0].shape[1], self.cross[0][0].shape[3]
+        shape = (2, len(inputs), heads, min(most, _FIRST_TOKENS), width)
+        self.own = [memory.new_empty(shape) for _ in self.layers]
+
+    def _layers(self, module: Any) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def _source(self, layer: dict[str, Any], memory: Any) -> tuple[Any, Any]:
+        """(keys, values) of the source, (B, H, S, K)."""
+        shape = (*memory.shape[:2], layer["heads"], -1)
+        return tuple(layer[name](memory).view(shape).transpose(1, 2).contiguous() for name in ("cross_k", "cross_v"))
+
+    def start(self) -> Any:
+        """Logits (B, V) behind the token that starts a target."""
+        return self.step(self._start)
+
+    def step(self, tokens: Any) -> Any:
+        """Logits (n, V) behind the tokens (n,)."""
+        if self.t == self.own[0].shape[3]:
+            self._grow()
+        logits = self._forward(tokens)
+        self.t += 1
+        return logits
+
+    def _forward(self, tokens: Any) -> Any:
+        raise NotImplementedError
+
+    def replace(self, slot: int, last: int) -> None:
+        """Row `last` moves to `slot` and the batch ends before `last`."""
+        self.n = last
+        if slot == last:
+            return
+        for own in self.own:
+            own[:, slot, :, : self.t] = own[:, last, :, : self.t]
+        for keys, values in self.cross:
+            keys[slot], values[slot] = keys[last], values[last]
+        if self.cross_mask is not None:
+            self.cross_mask[slot] = self.cross_mask[last]
+
+    def _grow(self) -> None:
+        size = min(2 * self.t, self.most)
+        for i, own in enumerate(self.own):
+            larger = own.new_empty((*own.shape[:3], size, own.shape[4]))
+            larger[:, : self.n, :, : self.t] = own[:, : self.n, :, : self.t]
+            self.own[i] = larger
+
+    def _look_back(self, i: int, layer: dict[str, Any], hidden: Any, bias: Any, scale: float) -> Any:
+        """Self-attention of the newest token over all written ones: (n, D)."""
+        from torch.nn.functional import scaled_dot_product_attention
+
+        own, n, t = self.own[i], self.n, self.t
+        heads = (n, layer["heads"], -1)
+        own[0, :n, :, t] = layer["k"](hidden).view(heads)
+        own[1, :n, :, t] = layer["v"](hidden).view(heads)
+        query = layer["q"](hidden).view(*heads[:2], 1, -1)  # (n, H, 1, K)
+        seen = scaled_dot_product_attention(query, own[0, :n, :, : t + 1], own[1, :n, :, : t + 1], attn_mask=bias, scale=scale)
+        return layer["out"](seen.reshape(n, -1))
+
+    def _look_across(self, i: int, layer: dict[str, Any], hidden: Any, scale: float) -> Any:
+        """Attention of the newest token over the source: (n, D)."""
+        from torch.nn.functional import scaled_dot_product_attention
+
+        keys, values = self.cross[i]
+        n, mask = self.n, self.cross_mask
+        query = layer["cross_q"](hidden).view(n, layer["heads"], 1, -1)
+        seen = scaled_dot_product_attention(
+            query, keys[:n], values[:n], attn_mask=None if mask is None else mask[:n], scale=scale)  # fmt: skip
+        return layer["cross_out"](seen.reshape(n, -1))
+
+
+class BartSteps(_Seq2SeqSteps):
+    """Marian, BART, mBART, Pegasus and M2M-100 (NLLB): one layout, with the norms after or before each block."""
+
+    def _layers(self, module: Any) -> list[dict[str, Any]]:
+        decoder, name = module.get_decoder(), type(module).__name__
+        self.pre_norm = name in _NORM_FIRST
+        self.embed, self.embed_scale = decoder.embed_tokens, _SCALES_OUTSIDE.get(name, _one)(decoder)
+        self.positions = _POSITIONS[name](decoder.embed_positions)
+        self.embed_norm = getattr(decoder, "layernorm_embedding", None)
+        self.final_norm = getattr(decoder, "layer_norm", None)
+        self.head = linear_of(module.lm_head)
+        self.head_bias = None if name == "M2M100ForConditionalGeneration" else module.final_logits_bias
+        return [_bart_layer(layer) for layer in decoder.layers]
+
+    def _forward(self, tokens: Any) -> Any:
+        hidden = self.embed(tokens) * self.embed_scale + self.positions(tokens, self.t)  # (n, D)
+        if self.embed_norm is not None:
+            hidden = self.embed_norm(hidden)
+        before, after = (_apply, _leave) if self.pre_norm else (_leave, _apply)
+        for i, layer in enumerate(self.layers):
+            norms, scale = layer["norms"], layer["scale"]
+            hidden = after(norms[0], hidden + self._look_back(i, layer, before(norms[0], hidden), None, scale))
+            hidden = after(norms[1], hidden + self._look_across(i, layer, before(norms[1], hidden), scale))
+            inner = layer["activation"](layer["fc1"](before(norms[2], hidden)))
+            hidden = after(norms[2], hidden + layer["fc2"](inner))
+        if self.final_norm is not None:
+            hidden = self.final_norm(hidden)
+        logits = self.head(hidden)
+        return logits if self.head_bias is None else logits.add_(self.head_bias)
+
+
+def _bart_layer(layer: Any) -> dict[str, Any]:
+    own, cross = layer.self_attn, layer.encoder_attn
+    return {
+        "q": linear_of(own.q_proj), "k": linear_of(own.k_proj), "v": linear_of(own.v_proj), "out": linear_of(own.out_proj),
+        "cross_q": linear_of(cross.q_proj), "cross_k": linear_of(cross.k_proj), "cross_v": linear_of(cross.v_proj),
+        "cross_out": linear_of(cross.out_proj), "fc1": linear_of(layer.fc1), "fc2": linear_of(layer.fc2),
+        "activation": layer.activation_fn, "heads": own.num_heads, "scale": own.scaling,
+        "norms": (layer.self_attn_layer_norm, layer.encoder_attn_layer_norm, layer.final_layer_norm),
+    }  # fmt: skip
+
+
+def _apply(norm: Callable[[Any], Any], hidden: Any) -> Any:
+    return norm(hidden)
+
+
+def _leave(norm: Callable[[Any], Any], hidden: Any) -> Any:
+    return hidden
+
+
+def _one(decoder: Any) -> float:
+    return 1.0
+
+
+def _own_scale(decoder: Any) -> float:
+    return decoder.embed_scale
+
+
+def _by_row(embedding: Any) -> Callable[[Any, int], Any]:
+    return lambda tokens, t: embedding.weight[t]
+
+
+def _by_row_after_two(embedding: Any) -> Callable[[Any, int], Any]:
+    return lambda tokens, t: embedding.weight[t + embedding.offset]
+
+
+def _by_token(embedding: Any) -> Callable[[Any, int], Any]:
+    return lambda tokens, t: embedding(tokens[:, None], None, t)[:, 0]  # a padding token has no position
+
+
+# BART, mBART and M2M-100 scale inside their embedding.
+_SCALES_OUTSIDE = {"MarianMTModel": _own_scale, "PegasusForConditionalGeneration": _own_scale}
+_NORM_FIRST = {"PegasusForConditionalGeneration", "M2M100ForConditionalGeneration", "MBartForConditionalGeneration"}
+_POSITIONS = {
+    "MarianMTModel": _by_row, "PegasusForConditionalGeneration": _by_row, "BartForConditionalGeneration": _by_row_after_two,
+    "MBartForConditionalGeneration": _by_row_after_two, "M2M100ForConditionalGeneration": _by_token,
+}  # fmt: skip
+
+
+class T5Steps(_Seq2SeqSteps):
+    """T5 and its 1.1 versions: relative positions as a bias of the scores, no scaling of them."""
+
+    def _layers(self, module: Any) -> list[dict[str, Any]]:
+        decoder, config = module.get_decoder(), module.config
+        self.embed, self.final_norm, self.head = decoder.embed_tokens, decoder.final_layer_norm, linear_of(module.lm_head)
+        self.out_scale = config.d_model**-0.5 if config.scale_decoder_outputs else None
+        first = decoder.block[0].layer[0].SelfAttention
+        # Of the last query over all keys, (1, H, 1, most); an earlier query has the end of it.
+        self.bias = first.compute_bias(1, self.most, past_seen_tokens=self.most - 1)
+        return [_t5_layer(block.layer) for block in decoder.block]
+
+    def _forward(self, tokens: Any) -> Any:
+        hidden = self.embed(tokens)  # (n, D)
+        bias = self.bias[..., self.most - 1 - self.t :]
+        for i, layer in enumerate(self.layers):
+            norms = layer["norms"]
+            hidden = hidden + self._look_back(i, layer, norms[0](hidden), bias, 1.0)
+            hidden = hidden + self._look_across(i, layer, norms[1](hidden), 1.0)
+            hidden = layer["forward"](hidden)  # with its norm and its residual
+        hidden = self.final_norm(hidden)
+        return self.head(hidden if self.out_scale is None else hidden * self.out_scale)
+
+
+def _t5_layer(parts: Any) -> dict[str, Any]:
+    own, cross = parts[0].SelfAttention, parts[1].EncDecAttention
+    return {
+        "q": linear_of(own.q), "k": linear_of(own.k), "v": linear_of(own.v), "out": linear_of(own.o),
+        "cross_q": linear_of(cross.q), "cross_k": linear_of(cross.k), "cross_v": linear_of(cross.v),
+        "cross_out": linear_of(cross.o), "heads": own.n_heads, "forward": parts[2],
+        "norms": (parts[0].layer_norm, parts[1].layer_norm),
+    }  # fmt: skip
+
+
+STEPS: dict[str, Callable[..., Any]] = {**dict.fromkeys(_POSITIONS, BartSteps), "T5ForConditionalGeneration": T5Steps}
+"""Class of transformers → how it is stepped."""

@@ -1,0 +1,99 @@
+"""A translation checked by translating it back: sentences that come back much changed deserve a look.
+
+It measures both translators at once, so a low score does not prove a fault, and a high one no quality; it finds sentences
+in which something was lost (Rapp 2009, "The backtranslation score").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm_magics.display import theme
+from llm_magics.display.html import Node, el
+from llm_magics.display.parallel import SentencePair
+from llm_magics.display.result import Provenance, provenance_note
+from llm_magics.display.table import table
+from llm_magics.metrics import score
+from llm_magics.tasks.choose import candidates, open_model
+from llm_magics.tasks.direction import Direction, direction_of
+from llm_magics.tasks.translating import glue_between, readable_document, translate_sentences
+from llm_magics.tasks.work import account, answers
+
+if TYPE_CHECKING:
+    from llm_magics.models.manager import ModelManager
+
+__all__ = ["BackTranslation", "translate_back"]
+
+DOUBTFUL = 50.0
+"""A sentence is flagged when less than this chrF of it comes back, and it is among the worst tenth (three at least)."""
+_LEAST_FLAGS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackTranslation:
+    """Every sentence translated back into its own language."""
+
+    sources: tuple[str, ...]
+    sentences: tuple[str, ...]
+    """What came back, one for each of `sources`."""
+    chrf: tuple[float, ...]
+    """chrF of each sentence against its source, 0 to 100; -1.0 for what was not translated back."""
+    score: float
+    """chrF of all sentences together."""
+    provenance: Provenance
+
+    @property
+    def flagged(self) -> tuple[int, ...]:
+        """The sentences, from 0, that differ most, worst first."""
+        worst = sorted((value, i) for i, value in enumerate(self.chrf) if 0 <= value < DOUBTFUL)
+        return tuple(i for _, i in worst[:max(_LEAST_FLAGS, len(self.chrf) // 10)])
+
+    def line(self) -> str:
+        """`back-translated by embedded:de-en: chrF 71.2, look at sentence 3`."""
+        doubts = ", ".join(str(i + 1) for i in self.flagged)
+        return f"back-translated by {self.provenance.model}: chrF {self.score:.1f}" + (
+            f", look at sentence {doubts}" if doubts else "")
+
+    def node(self) -> Node:
+        """The flagged sentences, and all of them on demand."""
+        def rows(chosen: Sequence[int]) -> Node:
+            return table(["", "source", "came back as", "chrF"], [
+                [str(i + 1), self.sources[i], self.sentences[i], f"{self.chrf[i]:.0f}" if self.chrf[i] >= 0 else ""]
+                for i in chosen], align="rllr").node()
+
+        every = el("details", {}, el("summary", {}, "every sentence, translated back"), rows(range(len(self.sources))))
+        return el("div", {"style": theme.BOX}, el("div", {}, self.line()), rows(self.flagged) if self.flagged else None, every,
+                  provenance_note(self.provenance))
+
+
+def translate_back(pairs: Sequence[SentencePair], direction: Direction, *, manager: ModelManager, model: object = None,
+                   load_options: dict[str, object] | None = None, stop: Callable[[], bool] | None = None) -> BackTranslation:
+    """`pairs` translated back by `model`, or by the one of the catalogue for the other direction.
+
+    Raises what choosing and loading the model raises: UnknownLanguage, HubUnreachable, WrongTask.
+    """
+    choices = candidates("translate", model=model, source=direction.target, target=direction.source)
+    targets = [pair.target for pair in pairs]
+    with open_model(choices, manager, load_options) as opened:
+        started = time.perf_counter()
+        back = direction_of(opened.loaded, "\n".join(targets), direction.target, direction.source)
+        parts = [[sentence.text for sentence in readable_document(opened.loaded, text, back).sentences] if text else []
+                 for text in targets]  # a sentence may be too long for this model
+        outputs = translate_sentences(opened.loaded, [part for row in parts for part in row], back, stop=stop)
+        written = iter(zip(answers(opened.loaded, [output.text for output in outputs], [part for row in parts for part in row]),
+                           outputs, strict=True))
+        came, whole = [], []
+        for row in parts:
+            pieces = [next(written) for _ in row]
+            came.append(glue_between(direction.source).join(text for text, _ in pieces))
+            whole.append(bool(pieces) and all(output.finished for _, output in pieces))
+        provenance = account(opened, started, sum(output.n_new_tokens for output in outputs), {})
+    sources = tuple(pair.source for pair in pairs)
+    chrf = tuple(score("chrf", [text], [source]) if done else -1.0
+                 for text, source, done in zip(came, sources, whole, strict=True))
+    done = [i for i, is_whole in enumerate(whole) if is_whole]
+    total = score("chrf", [came[i] for i in done], [sources[i] for i in done]) if done else 0.0
+    return BackTranslation(sources=sources, sentences=tuple(came), chrf=chrf, score=total, provenance=provenance)

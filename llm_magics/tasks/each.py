@@ -1,0 +1,227 @@
+"""One task over many rows: read as they are needed, kept as they are done, in memory that does not grow with a file.
+
+Every `…_each` function is this with its own work. A row that cannot be done becomes a RowError and the rest goes on; what
+concerns all rows (no such model, a wrong option) is raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from llm_magics.display.progress import counted
+from llm_magics.display.result import Result
+from llm_magics.display.table import Table, table
+from llm_magics.errors import DoesNotFit, InputError, LLMMagicsError
+from llm_magics.tasks.results import RowError
+from llm_magics.tasks.row_file import ResultsFile
+from llm_magics.tasks.row_source import BadRow, open_rows
+from llm_magics.tasks.work import readable
+
+__all__ = ["Keep", "WrittenRows", "alone", "readable_rows", "settings_of", "work_through"]
+
+_HOPELESS = 10
+"""So many rows that fail for a reason nobody foresaw, before one is done: the fault is not in the rows."""
+_SHOWN = 10
+_NO_SETTINGS = ("manager", "on_progress", "load_options")
+_UNFINISHED = "it was stopped before this row was done"
+
+Keep = Callable[[int, object], None]
+Stop = Callable[[], bool] | None
+
+
+class Work(Protocol):
+    """What a task does with the rows of one window."""
+
+    def __call__(self, rows: dict[int, object], keep: Keep) -> None:
+        """Do `rows`, by number, and `keep(number, result)` each one as soon as it is done."""
+
+
+class WrittenRows:
+    """The results of many rows in a file; nothing of them is held but the first ones. Iterating reads the file."""
+
+    def __init__(self, file: ResultsFile) -> None:
+        self._file = file
+        self.path: Path = file.path
+        self.count = self.failed = self.resumed = 0
+        """Rows that are done, those of them with an error, and those that the file held already."""
+        self.first: list[dict] = []
+        self.first_error = ""
+
+    def add(self, record: dict, *, resumed: bool) -> None:
+        """Count one more row."""
+        self.count += 1
+        self.resumed += resumed
+        self.first += [record] * (len(self.first) < _SHOWN)
+        if "error" in record:
+            self.failed += 1
+            self.first_error = self.first_error or f"row {record['row']}: {record['error']}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[dict]:
+        return self._file.records()
+
+    def to_pandas(self) -> object:
+        """The whole file as a DataFrame, one line a row."""
+        import pandas
+
+        return pandas.DataFrame(iter(self)).set_index("row").sort_index() if self.count else pandas.DataFrame()
+
+    def table(self) -> Table:
+        """The rows that were done first."""
+        rows = [[str(record["row"]), record.get("text", record.get("error", ""))] for record in self.first]
+        parts = [f"{counted(self.count, 'row')} in {self.path}", f"{self.failed:,} of them failed" if self.failed else "",
+                 f"{self.resumed:,} were there before" if self.resumed else ""]
+        return table(["row", "result"], rows, caption="; ".join(part for part in parts if part), align="rl")
+
+    _ipython_display_ = Result._ipython_display_  # --quiet
+
+    def __repr__(self) -> str:
+        return self.table().text()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return self.table()._repr_mimebundle_()
+
+
+def alone(task: Callable[[object], Result]) -> Work:
+    """The work of a task that takes one row at a time."""
+
+    def work(rows: dict[int, object], keep: Keep) -> None:
+        for i, row in rows.items():
+            keep(i, task(row))
+
+    return work
+
+
+def settings_of(task: str, options: dict[str, object]) -> tuple[str, dict[str, object]]:
+    """What decides the results of a task, for the file they are written to: not how it is watched, nor where it runs."""
+    dtype = (options.get("load_options") or {}).get("dtype")
+    return task, {name: value for name, value in {**options, "dtype": dtype and str(dtype)}.items()
+                  if name not in _NO_SETTINGS and value is not None}
+
+
+def readable_rows(window: dict[int, object], keep: Keep) -> dict[int, str]:
+    """Row number -> text, for the rows that are texts; the others are kept as errors."""
+    texts = {}
+    for i, row in window.items():
+        try:
+            texts[i] = readable(row)
+        except InputError as error:
+            keep(i, RowError(row=i, reason=str(error)))
+    return texts
+
+
+def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, object]], None] | None = None,
+                 window_rows: int = 1, column: str | None = None, whole: bool = False,
+                 on_row: Callable[[int, object], None] | None = None, stop: Stop = None, out_file: str | Path | None = None,
+                 resume: bool = False, settings: object = None) -> list | WrittenRows:
+    """One result or one RowError for each of `rows` (see `open_rows`), in order: a list, or with `out_file` WrittenRows.
+
+    `window_rows` are read and given to `work` at once, after `prepare`, whose errors are raised. `on_row(i, result)` is
+    called as rows are done; for a row that `out_file` held already, with its record. Once `stop()` is true, what is done
+    is kept: a list ends with the last row that is done, rows before it that are not are RowErrors; a file holds the rows
+    that are done, and with `resume` and the same `settings` the next call does the others.
+    """
+    if resume and out_file is None:
+        raise InputError("resume goes on with a file of results; name it with out_file (--resume FILE)")
+    source = open_rows(rows, column, whole=whole)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(ResultsFile(out_file, settings, resume=resume)) if out_file is not None else None
+        batch = _Batch(work, prepare, file, on_row, stop)
+        numbered = enumerate(source)
+        while not batch.stopped() and (window := list(itertools.islice(numbered, window_rows))):
+            batch.do(window)
+    return batch.written if batch.written is not None else batch.listed()
+
+
+class _Batch:
+    """Windows of rows, done one after the other."""
+
+    def __init__(self, work: Work, prepare: Callable[[dict[int, object]], None] | None, file: ResultsFile | None,
+                 on_row: Callable[[int, object], None] | None, stop: Stop) -> None:
+        self.work, self.prepare, self.file, self.on_row, self.stop = work, prepare, file, on_row, stop
+        self.written = WrittenRows(file) if file is not None else None
+        self.results: dict[int, object] = {}
+        self.succeeded = self.unforeseen = 0
+
+    def stopped(self) -> bool:
+        """Whether the caller wants no more."""
+        return self.stop is not None and self.stop()
+
+    def do(self, window: list[tuple[int, object]]) -> None:
+        """Take over what the file holds, do the rest."""
+        self.values = dict(window)
+        self.missing = {i: row for i, row in window if not self._known(i, row)}
+        for i, row in list(self.missing.items()):
+            if isinstance(row, BadRow):
+                self.keep(i, RowError(row=i, reason=row.reason))
+        try:
+            if self.missing and self.prepare is not None:
+                self.prepare(self.missing)
+            if self.missing:
+                self._try(dict(self.missing))
+        finally:
+            if self.file is not None:
+                self.file.flush()
+
+    def keep(self, i: int, result: object) -> None:
+        """Take what came of row `i`. What was cut off by a stop is no result for a file, which is to be gone on with."""
+        if self.file is not None and getattr(result, "interrupted", False):
+            return
+        del self.missing[i]
+        self.succeeded += not isinstance(result, RowError)
+        if self.file is None:
+            self.results[i] = result
+        else:
+            self.written.add(self.file.keep(i, self.values[i], result), resumed=False)
+        if self.on_row is not None:
+            self.on_row(i, result)
+
+    def listed(self) -> list:
+        """The results in order, up to the last row that is done."""
+        count = max(self.results, default=-1) + 1
+        return [self.results.get(i) or RowError(row=i, reason=_UNFINISHED) for i in range(count)]
+
+    def _known(self, i: int, row: object) -> bool:
+        record = self.file.known(i, row) if self.file is not None else None
+        if record is not None:
+            self.written.add(record, resumed=True)
+            if self.on_row is not None:
+                self.on_row(i, record)
+        return record is not None
+
+    def _try(self, rows: dict[int, object]) -> None:
+        """Do rows together; when that fails, those that are left one by one, to see which it was."""
+        try:
+            self.work(rows, self.keep)
+        except Exception as error:
+            self._judge(error)
+            left = [i for i in rows if i in self.missing]
+            if not left:
+                raise
+            if len(rows) == 1:
+                self.keep(left[0], RowError(row=left[0], reason=_reason(error)))
+                return
+            for i in left:
+                if self.stopped():
+                    return
+                self._try({i: rows[i]})
+
+    def _judge(self, error: Exception) -> None:
+        """Raise what is no fault of a row."""
+        if isinstance(error, LLMMagicsError) and not isinstance(error, (InputError, DoesNotFit)):
+            raise error
+        if not isinstance(error, LLMMagicsError):
+            self.unforeseen += 1
+            if not self.succeeded and self.unforeseen >= _HOPELESS:
+                raise error
+
+
+def _reason(error: Exception) -> str:
+    said = str(error).splitlines()[0] if str(error) else ""
+    return said if isinstance(error, LLMMagicsError) else f"{type(error).__name__}: {said}"

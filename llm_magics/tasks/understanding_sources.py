@@ -1,0 +1,110 @@
+"""Which model finds what: for each aspect of a text the models to try, those on this machine first, and what needs none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from llm_magics.display.result import Provenance
+from llm_magics.errors import HubUnreachable, ModelError, ModelNotFound, UnknownLanguage
+from llm_magics.models.catalog import language_name, recommend
+from llm_magics.models.classify import class_names, entailment_classes, is_sequence_classifier
+from llm_magics.models.embed import is_sentence_encoder
+from llm_magics.models.hub_cache import cached_folder
+from llm_magics.models.reference import Reference, package_names
+from llm_magics.models.token_labels import is_tagger
+from llm_magics.tasks.choose import Candidate, candidates
+from llm_magics.tasks.keyphrases import has_stop_words
+from llm_magics.tasks.sentiment import LEXICON_LANGUAGES, polarities
+
+if TYPE_CHECKING:
+    from llm_magics.models.loaded import LoadedModel
+
+__all__ = ["MODELLED", "Sources", "capabilities", "sources", "weightless_provenance", "without_weights"]
+
+MODELLED = ("sentiment", "labels", "entities", "similarity")
+"""The aspects that the catalogue has models for."""
+_WEIGHTLESS = {"language": ("py3langid", "it tells languages apart"), "sentiment": ("textblob", "a lexicon, no model"),
+               "phrases": ("llm_magics", "statistics of the text, no model")}
+_MINILM = Reference("package", "minilm")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What could do one aspect."""
+
+    models: tuple[Candidate, ...] = ()
+    """To be tried in this order."""
+    weightless: bool = False
+    """Whether it can be done without a model, where none of these can be used."""
+    lacking: str = ""
+    """Why there is no model; "" where there is one, or none is needed."""
+    refusal: type[ModelError] = ModelNotFound
+    """What to raise with `lacking` where nothing else that is asked for can be done either."""
+
+
+def sources(aspect: str, language: str, *, default: object = None, fetch: bool = True) -> Sources:
+    """What could do `aspect` of a text in `language` (a code): the user's `default`, else what is on this machine, else the
+    catalogue's recommendation from the hub if it may be fetched and answers within 3 s.
+    """
+    weightless = without_weights(aspect, language)
+    if aspect not in MODELLED:
+        return Sources(weightless=weightless, lacking="" if weightless else f"there is no list of stop words for "
+                       f"{language_name(language)}; a chat model (--model) finds key phrases in it")
+    if default is not None:
+        return Sources(tuple(candidates(aspect, default=default)), weightless)
+    choices = recommend(aspect, language)
+    here = [Candidate(choice.reference, choice.why) for choice in choices if choice.reference.kind == "package"]
+    here += [Candidate(choice.reference, f"in the cache, {choice.why}") for choice in choices
+             if choice.reference.kind == "hub" and cached_folder(choice.reference) is not None]
+    if here:
+        return Sources(tuple(here), weightless)
+    vectors = _by_vectors(aspect, language)
+    if not fetch:
+        names = [str(choice.reference) for choice in choices if choice.reference.kind == "hub"]
+        from_hub = f"--show {aspect} takes {names[0]} from the hub" if names else "name a model with --model"
+        lacking = "" if vectors or weightless else (
+            f"{aspect}: no model for {language_name(language)} on this machine; {from_hub}")
+        return Sources(tuple(vectors), weightless, lacking)
+    try:
+        return Sources((*candidates(aspect, source=language), *vectors), weightless)
+    except (HubUnreachable, ModelNotFound, UnknownLanguage) as error:
+        noted = tuple(Candidate(one.reference, one.why, str(error)) for one in vectors)
+        refusal = HubUnreachable if isinstance(error, HubUnreachable) else ModelNotFound
+        return Sources(noted, weightless, "" if noted else f"{aspect}: {error}", refusal)
+
+
+def _by_vectors(aspect: str, language: str) -> list[Candidate]:
+    """Labels can be compared with a text as vectors, too, where there is no model of inference."""
+    if aspect != "labels" or _MINILM.name not in package_names() or language != "en":
+        return []
+    return [Candidate(_MINILM, "no model of inference is here, and it compares labels with texts as vectors")]
+
+
+def without_weights(aspect: str, language: str) -> bool:
+    """Whether `aspect` can be done without a model in this language."""
+    if aspect == "phrases":
+        return has_stop_words(language)
+    return aspect == "language" or (aspect == "sentiment" and language in LEXICON_LANGUAGES)
+
+
+def weightless_provenance(aspect: str, seconds: float = 0.0) -> Provenance:
+    """What an aspect that was done without a model was done by."""
+    package, why = _WEIGHTLESS[aspect]
+    return Provenance(model=package, revision=metadata.version(package), why=why, seconds=seconds)
+
+
+def capabilities(model: LoadedModel) -> dict[str, bool]:
+    """The aspects `model` can do → whether it does them unasked."""
+    if model.is_chat:
+        return {"sentiment": True, "labels": True, "entities": True, "phrases": True}
+    if is_tagger(model):
+        return {"entities": True}
+    if is_sequence_classifier(model):
+        names = class_names(model)
+        if entailment_classes(names) is not None:
+            return {"labels": True}
+        moods = polarities(names) is not None
+        return {"sentiment": moods, "labels": not moods}
+    return {"similarity": True, "labels": False} if is_sentence_encoder(model) else {}
