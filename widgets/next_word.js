@@ -171,7 +171,7 @@ function render({ model, el }) {
       bar.style.width = `${(100 * one.probability) / most}%`;
       const is_there = !is_next && token && token.text.trim() === one.text.trim();
       const doing = one.fixed ? "ends the text" : is_next ? "go on with it" : "put it here";
-      const button = element("button", { type: "button", "data-candidate": i, title: doing, disabled: one.fixed || model.get("busy"), "aria-label": `${visible(one.text)}, ${percent(one.probability)}, ${doing}` },
+      const button = element("button", { type: "button", "data-candidate": i, title: doing, disabled: one.fixed, "aria-label": `${visible(one.text)}, ${percent(one.probability)}, ${doing}` },
         element("bdi", {}, visible(one.text)), element("span", { class: "llm-track" }, bar), element("span", { class: "llm-number" }, percent(one.probability)));
       if (is_there) button.setAttribute("aria-current", "true");
       return element("li", {}, button);
@@ -182,9 +182,13 @@ function render({ model, el }) {
     summary.textContent = model.get("summary");
     about.textContent = model.get("about");
     const busy = model.get("busy");
-    undo.disabled = busy || !model.get("can_undo");
-    redo.disabled = busy || !model.get("can_redo");
-    apply.disabled = busy;
+    const focused = document.activeElement;
+    undo.disabled = !model.get("can_undo");
+    redo.disabled = !model.get("can_redo");
+    if (focused === undo && undo.disabled) redo.focus();
+    if (focused === redo && redo.disabled) undo.focus();
+    // A button that is disabled or replaced loses the focus, and the keyboard its place: while busy they only say so.
+    for (const button of [undo, redo, apply, ...list.querySelectorAll("button:enabled")]) button.setAttribute("aria-disabled", String(busy));
     root.dataset.busy = String(busy);
     status.textContent = model.get("error") || (busy ? "reading …" : "");
     status.dataset.error = String(Boolean(model.get("error")));
@@ -255,8 +259,7 @@ function render({ model, el }) {
 
   // The traits of one answer come in one message, the version as one of them; drawing waits for all.
   const later = () => queueMicrotask(draw);
-  const rest = () => { draw_rest(); draw_panel(); };
-  const listeners = /** @type {[string, () => void][]} */ ([["change:version", later], ["change:busy", rest], ["change:error", draw_rest], ["change:selected", draw_panel]]);
+  const listeners = /** @type {[string, () => void][]} */ ([["change:version", later], ["change:busy", draw_rest], ["change:error", draw_rest], ["change:selected", draw_panel]]);
   for (const [event, callback] of listeners) model.on(event, callback);
   draw();
   return () => listeners.forEach(([event, callback]) => model.off(event, callback));

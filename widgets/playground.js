@@ -13,6 +13,7 @@ import { built } from "./nodes.js";
  *   shown: import("./nodes.js").Tree | [],
  *   magic: string,
  *   as_typed: boolean,
+ *   heard: number,
  * }} Traits
  * @typedef {{ name: string, kind: string, help: string, choices: string[], hint: string, default: string, low?: number, high?: number, step?: number | "any" }} FormField
  * @typedef {{ texts: Record<string, string>, values: Record<string, string> }} Filled
@@ -57,16 +58,42 @@ export function short_name({ texts }) {
   return text.length > 34 ? `${text.slice(0, 33).trimEnd()}…` : text;
 }
 
-/** Values that say something: defaults and empty ones are left out. @param {FormField[]} fields @param {(name: string) => string} value_of_field */
-export function told_values(fields, value_of_field) {
-  /** @type {Record<string, string>} */
-  const told = {};
-  for (const { name, default: usual } of fields) {
-    const value = value_of_field(name).trim();
-    if (value && value !== usual) told[name] = value;
+/**
+ * What was changed here, by name with the number of the edit that tells Python of it. Until Python has heard that edit, its
+ * own value for the name is older than what stands here.
+ */
+export class Changes {
+  /** @type {Map<string, number>} */
+  #edits = new Map();
+  #sent;
+
+  /** @param {number} heard the last edit that Python has heard */
+  constructor(heard) {
+    this.#sent = heard;
   }
-  return told;
+
+  /** @param {string} name */
+  note(name) {
+    this.#edits.set(name, this.#sent + 1);
+  }
+
+  /** The next edit: its number, and whether it has to tell a name. */
+  tell() {
+    const edit = (this.#sent += 1);
+    return { edit, holds: (/** @type {string} */ name) => this.#edits.get(name) === edit };
+  }
+
+  /** Whether what stands here is newer than what Python says. @param {string} name @param {number} heard */
+  is_newer(name, heard) {
+    return (this.#edits.get(name) ?? 0) > heard;
+  }
 }
+
+/** What a value says: the default says nothing. @param {FormField} field @param {string} value */
+export const told_value = ({ default: usual }, value) => (value.trim() === usual ? "" : value.trim());
+
+/** The entries of a record whose names are wanted. @param {Record<string, string>} all @param {(name: string) => boolean} wanted */
+const only = (all, wanted) => Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
 
 /** @param {FormField} field @param {() => void} changed @param {() => void} opened @returns {Control} */
 function field_control(field, changed, opened) {
@@ -99,15 +126,16 @@ function field_control(field, changed, opened) {
 
 /**
  * The fields of a form in their order, with a swap between two languages.
- * @param {Form} form @param {{ changed: () => void, opened: () => void }} does
+ * @param {Form} form @param {{ changed: (name: string) => void, opened: () => void }} does
  */
 function field_rows(form, { changed, opened }) {
   /** @type {Map<string, Control>} */
-  const controls = new Map(form.fields.map((field) => [field.name, field_control(field, changed, opened)]));
+  const controls = new Map(form.fields.map((field) => [field.name, field_control(field, () => changed(field.name), opened)]));
   const labelled = (/** @type {FormField} */ field) => {
     const control = /** @type {Control} */ (controls.get(field.name));
     return element("label", { class: `llm-field llm-${field.kind}` }, element("span", {}, spoken(field.name)), control.root);
   };
+  const told = (/** @type {FormField} */ field) => told_value(field, controls.get(field.name)?.value() ?? "");
   const { first, more } = grouped(form.fields);
   const pair = swapped(form.fields);
   const swap = element("button", { type: "button", class: "llm-swap", title: "exchange the languages", "aria-label": "exchange the languages" }, "⇄");
@@ -119,9 +147,13 @@ function field_rows(form, { changed, opened }) {
     controls,
     swap,
     pair,
-    values: () => told_values(form.fields, (name) => controls.get(name)?.value() ?? ""),
+    values: () => Object.fromEntries(form.fields.map((field) => [field.name, told(field)])),
+    /** What already says the same is left as it is typed. */
     set_values(/** @type {Record<string, string>} */ values) {
-      for (const [name, control] of controls) control.set_value(values[name] ?? "");
+      for (const field of form.fields) {
+        const value = values[field.name];
+        if (value !== undefined && value !== told(field)) controls.get(field.name)?.set_value(value);
+      }
       if (more.some(({ name }) => values[name])) folded.open = true;
     },
     set_offers(/** @type {Traits["offers"]} */ offers) {
@@ -132,13 +164,13 @@ function field_rows(form, { changed, opened }) {
 
 /**
  * The boxes for text, and examples that fill them.
- * @param {Form} form @param {{ changed: () => void, filled: (example: Filled) => void }} does
+ * @param {Form} form @param {{ changed: (name: string) => void, filled: (example: Filled) => void }} does
  */
 function text_boxes(form, { changed, filled }) {
   const boxes = form.boxes.map(({ name, label }, i) => {
     const rows = form.boxes.length > 1 && i === form.boxes.length - 1 ? 2 : 4;
     const input = element("textarea", { rows, dir: "auto", "aria-label": label, placeholder: label.toLowerCase() });
-    input.oninput = changed;
+    input.oninput = () => changed(name);
     return { name, input, root: element("label", { class: "llm-box" }, form.boxes.length > 1 ? element("span", {}, label) : "", input) };
   });
   const chips = form.examples.map((example) => {
@@ -152,8 +184,8 @@ function text_boxes(form, { changed, filled }) {
     root: element("div", {}, ...boxes.map(({ root }) => root), examples),
     first: boxes[0].input,
     texts: () => Object.fromEntries(boxes.map(({ name, input }) => [name, input.value])),
-    set_texts(/** @type {Record<string, string>} */ texts, /** @type {boolean} */ also_focused) {
-      for (const { name, input } of boxes) if (input.value !== texts[name] && (also_focused || document.activeElement !== input)) input.value = texts[name] ?? "";
+    set_texts(/** @type {Record<string, string>} */ texts) {
+      for (const { name, input } of boxes) if (name in texts && input.value !== texts[name]) input.value = texts[name];
     },
   };
 }
@@ -243,8 +275,8 @@ function render({ model, el }) {
   const form = model.get("form");
   const spoken_line = element("div", { class: "llm-spoken", "aria-live": "polite" });
   const told = (/** @type {string} */ text) => void (spoken_line.textContent = text);
-  const boxes = text_boxes(form, { changed, filled });
-  const fields = field_rows(form, { changed, opened: () => model.send({ do: "offers" }) });
+  const boxes = text_boxes(form, { changed: (name) => changed(box(name)), filled });
+  const fields = field_rows(form, { changed: (name) => changed(field(name)), opened: () => model.send({ do: "offers" }) });
   const actions = action_row(form.task, { run, stop: () => model.send({ do: "stop" }), as_typed });
   const copying = copy_row({ asked_code: () => (settle(), model.send({ do: "code" })), told });
   const note = element("div", { class: "llm-note", role: "alert", dir: "auto" });
@@ -253,37 +285,43 @@ function render({ model, el }) {
   const root = element("div", { class: "llm-playground", "data-lm-suppress-shortcuts": "true", "data-task": form.task }, title, fields.root, boxes.root, actions.root, note, result, copying.root, spoken_line);
   el.append(root);
   let [editing, typing] = [0, 0];
+  const no_values = Object.fromEntries(form.fields.map(({ name }) => [name, ""]));
+  const changes = new Changes(model.get("heard"));
+  const [box, field] = [(/** @type {string} */ name) => `box ${name}`, (/** @type {string} */ name) => `field ${name}`];
 
-  const filled_in = () => ({ texts: boxes.texts(), values: fields.values() });
-  function settle() {
-    if (!editing) return;
+  /** @param {"edit" | "run"} what */
+  function tell(what) {
     window.clearTimeout(editing);
     editing = 0;
-    model.send({ do: "edit", ...filled_in() });
+    const { edit, holds } = changes.tell();
+    model.send({ do: what, edit, texts: only(boxes.texts(), (name) => holds(box(name))), values: only(fields.values(), (name) => holds(field(name))) });
   }
-  function changed() {
+  function settle() {
+    if (editing) tell("edit");
+  }
+  /** @param {string[]} keys */
+  function changed(...keys) {
+    keys.forEach((key) => changes.note(key));
     window.clearTimeout(editing);
     editing = window.setTimeout(settle, EDIT_MS);
     window.clearTimeout(typing);
     if (model.get("as_typed")) typing = window.setTimeout(() => Object.values(boxes.texts()).every((text) => text.trim()) && run(), TYPED_MS);
   }
   function run() {
-    window.clearTimeout(editing);
     window.clearTimeout(typing);
-    editing = 0;
     actions.asked();
-    model.send({ do: "run", ...filled_in() });
+    tell("run");
   }
   function filled(/** @type {Filled} */ example) {
-    boxes.set_texts(example.texts, true);
-    fields.set_values(example.values);
-    changed();
+    boxes.set_texts(example.texts);
+    fields.set_values({ ...no_values, ...example.values });
+    changed(...form.boxes.map(({ name }) => box(name)), ...form.fields.map(({ name }) => field(name)));
     boxes.first.focus();
   }
   function as_typed(/** @type {boolean} */ on) {
     model.set("as_typed", on);
     model.save_changes();
-    if (on) changed();
+    if (on) changed(); // what stands there is worked on at once
   }
   fields.swap.onclick = () => {
     const [from, to] = fields.pair ?? ["from", "to"];
@@ -291,7 +329,7 @@ function render({ model, el }) {
     [values[from], values[to]] = [values[to] ?? "", values[from] ?? ""];
     fields.set_values(values);
     if (!values[to]) fields.controls.get(to)?.root.querySelector("input")?.focus(); // what was detected is not known here
-    changed();
+    changed(field(from), field(to));
   };
   root.onkeydown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -321,9 +359,9 @@ function render({ model, el }) {
     result.hidden = !tree.length;
   }
   function take_form() {
-    if (editing) return; // what is being typed is newer
-    boxes.set_texts(model.get("texts"), false);
-    if (!root.contains(document.activeElement) || !(document.activeElement instanceof HTMLInputElement)) fields.set_values(model.get("values"));
+    const heard = model.get("heard");
+    boxes.set_texts(only(model.get("texts"), (name) => !changes.is_newer(box(name), heard)));
+    fields.set_values(only({ ...no_values, ...model.get("values") }, (name) => !changes.is_newer(field(name), heard)));
   }
   /** @type {[string, (...args: any[]) => void][]} */
   const listeners = [
@@ -333,6 +371,7 @@ function render({ model, el }) {
     ["change:shown", show_result],
     ["change:texts", take_form],
     ["change:values", take_form],
+    ["change:heard", take_form],
     ["change:offers", () => fields.set_offers(model.get("offers"))],
     ["change:magic", () => copying.update(model.get("magic"))],
     ["msg:custom", received],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { grouped, short_name, spoken, swapped, told_values } from "./playground.js";
+import { Changes, grouped, short_name, spoken, swapped, told_value } from "./playground.js";
 
 const field = (name, kind, usual = "") => ({ name, kind, help: "", choices: [], hint: "", default: usual });
 const TRANSLATE = [field("from", "language", "auto"), field("to", "language"), field("model", "model"), field("beams", "number", "1")];
@@ -20,8 +20,34 @@ test("only a pair of languages can be exchanged", () => {
 });
 
 test("defaults and empty fields say nothing", () => {
-  const held = { from: "auto", to: " de ", model: "", beams: "4" };
-  assert.deepEqual(told_values(TRANSLATE, (name) => held[name]), { to: "de", beams: "4" });
+  const [from, to, model, beams] = TRANSLATE;
+  assert.equal(told_value(from, "auto"), "");
+  assert.equal(told_value(to, " de "), "de");
+  assert.equal(told_value(model, ""), "");
+  assert.equal(told_value(beams, "4"), "4");
+});
+
+test("an edit tells what was changed since the one before, and nothing else", () => {
+  const changes = new Changes(7);
+  changes.note("to");
+  const first = changes.tell();
+  changes.note("text");
+  const second = changes.tell();
+  assert.deepEqual([first.edit, first.holds("to"), first.holds("text")], [8, true, false]);
+  assert.deepEqual([second.edit, second.holds("to"), second.holds("text")], [9, false, true]);
+});
+
+test("what stands here is newer than Python's value until Python has heard of it", () => {
+  const changes = new Changes(0);
+  assert.equal(changes.is_newer("to", 0), false);
+  changes.note("to");
+  assert.equal(changes.is_newer("to", 0), true, "not told yet");
+  const { edit } = changes.tell();
+  assert.equal(changes.is_newer("to", 0), true, "told, but not heard");
+  assert.equal(changes.is_newer("to", edit), false);
+  assert.equal(changes.is_newer("text", 0), false, "nobody has touched it");
+  changes.note("to");
+  assert.equal(changes.is_newer("to", edit), true, "changed again");
 });
 
 test("an example is named by the text to work on, and names are written for people", () => {

@@ -172,7 +172,8 @@ class NextWord(anywidget.AnyWidget):
         self._update()
 
     def _update(self) -> None:
-        with self.hold_sync():
+        with self.hold_sync():  # one message: what is shown is never both new and busy
+            self.busy = False
             self.set_trait("error", "")
             for name, value in _state(self.reading).items():
                 self.set_trait(name, value)

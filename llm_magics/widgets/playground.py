@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Protocol
 
 import anywidget
@@ -90,6 +90,8 @@ class Playground(anywidget.AnyWidget):
     """The last state of the work as [tag, attributes, children]; empty before there was any."""
     magic = traitlets.Unicode("").tag(sync=True)
     """The cell that does the same."""
+    heard = traitlets.Int(0).tag(sync=True)
+    """The number of the browser's last edit that is in `texts` and `values`: what it has changed since is newer than these."""
     as_typed = traitlets.Bool(False).tag(sync=True)
     """Whether the browser asks for a new result whenever something was changed."""
 
@@ -245,14 +247,15 @@ class Playground(anywidget.AnyWidget):
             ignored(self, message)
 
     def _taken_over(self, message: Mapping[str, object]) -> bool:
-        """Make what the browser's form holds ours; False for what no form of ours sends."""
-        texts, values = message.get("texts"), message.get("values")
-        names = {"boxes": {box["name"] for box in self.form["boxes"]},
-                 "fields": {field["name"] for field in self.form["fields"]}}
-        fits = _strings(texts, names["boxes"]) and _strings(values, names["fields"])
+        """Make what was changed in the browser's form ours; False for what no form of ours sends."""
+        texts, values, edit = message.get("texts"), message.get("values"), message.get("edit")
+        usual = {field["name"]: field["default"] for field in self.form["fields"]}
+        fits = type(edit) is int and _strings(texts, {box["name"] for box in self.form["boxes"]}) and _strings(values, usual)
         if not fits or sum(map(len, texts.values())) > _MOST_CHARACTERS:
             return False
-        self.texts, self.values = texts, values
+        said = {name: value for name, value in {**self.values, **values}.items() if value and value != usual[name]}
+        with self.hold_sync():  # one message, or the form would take old values for new ones
+            self.texts, self.values, self.heard = {**self.texts, **texts}, said, edit
         return True
 
 
@@ -262,5 +265,5 @@ def result_node(result: object) -> Node:
     return draw() if callable(draw) else el("div", {"style": {**theme.BOX, "white-space": "pre-wrap"}}, user_text(result))
 
 
-def _strings(value: object, names: set[str]) -> bool:
+def _strings(value: object, names: Container[str]) -> bool:
     return isinstance(value, dict) and all(key in names and isinstance(text, str) for key, text in value.items())

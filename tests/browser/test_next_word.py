@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+from queue import Empty, SimpleQueue
 
 import pytest
-from playwright.sync_api import TimeoutError
 
 from llm_magics.widgets import _assets
 from llm_magics.widgets.next_word import NextWord
@@ -80,12 +81,14 @@ def shown(chromium, model):
 
     view = next_word("the cat sleeps", model=model, count=5)
     names = [name for name in NextWord.class_own_traits(sync=True) if not name.startswith("_")]
-    news: list[dict] = []
-    view.observe(lambda change: news.append({change["name"]: change["new"]}), names=names)
+    news: SimpleQueue[dict] = SimpleQueue()  # the view's thread adds to it while it is read
+    view.observe(lambda change: news.put({change["name"]: change["new"]}), names=names)
 
     def poll() -> str:
-        taken, news[:] = list(news), []
-        merged = {name: value for one in taken for name, value in one.items()}
+        merged: dict = {}
+        with contextlib.suppress(Empty):
+            while True:
+                merged |= news.get_nowait()
         return json.dumps([plain(merged)] if merged else [])
 
     page = chromium.new_page(viewport={"width": 900, "height": 600})
@@ -113,8 +116,6 @@ def wait_for_text(page, text):
         timeout=60_000)
 
 
-@pytest.mark.xfail(reason="seen once: after quick clicks the undo button stays grey; the cause is not found yet",
-                   raises=TimeoutError, strict=False)
 def test_clicks_and_keys_go_on_replace_and_undo(shown):
     page, view = shown
     page.wait_for_selector(f"{ROOT} .llm-candidates button")
@@ -136,12 +137,14 @@ def test_clicks_and_keys_go_on_replace_and_undo(shown):
     chosen = page.evaluate("() => document.activeElement.querySelector('bdi').textContent").replace("·", "")
     page.keyboard.press("Enter")
     wait_for_text(page, f"the {chosen} sleeps on")
+    assert page.evaluate("() => document.activeElement.closest('.llm-candidates') !== null"), "the keyboard keeps its place"
     assert view.result.source_text == f"the {chosen} sleeps on"
 
     page.get_by_role("button", name="Undo").click()
     wait_for_text(page, "the cat sleeps on")
-    page.get_by_role("button", name="Undo").click()
+    page.keyboard.press("Enter")
     wait_for_text(page, "the cat sleeps")
+    assert page.evaluate("() => document.activeElement.textContent") == "Redo"
     page.get_by_role("button", name="Redo").click()
     wait_for_text(page, "the cat sleeps on")
 

@@ -52,8 +52,8 @@ def panel(work):
     return Playground(FORM, work, texts={"text": "hello"})
 
 
-def send(panel, **message):
-    panel._handle_custom_msg(message, [])
+def send(panel, *, edit=1, **message):
+    panel._handle_custom_msg({**message, "edit": edit}, [])
 
 
 def test_a_run_gives_the_result_and_shows_it(panel):
@@ -112,14 +112,32 @@ def test_an_edit_changes_texts_values_and_the_cell_and_runs_nothing(panel, work)
     assert panel.code == "shout('bye')"
 
 
+def test_an_edit_tells_only_what_was_changed(panel):
+    panel.values = {"how": "loud"}
+    send(panel, do="edit", texts={"text": "bye"}, values={}, edit=3)
+    assert (panel.texts, panel.values, panel.heard) == ({"text": "bye"}, {"how": "loud"}, 3)
+    panel.texts = {"text": "set from Python meanwhile"}
+    send(panel, do="edit", texts={}, values={"how": ""}, edit=4)
+    assert (panel.texts, panel.values, panel.heard) == ({"text": "set from Python meanwhile"}, {}, 4)
+
+
+def test_what_an_edit_changes_goes_out_in_one_message_with_its_number(panel, monkeypatch):
+    sent = []
+    monkeypatch.setattr(panel, "send_state", lambda key=None: sent.append(set(key)))
+    send(panel, do="edit", texts={"text": "bye"}, values={"how": "loud"}, edit=5)
+    assert [names for names in sent if "heard" in names] == [names for names in sent if "texts" in names]
+    assert {"texts", "values", "heard"} <= sent[-1]
+
+
 @pytest.mark.parametrize("message", [
     {}, {"do": "dance"}, {"do": "run"}, {"do": "run", "texts": {"other": "x"}, "values": {}},
     {"do": "run", "texts": {"text": 3}, "values": {}}, {"do": "run", "texts": {"text": "x"}, "values": {"nothing": "x"}},
-    {"do": "edit", "texts": {"text": "x"}, "values": ["how"]}, {"do": "run", "texts": {"text": "x" * 6_000_000}, "values": {}}])
+    {"do": "edit", "texts": {"text": "x"}, "values": ["how"]}, {"do": "run", "texts": {"text": "x" * 6_000_000}, "values": {}},
+    {"do": "run", "texts": {"text": "x"}, "values": {}, "edit": None}, {"do": "run", "texts": {"text": "x"}, "edit": True}])
 def test_any_other_message_changes_nothing(panel, work, message):
-    panel._handle_custom_msg(message, [])
+    panel._handle_custom_msg({"edit": 1, **message}, [])
     assert panel.wait(10)
-    assert (panel.texts, work.seen, panel.status) == ({"text": "hello"}, [], "ready")
+    assert (panel.texts, work.seen, panel.status, panel.heard) == ({"text": "hello"}, [], "ready", 0)
 
 
 def test_the_code_is_sent_when_it_is_asked_for_and_a_reason_where_there_is_none(panel, monkeypatch):
