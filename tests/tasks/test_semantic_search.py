@@ -50,7 +50,7 @@ def test_of_a_long_text_the_passages_that_mean_it_are_read(manager, tiny, monkey
 
     read = []
     real = ask_module.answer_spans
-    monkeypatch.setattr(ask_module, "answer_spans", lambda model, asked, **more: read.extend(asked) or real(model, asked, **more))
+    monkeypatch.setattr(ask_module, "answer_spans", lambda model, asked, **how: read.extend(asked) or real(model, asked, **how))
     found = ask_module.ask(question, text, manager=manager, model=tiny("reader"))
     assert "found by BM25 and package:minilm" in " ".join(found.notes)
     assert len(read[0].pieces) == _PASSAGES
