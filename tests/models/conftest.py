@@ -264,18 +264,19 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
 def word_pieces(lines: list[str] = SENTENCES):
-    """A WordPiece tokenizer as BERT has it."""
+    """A WordPiece tokenizer as BERT has it, the same at every call (what WordPieceTrainer makes is not)."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
-    from tokenizers.trainers import WordPieceTrainer
     from transformers import PreTrainedTokenizerFast
 
-    raw = Tokenizer(WordPiece(unk_token="[UNK]"))
-    raw.pre_tokenizer = BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    raw.train_from_iterator(lines, WordPieceTrainer(vocab_size=140, special_tokens=special, show_progress=False))
+    splitter = BertPreTokenizer()
+    words = sorted({word for line in lines for word, _ in splitter.pre_tokenize_str(line)})
+    letters = sorted(set("".join(words)))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words[::3]]
+    raw = Tokenizer(WordPiece({piece: i for i, piece in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]"))
+    raw.pre_tokenizer = splitter
     raw.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
                                             special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     return PreTrainedTokenizerFast(

@@ -15,30 +15,9 @@ TEXT = ("The Danube rises in the Black Forest. It is 2,850 kilometres long. Vien
         "The Rhine rises in the Alps. Johann Strauss wrote a waltz about the Danube in 1866.")
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    """A BERT with a head for answers and random weights, as a folder."""
-    import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-    from tokenizers.processors import TemplateProcessing
-    from tokenizers.trainers import WordPieceTrainer
-    from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("reader")
-    raw = Tokenizer(WordPiece(unk_token="[UNK]"))
-    raw.pre_tokenizer = BertPreTokenizer()
-    raw.train_from_iterator([TEXT], WordPieceTrainer(vocab_size=200, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"]))
-    raw.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-                                            special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-                            unk_token="[UNK]").save_pretrained(folder)
-    torch.manual_seed(0)
-    BertForQuestionAnswering(BertConfig(
-        vocab_size=raw.get_vocab_size(), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        max_position_embeddings=128, initializer_range=0.6)).save_pretrained(folder)
-    return str(folder)
+@pytest.fixture
+def reader(tiny):
+    return tiny("reader")
 
 
 def test_without_a_model_the_sentence_that_answers_is_picked():
