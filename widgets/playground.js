@@ -119,7 +119,7 @@ function field_control(field, changed, opened) {
     input.oninput = changed;
     return { root: input, value: () => input.value, set_value: (value) => void (input.value = value) };
   }
-  const usual = { model: "chosen by task and language", to: "choose…" }[field.name];
+  const usual = { model: "chosen by task and language", from: "detected", to: "choose…" }[field.name];
   const box = combobox({ label: described["aria-label"], title: field.help, placeholder: usual ?? field.hint.toLowerCase(), changed, opened });
   return { root: box.root, value: box.value, set_value: (value) => box.set_value(value || field.default), set_offers: box.set_offers };
 }
@@ -345,7 +345,7 @@ function render({ model, el }) {
     actions.update(now, model.get("as_typed"));
     root.dataset.status = now;
     result.setAttribute("aria-busy", String(now === "running"));
-    if (now === "done") told(`done: ${(result.textContent ?? "").slice(0, 600)}`);
+    if (now === "done") told(`done: ${result.innerText.slice(0, 600)}`);
     else if (WORDS[now]) told(WORDS[now]);
   }
   function show_note() {

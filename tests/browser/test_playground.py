@@ -23,6 +23,7 @@ def test_text_is_translated_while_a_cell_runs_and_a_long_one_is_stopped(notebook
     page.wait_for_selector(f"{PANEL}[data-status=done] .llm-result td", timeout=120_000)
     page.wait_for_function("() => document.querySelector('.jp-Notebook').innerText.includes('cell ended')", timeout=30_000)
     assert "<b>Good</b>" in page.locator(f"{PANEL} .llm-result").inner_text(), "text is never markup"
+    assert "hover" not in page.locator(f"{PANEL} .llm-spoken").inner_text(), "a style sheet is not read aloud"
     assert opened.python("panel.result.target_language") == "de"
     assert opened.python("panel.result.sentences[-1].target") in page.locator(f"{PANEL} .llm-result").inner_text()
 
