@@ -14,13 +14,15 @@ class SinusoidalPositions(nn.Module):
     """PE(pos, 2i) = sin(pos / 10000^(2i/D)),  PE(pos, 2i+1) = cos(pos / 10000^(2i/D)).
 
     `forward(x, start)` adds them to x (B, T, D), whose first row stands at position `start`.
-    The table grows when a longer input comes. Source: Vaswani et al. 2017, section 3.5.
+    The table is computed for the first input, for at least `size` positions, and grows when a longer one comes.
+    Source: Vaswani et al. 2017, section 3.5.
     """
 
     def __init__(self, d_model: int, size: int = 256) -> None:
         super().__init__()
-        self.d_model = d_model
-        self.register_buffer("table", self._compute(size), persistent=False)
+        self.d_model, self.size = d_model, size
+        # Empty until it is needed: on the meta device, where modules are outlined, computing it imports torch's compiler.
+        self.register_buffer("table", torch.empty(0, d_model), persistent=False)
 
     def _compute(self, size: int) -> Tensor:
         position = torch.arange(size, dtype=torch.float32).unsqueeze(1)  # (size, 1)
@@ -33,7 +35,7 @@ class SinusoidalPositions(nn.Module):
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         end = start + x.shape[1]
         if end > self.table.shape[0]:
-            self.table = self._compute(max(end, 2 * self.table.shape[0])).to(self.table)
+            self.table = self._compute(max(end, self.size, 2 * self.table.shape[0])).to(self.table)
         return x + self.table[start:end].to(x.dtype)  # (B, T, D)
 
 
