@@ -18,6 +18,7 @@ from llm_magics.models.token_labels import is_tagger
 from llm_magics.tasks.choose import Candidate, candidates
 from llm_magics.tasks.keyphrases import has_stop_words
 from llm_magics.tasks.sentiment import LEXICON_LANGUAGES, polarities
+from llm_magics.tasks.unspaced import segmenter
 
 if TYPE_CHECKING:
     from llm_magics.models.loaded import LoadedModel
@@ -107,9 +108,11 @@ def without_weights(aspect: str, language: str) -> bool:
     return aspect == "language" or (aspect == "sentiment" and language in LEXICON_LANGUAGES)
 
 
-def weightless_provenance(aspect: str, seconds: float = 0.0) -> Provenance:
-    """What an aspect that was done without a model was done by."""
+def weightless_provenance(aspect: str, seconds: float = 0.0, language: str = "") -> Provenance:
+    """What an aspect of texts in this language that was done without a model was done by."""
     package, why = _WEIGHTLESS[aspect]
+    if aspect == "phrases" and segmenter(language) is not None:
+        why += f", words by rjieba {metadata.version('rjieba')}"
     return Provenance(model=package, revision=metadata.version(package), why=why, seconds=seconds)
 
 

@@ -194,7 +194,7 @@ class Work:
         else:
             values = [[KeyPhrase(text=one.text, score=one.score, places=one.places)
                        for one in key_phrases(read.text, read.language, self.count)] for read in reads]
-        found[aspect] = _Found(values, weightless_provenance(aspect, time.perf_counter() - started))
+        found[aspect] = _Found(values, weightless_provenance(aspect, time.perf_counter() - started, reads[0].language))
         lacking = {read.language for read in reads if not without_weights(aspect, read.language)}
         if lacking:
             found[aspect].notes.append(unknown_to(aspect, lacking))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import sacrebleu
 
+import llm_magics
 from llm_magics.tasks.compare import Comparison
 from llm_magics.tasks.each import WrittenRows
 
@@ -30,8 +33,6 @@ def table(tmp_path):
 
 @pytest.fixture
 def other(tiny_model, tmp_path):
-    import shutil
-
     return shutil.copytree(tiny_model, tmp_path / "other")
 
 
@@ -127,3 +128,12 @@ def test_many_rows_go_through_two_models(cells, tiny_model, other, table, tmp_pa
     assert cells.shell.user_ns["results"].scores == found.scores
     plan = cells.run(f"{words} --dry-run")
     assert plan.headers == ("", str(tiny_model), str(other))
+
+
+def test_compared_models_are_translated_back_too(cells, tmp_path):
+    cells.shell.user_ns["texts"] = EN
+    shutil.copytree(Path(llm_magics.__file__).parent / "models" / "embedded" / "en-fr", tmp_path / "copy")
+    found = cells.run("%translate --to fr --compare embedded:en-fr,./copy --each texts --back-translate embedded:fr-en")
+    assert [list(scores) for scores in found.scores.values()] == [["back_chrf"]] * 2
+    assert "chrF of what came back" in repr(found)
+    assert "they agree by chrF 100.0" in repr(found)

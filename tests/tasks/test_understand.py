@@ -46,6 +46,13 @@ def test_a_language_without_a_lexicon_is_said_and_not_guessed(manager):
     assert [one.text for one in found.phrases]
 
 
+def test_the_row_of_chinese_key_phrases_says_who_told_the_words(manager):
+    pytest.importorskip("rjieba", reason="pip install 'llm_magics[chinese]'")
+    found = understand("补肾活血汤好。补肾活血汤不贵。", manager=manager, language="zh", show="phrases")
+    assert "words by rjieba" in found.by["phrases"].why
+    assert "rjieba" not in understand(TEXT, manager=manager, show="phrases").by["phrases"].why
+
+
 def test_what_is_asked_for_and_cannot_be_done_is_an_error_that_says_why(manager):
     with pytest.raises(HubUnreachable, match="entities: the model hub is switched off"):
         understand(TEXT, manager=manager, show="entities")
