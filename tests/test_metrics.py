@@ -7,7 +7,7 @@ import math
 import pytest
 import sacrebleu
 
-from llm_magics.metrics import entities, entity_f1, macro_f1, perplexity, score, token_f1
+from llm_magics.metrics import CorpusScore, entities, entity_f1, macro_f1, perplexity, score, token_f1
 
 TEXTS = ["Ein Mann fährt auf einem Fahrrad .", "Zwei Hunde spielen im Schnee.", "Das Kind isst ein Eis, oder?"]
 OUTPUT = ["ein mann fährt auf einem fahrrad.", "zwei hunde spielen im sand.", "das kind isst eis, oder?"]
@@ -16,6 +16,20 @@ OUTPUT = ["ein mann fährt auf einem fahrrad.", "zwei hunde spielen im sand.", "
 def test_bleu_and_chrf_are_sacrebleus():
     assert score("bleu", OUTPUT, TEXTS) == sacrebleu.corpus_bleu(OUTPUT, [TEXTS]).score
     assert score("chrf", OUTPUT, TEXTS) == sacrebleu.corpus_chrf(OUTPUT, [TEXTS]).score
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+@pytest.mark.parametrize("language", ["de", "zh", "ja"])
+def test_a_corpus_that_comes_row_by_row_scores_as_a_whole_one(metric, language):
+    output, texts = OUTPUT, TEXTS
+    if language != "de":
+        output, texts = ["他去学校上课。", "今天天气好。", ""], ["他去学校学习。", "今天天气很好。", "好"]
+    running = CorpusScore(metric, language)
+    assert running.value == 0
+    for prediction, expected in zip(output, texts, strict=True):
+        running.add(prediction, expected)
+    assert running.value == score(metric, output, texts, language) > 0
+    assert running.segments == 3
 
 
 def test_tokenised_bleu_ignores_case_and_spacing_before_punctuation():

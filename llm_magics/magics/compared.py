@@ -1,12 +1,13 @@
-"""Magics whose models can be compared: one text through several of them, side by side."""
+"""Magics whose models can be compared, on one text or on many rows, and scored by a reference."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from llm_magics.display.table import table
-from llm_magics.magics.command import Call, python_call
+from llm_magics.magics.command import Call, Source, python_call
 from llm_magics.magics.options import Option, whole
+from llm_magics.magics.rows import each_code, file_or_variable, run_each
 from llm_magics.magics.stream import stream
 from llm_magics.magics.task import TaskCommand
 
@@ -14,9 +15,9 @@ __all__ = ["ALTERNATIVES", "COMPARE", "REFERENCE", "ComparedCommand", "checked"]
 
 ALTERNATIVES = Option("--alternatives", "other results of the model, shown on demand (beam search)", "N", whole(0, 20),
                       default=0)
-REFERENCE = Option("--reference", "variable or text file with the right result, to score this one by", "VAR|FILE",
-                   completes="variable")
-COMPARE = Option("--compare", "models to compare on the same text, with commas between", "REF,REF")
+REFERENCE = Option("--reference", "right result, to score this one by: a variable or text file; with --each a column of the "
+                   "same rows, a list or a file, one a row", "VAR|FILE|COLUMN", completes="variable")
+COMPARE = Option("--compare", "models to compare on the same text or rows, with commas between", "REF,REF")
 
 
 class ComparedCommand(TaskCommand):
@@ -25,29 +26,40 @@ class ComparedCommand(TaskCommand):
     def run(self, call: Call) -> object:
         if not call["compare"]:
             return super().run(call)
-        return stream(call, call.session.compare_models, self.name, call.body(), self._models(call), grows=self.grows,
-                      **self.arguments(call))
+        models, arguments = self._models(call), self.arguments(call)
+        if call["each"]:
+            return run_each(call, lambda rows, **options: call.session.compare_each(self.name, rows, models, **options),
+                            arguments)
+        return stream(call, call.session.compare_models, self.name, call.body(), models, grows=self.grows, **arguments)
 
     def plan(self, call: Call) -> object:
         if not call["compare"]:
             return super().plan(call)
         from llm_magics.magics.models import plan_table
 
-        text, models, arguments = call.body(), self._models(call), self.arguments(call)
+        models, arguments = self._models(call), self.arguments(call)
+        text = "" if call["each"] else call.body()
         plans = [dict(plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model})).rows)
                  for model in models]
         names = list(dict.fromkeys(name for plan in plans for name in plan))
         return table(["", *models], [[name, *(plan.get(name, "") for plan in plans)] for name in names])
 
     def code(self, call: Call) -> str:
+        arguments = self.arguments(call)
+        if call["each"]:
+            if call["reference"]:
+                arguments["reference"] = _reference_source(call)
+            if call["compare"]:
+                return each_code(call, "compare_each", arguments, [self.name], [self._models(call)])
+            return each_code(call, f"{self.name}_each", arguments)
         if not call["compare"]:
             return super().code(call)
         return python_call("from llm_magics import compare_models", "compare_models", self.name, call.body(),
-                           self._models(call), **self.arguments(call))
+                           self._models(call), **arguments)
 
     def _models(self, call: Call) -> list[str]:
-        if call["each"] or call["model"]:
-            raise call.wrong("--compare names the models and works on one text; leave --each and --model out")
+        if call["model"]:
+            raise call.wrong("--compare names the models; leave --model out")
         models = [name.strip() for name in str(call["compare"]).split(",") if name.strip()]
         if len(models) < 2:
             raise call.wrong(f"--compare {call['compare']}: name two models or more, such as a,b")
@@ -57,9 +69,44 @@ class ComparedCommand(TaskCommand):
 def checked(call: Call) -> dict[str, object]:
     """--alternatives and --reference as arguments, None where they were not given."""
     named = call["reference"]
-    if named and call["each"]:
-        raise call.wrong("--reference is for one text; leave --each out")
-    return {"alternatives": call["alternatives"] or None, "reference": _reference(call, str(named)) if named else None}
+    reference = None
+    if named:
+        reference = _references(call, str(named)) if call["each"] else _reference(call, str(named))
+    return {"alternatives": call["alternatives"] or None, "reference": reference}
+
+
+def _columns(call: Call) -> tuple[object, list[str]]:
+    """(what --each names, its columns)."""
+    rows = file_or_variable(call, "each")
+    return rows, call.session.row_columns(rows)
+
+
+def _references(call: Call, named: str) -> object:
+    """One reference a row: the name of a column of the rows, or a column, list or file of them."""
+    rows, columns = _columns(call)
+    if named in columns:  # of a table the column itself, as that of the texts is taken out of it, too
+        return rows[named] if hasattr(rows, "columns") or hasattr(rows, "column_names") else named
+    if named.isidentifier() and named not in call.scope:
+        beside = f"{call['each']} has {', '.join(columns)}" if columns else f"{call['each']} has no columns"
+        raise call.wrong(f"--reference {named} is neither a column ({beside}) nor a variable")
+    held = file_or_variable(call, "reference")
+    if isinstance(held, (str, bytes, dict)) or not (isinstance(held, Path) or hasattr(held, "__iter__")):
+        raise call.wrong(f"--reference {named} is of type {type(held).__name__}; with --each expected a list or column, one "
+                         "reference a row")
+    if hasattr(held, "__len__") and hasattr(rows, "__len__") and len(held) != len(rows):
+        raise call.wrong(f"--reference {named} has {len(held):,} references, --each {call['each']} {len(rows):,} rows; "
+                         "give one for each row, None where there is none")
+    return held
+
+
+def _reference_source(call: Call) -> object:
+    """The references as the equivalent Python names them."""
+    named = str(call["reference"])
+    rows, columns = _columns(call)
+    if named in columns:
+        return Source(f"{call['each']}[{named!r}]") if hasattr(rows, "columns") or hasattr(rows, "column_names") else named
+    held = file_or_variable(call, "reference")
+    return str(held) if isinstance(held, Path) else Source(named)
 
 
 def _reference(call: Call, named: str) -> str:

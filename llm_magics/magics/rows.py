@@ -12,12 +12,12 @@ from llm_magics.display.html import Node, render
 from llm_magics.display.progress import counted, progress_node, progress_text
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
-from llm_magics.magics.command import Call, Interrupted, python_call
+from llm_magics.magics.command import Call, Interrupted, Source, python_call
 from llm_magics.magics.interrupt import StopOnInterrupt
 from llm_magics.magics.live import Live
 from llm_magics.magics.options import Option
 
-__all__ = ["BATCH", "EACH", "Rows", "each_code", "run_each"]
+__all__ = ["BATCH", "EACH", "Rows", "each_code", "file_or_variable", "run_each"]
 
 EACH = Option("--each", "do every row of this list, column, generator or .jsonl, .csv, .tsv or .txt file", "EXPR|FILE",
               completes="variable")
@@ -37,10 +37,13 @@ class Rows(list):
     A list in every respect; a notebook shows the first rows. `texts` fits into a column.
     """
 
-    def __init__(self, results: Sequence[object], sources: Sequence[object], index: object = None) -> None:
+    def __init__(self, results: Sequence[object], sources: Sequence[object], index: object = None,
+                 scores: dict[str, object] | None = None, scored: str = "") -> None:
         super().__init__(results)
         self.sources = list(sources)
         self.index = index
+        self.scores, self.scored = scores or {}, scored
+        """What all rows score together, by name (of several models: by model), and the same as a line."""
 
     @property
     def texts(self) -> list[str | None]:
@@ -61,12 +64,13 @@ class Rows(list):
 
     def table(self) -> Table:
         """The first rows beside their sources."""
-        rows = [[i, _short(source), _short(getattr(result, "text", result))]
+        models = list(dict.fromkeys(model for result in self[:_SHOWN] for model in getattr(result, "models", ())))
+        rows = [[i, _short(source), *_cells(result, models)]
                 for i, (source, result) in enumerate(zip(self.sources, self, strict=True)) if i < _SHOWN]
         failed = f", {len(self.errors)} of them failed (see .errors)" if self.errors else ""
         caption = f"{counted(len(self), 'row')}{failed}; .texts holds the texts" + (
-            f"; the first {_SHOWN} are shown" if len(self) > _SHOWN else "")
-        return table(["", "row", "result"], rows, caption=caption, align="rll")
+            f"; the first {_SHOWN} are shown" if len(self) > _SHOWN else "") + (f"; {self.scored}" if self.scored else "")
+        return table(["", "row", *(models or ["result"])], rows, caption=caption, align="rl" + "l" * max(1, len(models)))
 
     _ipython_display_ = Result._ipython_display_  # --quiet
 
@@ -95,7 +99,8 @@ def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]
     live.close()
     if isinstance(found, list):
         sources = seen.taken[: len(found)] if seen else [getattr(result, "source_text", "") for result in found]
-        found = Rows(found, sources, held.index if hasattr(held, "iloc") else None)
+        found = Rows(found, sources, held.index if hasattr(held, "iloc") else None, getattr(found, "scores", None),
+                     getattr(found, "scored", ""))
     failed, first = _failures(found)
     if stopped and len(found) != bar.total:
         call.assign(found)
@@ -107,11 +112,13 @@ def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]
     return found
 
 
-def each_code(call: Call, function: str, arguments: dict[str, object]) -> str:
-    """The equivalent Python of a call with --each."""
+def each_code(call: Call, function: str, arguments: dict[str, object], before: Sequence[object] = (),
+              after: Sequence[object] = ()) -> str:
+    """The equivalent Python of a call with --each; `before` and `after` are what stands around the rows."""
     held = _rows(call)
     rows = str(held) if isinstance(held, Path) else Source(str(call["each"]))
-    return python_call(f"from llm_magics import {function}", function, rows, assign="results", **_batch(call), **arguments)
+    return python_call(f"from llm_magics import {function}", function, *before, rows, *after, assign="results",
+                       **_batch(call), **arguments)
 
 
 def _batch(call: Call) -> dict[str, object]:
@@ -141,13 +148,6 @@ class _Seen:
         for row in self.held:
             self.taken.append(row)
             yield row
-
-
-class Source:
-    """An expression that stands in generated Python as it was written."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
 
 
 class _Bar:
@@ -181,17 +181,23 @@ class _Bar:
         return progress_text(self.done, self.total, self.label, self.eta_s())
 
 
+def file_or_variable(call: Call, option: str) -> object:
+    """What an option names: the path of a file that rows can be read from, or what a variable holds."""
+    expression = str(call[option])
+    path = Path(expression).expanduser()
+    if path.suffix.lower() in _FILES and re.split(r"[.\[]", expression, maxsplit=1)[0] not in call.scope:
+        if not path.is_file():
+            raise call.wrong(f"--{option} {expression}: there is no such file")
+        return path
+    return call.look_up(expression)
+
+
 def _rows(call: Call) -> object:
     """What --each names: something to go through row by row, or the path of a file."""
     expression = str(call["each"])
     if call.text.strip() or (call.cell or "").strip() or call.values.get("in"):
         raise call.wrong(f"the rows come from --each {expression}; leave the other text out")
-    path = Path(expression).expanduser()
-    if path.suffix.lower() in _FILES and re.split(r"[.\[]", expression, maxsplit=1)[0] not in call.scope:
-        if not path.is_file():
-            raise call.wrong(f"--each {expression}: there is no such file")
-        return path
-    held = call.look_up(expression)
+    held = file_or_variable(call, "each")
     if isinstance(held, Path):
         return held
     if isinstance(held, (str, bytes, dict)) or not hasattr(held, "__iter__"):
@@ -214,6 +220,14 @@ def _rows(call: Call) -> object:
 def _total(call: Call, held: object) -> int:
     """How many rows there are; 0 where nobody knows before the end."""
     return (call.session.count_rows(held) if isinstance(held, Path) else len(held) if hasattr(held, "__len__") else 0) or 0
+
+
+def _cells(result: object, models: list[str]) -> list[str]:
+    """The cells of a row: its text, that of each model, or why there is none."""
+    if not models or not hasattr(result, "models"):
+        return [_short(getattr(result, "text", result)), *[""] * (len(models) - 1)]
+    by = dict(zip(result.models, result.results, strict=True))
+    return [_short(by[model].text) if model in by else "" for model in models]
 
 
 def _short(value: object, most: int = 80) -> str:

@@ -45,6 +45,7 @@ class TranslateMagic(ComparedCommand):
         "%%translate --from en --to de --out letter\nDear Ms Smith,\n\nthank you for your letter.",
         "%translate --to de --each df[\"text\"] --out german",
         "%translate --to de --each rows.csv --column en --out-file german.jsonl",
+        "%translate --each test.tsv --column en --reference de --compare embedded:en-de,run:mine --out-file both.jsonl",
         "%translate --to de --alternatives 3 --keep GitHub --back-translate auto We moved the code to GitHub.",
     )
 
@@ -80,6 +81,4 @@ def _glossary(call: Call) -> dict[str, str] | None:
 
 def _back(call: Call) -> object:
     given = call["back-translate"]
-    if given and call["each"]:
-        raise call.wrong("--back-translate works on one text; leave --each out")
     return True if given == "auto" else call.reference(str(given)) if given else None

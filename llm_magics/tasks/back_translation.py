@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llm_magics.display import theme
@@ -17,15 +18,16 @@ from llm_magics.display.parallel import SentencePair
 from llm_magics.display.result import Provenance, provenance_note
 from llm_magics.display.table import table
 from llm_magics.metrics import score
-from llm_magics.tasks.choose import candidates, open_model
+from llm_magics.tasks.choose import Opened, candidates, open_model
 from llm_magics.tasks.direction import Direction, direction_of
 from llm_magics.tasks.translating import glue_between, readable_document, translate_sentences
 from llm_magics.tasks.work import account, answers
 
 if TYPE_CHECKING:
+    from llm_magics.models.generation import Generation
     from llm_magics.models.manager import ModelManager
 
-__all__ = ["BackTranslation", "translate_back"]
+__all__ = ["BackTranslation", "open_back", "translate_back", "translated_back"]
 
 DOUBTFUL = 50.0
 """A sentence is flagged when less than this chrF of it comes back, and it is among the worst tenth (three at least)."""
@@ -44,6 +46,12 @@ class BackTranslation:
     score: float
     """chrF of all sentences together."""
     provenance: Provenance
+    interrupted: bool = False
+    """Whether it was stopped before every sentence had come back."""
+
+    def record(self) -> dict[str, object]:
+        """What a line of a results file holds of it."""
+        return {"sentences": list(self.sentences), "chrf": self.score, "model": self.provenance.model}
 
     @property
     def flagged(self) -> tuple[int, ...]:
@@ -69,31 +77,48 @@ class BackTranslation:
                   provenance_note(self.provenance))
 
 
+def open_back(direction: Direction, manager: ModelManager, model: object = None,
+              load_options: dict[str, object] | None = None) -> AbstractContextManager[Opened]:
+    """`model`, or the one of the catalogue for the other direction. Raises UnknownLanguage, HubUnreachable, WrongTask."""
+    return open_model(candidates("translate", model=model, source=direction.target, target=direction.source), manager,
+                      load_options)
+
+
 def translate_back(pairs: Sequence[SentencePair], direction: Direction, *, manager: ModelManager, model: object = None,
                    load_options: dict[str, object] | None = None, stop: Callable[[], bool] | None = None) -> BackTranslation:
     """`pairs` translated back by `model`, or by the one of the catalogue for the other direction.
 
     Raises what choosing and loading the model raises: UnknownLanguage, HubUnreachable, WrongTask.
     """
-    choices = candidates("translate", model=model, source=direction.target, target=direction.source)
-    targets = [pair.target for pair in pairs]
-    with open_model(choices, manager, load_options) as opened:
+    with open_back(direction, manager, model, load_options) as opened:
         started = time.perf_counter()
-        back = direction_of(opened.loaded, "\n".join(targets), direction.target, direction.source)
-        parts = [[sentence.text for sentence in readable_document(opened.loaded, text, back).sentences] if text else []
-                 for text in targets]  # a sentence may be too long for this model
-        outputs = translate_sentences(opened.loaded, [part for row in parts for part in row], back, stop=stop)
-        written = iter(zip(answers(opened.loaded, [output.text for output in outputs], [part for row in parts for part in row]),
-                           outputs, strict=True))
-        came, whole = [], []
-        for row in parts:
-            pieces = [next(written) for _ in row]
-            came.append(glue_between(direction.source).join(text for text, _ in pieces))
-            whole.append(bool(pieces) and all(output.finished for _, output in pieces))
-        provenance = account(opened, started, sum(output.n_new_tokens for output in outputs), {})
+        (back,) = translated_back(opened, [pairs], direction, stop=stop)
+        return replace(back, provenance=account(opened, started, back.provenance.tokens, {}))
+
+
+def translated_back(opened: Opened, rows: Sequence[Sequence[SentencePair]], direction: Direction, *,
+                    stop: Callable[[], bool] | None = None) -> list[BackTranslation]:
+    """Each row of pairs translated back, all in one batch; seconds are not told apart."""
+    targets = [[pair.target for pair in pairs] for pairs in rows]
+    back = direction_of(opened.loaded, "\n".join(text for row in targets for text in row), direction.target, direction.source)
+    parts = [[[sentence.text for sentence in readable_document(opened.loaded, text, back).sentences] if text else []
+              for text in row] for row in targets]  # a sentence may be too long for this model
+    flat = [part for row in parts for pieces in row for part in pieces]
+    outputs = translate_sentences(opened.loaded, flat, back, stop=stop)
+    written = iter(zip(answers(opened.loaded, [output.text for output in outputs], flat), outputs, strict=True))
+    return [_compared(opened, pairs, [[next(written) for _ in pieces] for pieces in row], glue_between(direction.source))
+            for pairs, row in zip(rows, parts, strict=True)]
+
+
+def _compared(opened: Opened, pairs: Sequence[SentencePair], pieces: list[list[tuple[str, Generation]]],
+              glue: str) -> BackTranslation:
+    """The sentences of one text beside what came back: for each sentence the pieces that it was translated back in."""
     sources = tuple(pair.source for pair in pairs)
-    chrf = tuple(score("chrf", [text], [source]) if done else -1.0
-                 for text, source, done in zip(came, sources, whole, strict=True))
-    done = [i for i, is_whole in enumerate(whole) if is_whole]
+    came = tuple(glue.join(text for text, _ in found) for found in pieces)
+    finished = [all(output.finished for _, output in found) for found in pieces]
+    done = [i for i, found in enumerate(pieces) if found and finished[i]]
+    chrf = tuple(score("chrf", [came[i]], [sources[i]]) if i in done else -1.0 for i in range(len(sources)))
     total = score("chrf", [came[i] for i in done], [sources[i] for i in done]) if done else 0.0
-    return BackTranslation(sources=sources, sentences=tuple(came), chrf=chrf, score=total, provenance=provenance)
+    tokens = sum(output.n_new_tokens for found in pieces for _, output in found)
+    return BackTranslation(sources=sources, sentences=came, chrf=chrf, score=total, interrupted=not all(finished),
+                           provenance=account(opened, None, tokens, {}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llm_magics.display import theme
@@ -19,7 +19,7 @@ from llm_magics.tasks.translate import translate
 if TYPE_CHECKING:
     from llm_magics.models.manager import ModelManager
 
-__all__ = ["COMPARED", "Comparison", "compare_models"]
+__all__ = ["COMPARED", "Comparison", "compare_models", "compared_names", "comparison"]
 
 COMPARED: dict[str, Callable[..., Translation | Summary]] = {"translate": translate, "summarize": summarize}
 """The tasks whose results can be compared."""
@@ -47,6 +47,13 @@ class Comparison(Result):
     def text(self) -> str:
         """Every result below the name of its model."""
         return "\n\n".join(f"{result.provenance.model}:\n{result.text}" for result in self.results)
+
+    def record(self) -> dict[str, object]:
+        """The results by model, side by side; `agreement` is the mean of all pairs, None where there is one result only."""
+        pairs = [value for i, row in enumerate(self.agreement) for value in row[:i]]
+        return {"results": {result.provenance.model: result.record() for result in self.results},
+                **({"failures": self.failures} if self.failures else {}),
+                "agreement": sum(pairs) / len(pairs) if pairs else None}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -98,11 +105,7 @@ def compare_models(task: str, text: str, models: Sequence[str], *, manager: Mode
     A model that fails leaves the others their results. Raises InputError for fewer than two models, and what the last
     model raised where all of them fail.
     """
-    if task not in COMPARED:
-        raise InputError(f"{task!r} cannot be compared; expected {' or '.join(COMPARED)}")
-    names = list(dict.fromkeys(models)) if not isinstance(models, str) else [models]
-    if not 2 <= len(names) <= MAX_MODELS:
-        raise InputError(f"2 to {MAX_MODELS} different models are compared, {len(names)} given")
+    names = compared_names(task, models)
     options = {name: value for name, value in options.items() if name not in ("model", "default")}
     results, failures, error = [], {}, None
     for name in names:
@@ -114,10 +117,25 @@ def compare_models(task: str, text: str, models: Sequence[str], *, manager: Mode
             failures[str(name)], error = str(failure), failure
     if not results:
         raise error if error is not None else InputError("it was stopped before the first model had begun")
+    found = comparison(task, text, results, failures)
+    return replace(found, interrupted=found.interrupted or len(results) + len(failures) < len(names))
+
+
+def compared_names(task: str, models: Sequence[str]) -> list[str]:
+    """The models to compare, each once. Raises InputError for a task that is not compared, or too few or many of them."""
+    if task not in COMPARED:
+        raise InputError(f"{task!r} cannot be compared; expected {' or '.join(COMPARED)}")
+    names = list(dict.fromkeys(models)) if not isinstance(models, str) else [models]
+    if not 2 <= len(names) <= MAX_MODELS:
+        raise InputError(f"2 to {MAX_MODELS} different models are compared, {len(names)} given")
+    return names
+
+
+def comparison(task: str, text: str, results: Sequence[Translation | Summary], failures: dict[str, str]) -> Comparison:
+    """Results of one text, one or more, side by side."""
     return Comparison(task=task, source_text=text, results=tuple(results), failures=failures,
                       agreement=tuple(tuple(_alike(one, other) for other in results) for one in results),
-                      provenance=results[0].provenance,
-                      interrupted=len(results) + len(failures) < len(names) or any(one.interrupted for one in results))
+                      provenance=results[0].provenance, interrupted=any(one.interrupted for one in results))
 
 
 def _alike(one: Translation | Summary, other: Translation | Summary) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -21,13 +21,13 @@ from llm_magics.tasks.row_file import ResultsFile
 from llm_magics.tasks.row_source import BadRow, open_rows
 from llm_magics.tasks.work import readable
 
-__all__ = ["Keep", "WrittenRows", "alone", "readable_rows", "settings_of", "work_through"]
+__all__ = ["UNFINISHED", "Keep", "ScoredRows", "WrittenRows", "alone", "readable_rows", "settings_of", "work_through"]
 
 _HOPELESS = 10
 """So many rows that fail for a reason nobody foresaw, before one is done: the fault is not in the rows."""
 _SHOWN = 10
 _NO_SETTINGS = ("manager", "on_progress", "load_options")
-_UNFINISHED = "it was stopped before this row was done"
+UNFINISHED = "it was stopped before this row was done"
 
 Keep = Callable[[int, object], None]
 Stop = Callable[[], bool] | None
@@ -40,6 +40,18 @@ class Work(Protocol):
         """Do `rows`, by number, and `keep(number, result)` each one as soon as it is done."""
 
 
+class Tally(Protocol):
+    """What is counted of all rows, such as `llm_magics.tasks.row_references.RowScores`."""
+
+    scores: dict[str, object]
+
+    def add(self, row: object, record: Mapping[str, object]) -> None:
+        """Count one row that is done."""
+
+    def line(self) -> str:
+        """The scores for people."""
+
+
 class WrittenRows:
     """The results of many rows in a file; nothing of them is held but the first ones. Iterating reads the file."""
 
@@ -50,6 +62,10 @@ class WrittenRows:
         """Rows that are done, those of them with an error, and those that the file held already."""
         self.first: list[dict] = []
         self.first_error = ""
+        self.scores: dict[str, object] = {}
+        """What all rows score together, by name: by their references, and by what came back. Of several models: by model."""
+        self.scored = ""
+        """The scores as a line."""
 
     def add(self, record: dict, *, resumed: bool) -> None:
         """Count one more row."""
@@ -67,17 +83,21 @@ class WrittenRows:
         return self._file.records()
 
     def to_pandas(self) -> object:
-        """The whole file as a DataFrame, one line a row."""
+        """The whole file as a DataFrame, one line a row; what is nested has columns such as `scores.chrf`."""
         import pandas
 
-        return pandas.DataFrame(iter(self)).set_index("row").sort_index() if self.count else pandas.DataFrame()
+        if not self.count:
+            return pandas.DataFrame()
+        return pandas.json_normalize(list(self)).set_index("row").sort_index()
 
     def table(self) -> Table:
         """The rows that were done first."""
-        rows = [[str(record["row"]), record.get("text", record.get("error", ""))] for record in self.first]
+        models = list(dict.fromkeys(model for record in self.first for model in record.get("results", ())))
+        rows = [[str(record["row"]), *_shown(record, models)] for record in self.first]
         parts = [f"{counted(self.count, 'row')} in {self.path}", f"{self.failed:,} of them failed" if self.failed else "",
-                 f"{self.resumed:,} were there before" if self.resumed else ""]
-        return table(["row", "result"], rows, caption="; ".join(part for part in parts if part), align="rl")
+                 f"{self.resumed:,} were there before" if self.resumed else "", self.scored]
+        return table(["row", *(models or ["result"])], rows, caption="; ".join(part for part in parts if part),
+                     align="r" + "l" * max(1, len(models)))
 
     _ipython_display_ = Result._ipython_display_  # --quiet
 
@@ -86,6 +106,14 @@ class WrittenRows:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return self.table()._repr_mimebundle_()
+
+
+class ScoredRows(list):
+    """Results of many rows, in their order, and what they score together; see `WrittenRows`."""
+
+    def __init__(self, results: list, scores: dict[str, object], scored: str) -> None:
+        super().__init__(results)
+        self.scores, self.scored = scores, scored
 
 
 def alone(task: Callable[[object], Result]) -> Work:
@@ -119,7 +147,7 @@ def readable_rows(window: dict[int, object], keep: Keep) -> dict[int, str]:
 def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, object]], None] | None = None,
                  window_rows: int = 1, column: str | None = None, whole: bool = False,
                  on_row: Callable[[int, object], None] | None = None, stop: Stop = None, out_file: str | Path | None = None,
-                 resume: bool = False, settings: object = None) -> list | WrittenRows:
+                     resume: bool = False, settings: object = None, tally: Tally | None = None) -> list | WrittenRows:
     """One result or one RowError for each of `rows` (see `open_rows`), in order: a list, or with `out_file` WrittenRows.
 
     `window_rows` are read and given to `work` at once, after `prepare`, whose errors are raised. `on_row(i, result)` is
@@ -132,19 +160,25 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
     source = open_rows(rows, column, whole=whole)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(ResultsFile(out_file, settings, resume=resume)) if out_file is not None else None
-        batch = _Batch(work, prepare, file, on_row, stop)
+        batch = _Batch(work, prepare, file, on_row, stop, tally)
         numbered = enumerate(source)
         while not batch.stopped() and (window := list(itertools.islice(numbered, window_rows))):
             batch.do(window)
-    return batch.written if batch.written is not None else batch.listed()
+    found = batch.written if batch.written is not None else batch.listed()
+    if tally is None:
+        return found
+    if batch.written is None:
+        return ScoredRows(found, tally.scores, tally.line())
+    found.scores, found.scored = tally.scores, tally.line()
+    return found
 
 
 class _Batch:
     """Windows of rows, done one after the other."""
 
     def __init__(self, work: Work, prepare: Callable[[dict[int, object]], None] | None, file: ResultsFile | None,
-                 on_row: Callable[[int, object], None] | None, stop: Stop) -> None:
-        self.work, self.prepare, self.file, self.on_row, self.stop = work, prepare, file, on_row, stop
+                 on_row: Callable[[int, object], None] | None, stop: Stop, tally: Tally | None) -> None:
+        self.work, self.prepare, self.file, self.on_row, self.stop, self.tally = work, prepare, file, on_row, stop, tally
         self.written = WrittenRows(file) if file is not None else None
         self.results: dict[int, object] = {}
         self.succeeded = self.unforeseen = 0
@@ -175,25 +209,35 @@ class _Batch:
             return
         del self.missing[i]
         self.succeeded += not isinstance(result, RowError)
+        record: Mapping = {}
+        if self.file is not None:
+            record = self.file.keep(i, self.values[i], result)
+            self.written.add(record, resumed=False)
+        elif self.tally is not None and not isinstance(result, RowError) and not getattr(result, "interrupted", False):
+            record = result.record()
         if self.file is None:
             self.results[i] = result
-        else:
-            self.written.add(self.file.keep(i, self.values[i], result), resumed=False)
+        self._count(i, record)
         if self.on_row is not None:
             self.on_row(i, result)
 
     def listed(self) -> list:
         """The results in order, up to the last row that is done."""
         count = max(self.results, default=-1) + 1
-        return [self.results.get(i) or RowError(row=i, reason=_UNFINISHED) for i in range(count)]
+        return [self.results.get(i) or RowError(row=i, reason=UNFINISHED) for i in range(count)]
 
     def _known(self, i: int, row: object) -> bool:
         record = self.file.known(i, row) if self.file is not None else None
         if record is not None:
             self.written.add(record, resumed=True)
+            self._count(i, record)
             if self.on_row is not None:
                 self.on_row(i, record)
         return record is not None
+
+    def _count(self, i: int, record: Mapping) -> None:
+        if self.tally is not None and record and "error" not in record:
+            self.tally.add(self.values[i], record)
 
     def _try(self, rows: dict[int, object]) -> None:
         """Do rows together; when that fails, those that are left one by one, to see which it was."""
@@ -220,6 +264,15 @@ class _Batch:
             self.unforeseen += 1
             if not self.succeeded and self.unforeseen >= _HOPELESS:
                 raise error
+
+
+def _shown(record: Mapping, models: list[str]) -> list[str]:
+    """The cells of a row: its text, or that of each model, or why there is none."""
+    if not models:
+        return [record.get("text", record.get("error", ""))]
+    if "error" in record:
+        return [record["error"], *[""] * (len(models) - 1)]
+    return [record["results"].get(model, {}).get("text", "") for model in models]
 
 
 def _reason(error: Exception) -> str:

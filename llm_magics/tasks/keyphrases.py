@@ -7,8 +7,10 @@ more than once. With words w of candidate p, which stands at sentences i, each w
 
 |p| counts the words, at most three; g(longer) is the greatest g of the recurring candidates that p is a part of, akin to the
 C-value (Frantzi et al. 2000), so that "neural" does not stand beside "neural network". A run is also cut behind a capital:
-"Donau" | "verbindet". Chinese and Japanese have no spaces: there the words are characters, two to eight a phrase, and stop
-words are looked for among them, longest first. Stop words: stopwordsiso, 58 languages.
+"Donau" | "verbindet". Stop words: stopwordsiso, 58 languages.
+
+Chinese and Japanese have no spaces: `llm_magics.tasks.unspaced` says where words end, two characters count as a word, a phrase
+has two to eight of them and stands there more than once, unless nothing does.
 """
 
 from __future__ import annotations
@@ -21,16 +23,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llm_magics.tasks.passages import Passage, sentence_passages
+from llm_magics.tasks.unspaced import IS_WIDE, WIDE, is_free, pieces, segmenter
 
 __all__ = ["Phrase", "has_stop_words", "key_phrases"]
 
-_WIDE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_WIDE}]+|[^\W\d_{_WIDE}](?:[^\W_{_WIDE}]|[-.'’](?=[^\W_{_WIDE}]))*|\d+(?:[.,:]\d+)*|\S")
-_IS_WIDE = re.compile(rf"[{_WIDE}]")
+_TOKEN = re.compile(rf"[{WIDE}]+|[^\W\d_{WIDE}](?:[^\W_{WIDE}]|[-.'’](?=[^\W_{WIDE}]))*|\d+(?:[.,:]\d+)*|\S")
 _MOST_WORDS, _MOST_CHARACTERS, _SURE_CHARACTERS = 4, 8, 4
+_ENOUGH = 2
+"""So many Chinese phrases that recur, and those that do not are left out: of their ends one cannot be sure."""
 _STEM_CHARACTERS = 6
-_PARTICLES = "的了是和与在"
-"""The single characters that hardly ever are a part of a word."""
 _ELISION = re.compile(r"(?:[cdjlmnstCDJLMNST]|[Qq]u|[Ll]orsqu|[Jj]usqu)['’]")
 _POSSESSIVE = re.compile(r"['’]s\Z")
 
@@ -53,9 +54,10 @@ class _Word:
     end: int
     text: str
     key: str
-    """What occurrences are counted by: a stem, or the character."""
-    stop: bool = False
-    """A stop word of one Chinese character: it may be a part of a word, such as 经 in 神经, but ends no phrase."""
+    """What occurrences are counted by: a stem, or the characters."""
+    opens: bool = True
+    closes: bool = True
+    """Whether a phrase may begin and end with it, as `llm_magics.tasks.unspaced.Piece` says."""
 
 
 _Candidates = dict[tuple[str, ...], list[tuple[int, int, int, int]]]
@@ -80,7 +82,8 @@ def key_phrases(text: str, language: str, count: int = 10) -> list[Phrase]:
             _collect(run, number, found)
     starts = {sentence.start for sentence in sentence_passages(text, language)}
     kept = {keys: places for keys, places in found.items()
-            if (len(places) > 1 or any(whole for *_, whole in places)) and _worth_it(text, keys, places, starts)}
+            if (len(places) > 1 or any(whole for *_, whole in places)) and _worth_it(text, keys, places, starts, language)}
+    kept = _surest(kept)
     ranked = sorted(_scores(kept, weights).items(), key=lambda pair: (-pair[1], kept[pair[0]][0][1]))
     return _apart(text, ranked, kept, count)
 
@@ -102,9 +105,9 @@ def _runs(sentence: Passage, language: str) -> Iterator[list[_Word]]:
     stops = _stop_words(language)
     run: list[_Word] = []
     for match in _TOKEN.finditer(sentence.text):
-        if _IS_WIDE.match(match[0]):
+        if IS_WIDE.match(match[0]):
             yield run
-            yield from _wide_runs(match[0], sentence.start + match.start(), stops)
+            yield from _wide_runs(match[0], sentence.start + match.start(), language)
             run = []
             continue
         word = _word(match, sentence)
@@ -130,40 +133,50 @@ def _word(match: re.Match[str], sentence: Passage) -> _Word:
     return _Word(start, start + len(text), text, text.lower()[:_STEM_CHARACTERS] if len(text) > 3 else text.lower())
 
 
-def _wide_runs(text: str, start: int, stops: frozenset[str]) -> Iterator[list[_Word]]:
+def _wide_runs(text: str, start: int, language: str) -> Iterator[list[_Word]]:
+    stops = _stop_words(language)
     run: list[_Word] = []
-    at = 0
-    while at < len(text):
-        longest = next((size for size in range(min(4, len(text) - at), 1, -1) if text[at:at + size] in stops), 0)
-        stop = longest or int(text[at] in _PARTICLES)
-        if stop:
+    for piece in pieces(text, language, stops):
+        end = start + len(piece.text)
+        if piece.cuts:
             yield run
-            run, at = [], at + stop
+            run = []
         else:
-            run = [*run, _Word(start + at, start + at + 1, text[at], text[at], text[at] in stops)]
-            at += 1
+            run = [*run, _Word(start, end, piece.text, piece.text, piece.opens, piece.closes)]
+        start = end
     yield run
 
 
 def _collect(run: list[_Word], sentence: int, found: _Candidates) -> None:
     """Every part of a run that neither begins nor ends with a stop word, and the run itself where it is short enough."""
-    wide = bool(run) and bool(_IS_WIDE.match(run[0].text))
-    most = _MOST_CHARACTERS if wide else _MOST_WORDS
-    edges = [True, *(word.stop for word in run), True]  # edges[i]: what stands before word i cuts
-    for size in range(2 if wide else 1, min(most, len(run)) + 1):
+    wide = bool(run) and bool(IS_WIDE.match(run[0].text))
+    most = _MOST_CHARACTERS if wide else _MOST_WORDS  # single characters, where nobody tells words
+    edges = [True, *(not word.opens for word in run), True]  # edges[i]: what stands before word i cuts
+    for size in range(1, min(most, len(run)) + 1):
         for first in range(len(run) - size + 1):
             words = run[first:first + size]
-            if not (words[0].stop or words[-1].stop):
-                whole = edges[first] and edges[first + size + 1] and not any(word.stop for word in words)
+            fits = not wide or 2 <= words[-1].end - words[0].start <= _MOST_CHARACTERS
+            if fits and words[0].opens and words[-1].closes:
+                whole = edges[first] and edges[first + size + 1] and all(word.opens for word in words)
                 found[tuple(word.key for word in words)].append((sentence, words[0].start, words[-1].end, whole))
 
 
-def _worth_it(text: str, keys: tuple[str, ...], places: list[tuple[int, int, int, int]], starts: set[int]) -> bool:
+def _worth_it(text: str, keys: tuple[str, ...], places: list[tuple[int, int, int, int]], starts: set[int],
+              language: str) -> bool:
     """Whether it can be a key phrase: of what stands there once, single words must be names, and Chinese not too short."""
-    if _IS_WIDE.match(keys[0]):  # what is left between two stop words is often a piece of a word
-        return len(places) > 1 or len(keys) >= _SURE_CHARACTERS
+    if IS_WIDE.match(keys[0]):  # what is left between two stop words is often a piece of a word
+        if len(places) == 1:
+            return len("".join(keys)) >= _SURE_CHARACTERS
+        return segmenter(language) is not None or is_free(text, [(start, end) for _, start, end, _ in places])
     _, start, end, _ = places[0]
     return len(keys) > 1 or (end - start > 2 and (len(places) > 1 or (text[start].isupper() and start not in starts)))
+
+
+def _surest(kept: _Candidates) -> _Candidates:
+    """Without the Chinese phrases that stand there once, where there are others."""
+    once = {keys for keys, places in kept.items() if IS_WIDE.match(keys[0]) and len(places) == 1}
+    recurring = sum(bool(IS_WIDE.match(keys[0])) for keys in kept) - len(once)
+    return {keys: places for keys, places in kept.items() if keys not in once} if recurring >= _ENOUGH else kept
 
 
 def _scores(kept: _Candidates, weights: dict[str, float]) -> dict[tuple[str, ...], float]:
@@ -177,8 +190,7 @@ def _scores(kept: _Candidates, weights: dict[str, float]) -> dict[tuple[str, ...
     for keys in kept:
         nested = max(longer[keys], default=0.0)
         words = sum(weights[key] for key in keys) / len(keys)
-        wide = bool(_IS_WIDE.match(keys[0]))
-        length = min(3, len(keys) - 1 if wide else len(keys))
+        length = min(3, len("".join(keys)) / 2 if IS_WIDE.match(keys[0]) else len(keys))
         scores[keys] = math.log2(1 + length) * max(0.0, strength[keys] - nested) * math.sqrt(words)
     return scores
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "score_line", "summary_scores", "translation_scores"]
 
-_NAMES = {"bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+_NAMES = {"bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L",
+          "back_chrf": "chrF of what came back"}
 
 
 def translation_scores(result: Translation, reference: str) -> dict[str, float]:

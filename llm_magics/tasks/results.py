@@ -60,7 +60,8 @@ class Translation(Result):
         lost = {"lost_terms": list(self.lost_terms)} if self.lost_terms else {}
         others = [list(pair.alternatives) for pair in self.sentences]
         return {**super().record(), "source_language": self.source_language, "target_language": self.target_language, **lost,
-                **({"alternatives": others} if any(others) else {})}
+                **({"alternatives": others} if any(others) else {}), **({"scores": self.scores} if self.scores else {}),
+                **({"back_translation": self.back_translation.record()} if self.back_translation else {})}
 
     def __repr__(self) -> str:
         return (f"Translation({self.source_language} → {self.target_language}, {len(self.sentences)} sentences, "
@@ -125,7 +126,8 @@ class Summary(Result):
 
     def record(self) -> dict[str, object]:
         return {**super().record(), "language": self.language,
-                **({"alternatives": list(self.alternatives)} if self.alternatives else {})}
+                **({"alternatives": list(self.alternatives)} if self.alternatives else {}),
+                **({"scores": self.scores} if self.scores else {})}
 
     @property
     def words(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from llm_magics.errors import InputError
 
-__all__ = ["SUFFIXES", "BadRow", "RowSource", "open_rows"]
+__all__ = ["SUFFIXES", "BadRow", "RowSource", "chosen_column", "column_names", "open_rows"]
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".jsonl", ".ndjson", ".txt", *_TABLES)
@@ -58,6 +58,17 @@ def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -
     return RowSource(lambda: _picked(rows, column, whole), total)
 
 
+def column_names(rows: object) -> list[str]:
+    """The columns of a file, a table, or a list whose first row is a mapping; [] for what has none or cannot be read twice."""
+    names = getattr(rows, "columns", getattr(rows, "column_names", None))
+    if names is not None:
+        return [str(name) for name in names]
+    if not isinstance(rows, (Path, Sequence)) or isinstance(rows, (str, bytes)):
+        return []
+    first = next((row for row in open_rows(rows, whole=True) if not isinstance(row, BadRow)), None)
+    return [str(name) for name in first] if isinstance(first, Mapping) else []
+
+
 def _table(table: object, names: list, column: str | None, whole: bool) -> RowSource:
     """A DataFrame of pandas or a Dataset of datasets."""
     if whole and column is None:
@@ -65,7 +76,7 @@ def _table(table: object, names: list, column: str | None, whole: bool) -> RowSo
             return RowSource(lambda: (dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)),
                              len(table))
         return RowSource(lambda: iter(table), len(table))
-    name = _chosen([str(name) for name in names], column, "the table")
+    name = chosen_column([str(name) for name in names], column, "the table")
     return RowSource(lambda: iter(table[name]), len(table))
 
 
@@ -111,7 +122,7 @@ def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str =
             yield row
             continue
         if column is None:
-            column = _chosen([str(key) for key in row], None, name)
+            column = chosen_column([str(key) for key in row], None, name)
         yield row[column] if column in row else BadRow(f"it has no {column!r}, but {', '.join(map(str, row)) or 'nothing'}")
 
 
@@ -135,7 +146,7 @@ def _csv(path: Path, delimiter: str, column: str | None, whole: bool) -> Iterato
     head = next(records, None)
     if not isinstance(head, list):
         raise InputError(f"{path.name} is empty or has no head; the first line names the columns")
-    place = None if whole and column is None else head.index(_chosen(head, column, path.name))
+    place = None if whole and column is None else head.index(chosen_column(head, column, path.name))
     for record in records:
         if isinstance(record, BadRow):
             yield record
@@ -145,7 +156,8 @@ def _csv(path: Path, delimiter: str, column: str | None, whole: bool) -> Iterato
             yield record[place] if place is not None else dict(zip(head, record, strict=True))
 
 
-def _chosen(names: list[str], column: str | None, where: str) -> str:
+def chosen_column(names: list[str], column: str | None, where: str) -> str:
+    """The column of text among `names`: `column`, else "text", else the only one. Raises InputError where it is not there."""
     wanted = column if column is not None else _DEFAULT_COLUMN if _DEFAULT_COLUMN in names else None
     if wanted is None and len(names) == 1:
         wanted = names[0]

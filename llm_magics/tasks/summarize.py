@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from llm_magics.errors import InputError
 from llm_magics.models.catalog import language_name
 from llm_magics.tasks.choose import candidates, open_model
-from llm_magics.tasks.each import WrittenRows, alone, settings_of, work_through
+from llm_magics.tasks.each import ScoredRows, WrittenRows, alone, settings_of, work_through
 from llm_magics.tasks.extractive import count_words, pick_sentences, scores, shorten
 from llm_magics.tasks.language import check_language, detect
 from llm_magics.tasks.references import summary_scores
 from llm_magics.tasks.results import RowError, Summary
+from llm_magics.tasks.row_references import SummaryScores, with_references, with_scores
 from llm_magics.tasks.segments import segment
 from llm_magics.tasks.work import account, check_alternatives, readable
 from llm_magics.tasks.writer import MAX_WORDS, OnProgress, Stop, Writer
@@ -87,19 +88,25 @@ def summarize(
     return result if reference is None else replace(result, scores=summary_scores(result, reference))
 
 
-def summarize_each(rows: Iterable[str] | str | Path, *, column: str | None = None, out_file: str | Path | None = None,
-                   resume: bool = False, on_row: Callable[[int, Summary | RowError], None] | None = None,
-                   stop: Stop = None, **options: object) -> list[Summary | RowError] | WrittenRows:
+def summarize_each(rows: Iterable[str] | str | Path, *, reference: object = None, column: str | None = None,
+                   out_file: str | Path | None = None, resume: bool = False,
+                   on_row: Callable[[int, Summary | RowError], None] | None = None, stop: Stop = None,
+                   **options: object) -> list[Summary | RowError] | ScoredRows | WrittenRows:
     """One Summary, or one RowError with the reason, for each row, in order; `options` as in `summarize`.
 
     A row that is no text, empty or too long does not stop the others; a model that fails does. For `rows`, `column`,
-    `out_file` and `resume` see `llm_magics.tasks.each.work_through`.
+    `out_file` and `resume` see `llm_magics.tasks.each.work_through`. `reference`: a column of the rows' file or table, or the
+    references themselves, see `with_references`; what comes back then has `scores`, the means of the rows' ROUGE and chrF.
     """
     _check(options.get("max_words", 100), options.get("style", "paragraph"))
     if options.get("language", "auto") != "auto":
         check_language(options["language"])
-    return work_through(rows, alone(lambda row: summarize(row, stop=stop, **options)), column=column, on_row=on_row,
-                        stop=stop, out_file=out_file, resume=resume, settings=settings_of("summarize", options))
+    work = alone(lambda row: summarize(row, stop=stop, **options))
+    if reference is not None:
+        rows, column, work = with_references(rows, reference, column), None, with_scores(work, summary_scores)
+    settings = settings_of("summarize", {**options, "scored": (reference is not None) or None})
+    return work_through(rows, work, column=column, on_row=on_row, stop=stop, out_file=out_file, resume=resume,
+                        settings=settings, tally=SummaryScores() if reference is not None else None)
 
 
 def _reading(writer: Writer) -> str:

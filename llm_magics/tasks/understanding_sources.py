@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from llm_magics.display.result import Provenance
 from llm_magics.errors import HubUnreachable, ModelError, ModelNotFound, UnknownLanguage
-from llm_magics.models.catalog import language_name, recommend
+from llm_magics.models.catalog import Choice, language_name, recommend
 from llm_magics.models.classify import class_names, entailment_classes, is_sequence_classifier
 from llm_magics.models.embed import is_sentence_encoder
 from llm_magics.models.hub_cache import cached_folder
@@ -17,11 +18,12 @@ from llm_magics.models.token_labels import is_tagger
 from llm_magics.tasks.choose import Candidate, candidates
 from llm_magics.tasks.keyphrases import has_stop_words
 from llm_magics.tasks.sentiment import LEXICON_LANGUAGES, polarities
+from llm_magics.tasks.unspaced import segmenter
 
 if TYPE_CHECKING:
     from llm_magics.models.loaded import LoadedModel
 
-__all__ = ["MODELLED", "Sources", "capabilities", "sources", "weightless_provenance", "without_weights"]
+__all__ = ["MODELLED", "Sources", "capabilities", "sources", "unknown_to", "weightless_provenance", "without_weights"]
 
 MODELLED = ("sentiment", "labels", "entities", "similarity")
 """The aspects that the catalogue has models for."""
@@ -50,8 +52,7 @@ def sources(aspect: str, language: str, *, default: object = None, fetch: bool =
     """
     weightless = without_weights(aspect, language)
     if aspect not in MODELLED:
-        return Sources(weightless=weightless, lacking="" if weightless else f"there is no list of stop words for "
-                       f"{language_name(language)}; a chat model (--model) finds key phrases in it")
+        return Sources(weightless=weightless, lacking="" if weightless else unknown_to(aspect, [language]))
     if default is not None:
         return Sources(tuple(candidates(aspect, default=default)), weightless)
     choices = recommend(aspect, language)
@@ -62,17 +63,35 @@ def sources(aspect: str, language: str, *, default: object = None, fetch: bool =
         return Sources(tuple(here), weightless)
     vectors = _by_vectors(aspect, language)
     if not fetch:
-        names = [str(choice.reference) for choice in choices if choice.reference.kind == "hub"]
-        from_hub = f"--show {aspect} takes {names[0]} from the hub" if names else "name a model with --model"
-        lacking = "" if vectors or weightless else (
-            f"{aspect}: no model for {language_name(language)} on this machine; {from_hub}")
-        return Sources(tuple(vectors), weightless, lacking)
+        return Sources(tuple(vectors), weightless, "" if vectors or weightless else _not_here(aspect, language, choices))
     try:
         return Sources((*candidates(aspect, source=language), *vectors), weightless)
     except (HubUnreachable, ModelNotFound, UnknownLanguage) as error:
         noted = tuple(Candidate(one.reference, one.why, str(error)) for one in vectors)
         refusal = HubUnreachable if isinstance(error, HubUnreachable) else ModelNotFound
         return Sources(noted, weightless, "" if noted else f"{aspect}: {error}", refusal)
+
+
+def _not_here(aspect: str, language: str, choices: list[Choice]) -> str:
+    """That there is no model on this machine, and what would do."""
+    named = "--model names another: a chat model, or a classifier trained here (run:NAME)" if aspect == "sentiment" else ""
+    hub = next((choice for choice in choices if choice.reference.kind == "hub"), None)
+    from_hub = f"--show {aspect} takes {hub.reference} ({hub.download_bytes / 1e6:,.0f} MB) from the hub" if hub else ""
+    only = f"the lexicon knows {_known()} only, and " if aspect == "sentiment" else ""
+    return (f"{aspect}: {only}no model for {language_name(language)} is on this machine; "
+            f"{', '.join(filter(None, (from_hub, named))) or 'name a model with --model'}")
+
+
+def unknown_to(aspect: str, languages: Iterable[str]) -> str:
+    """That what needs no model cannot do `aspect` in these languages, and what can."""
+    names = ", ".join(map(language_name, sorted(languages)))
+    if aspect == "sentiment":
+        return f"sentiment: the lexicon knows {_known()} only, not {names}; name a classifier or a chat model with --model"
+    return f"{aspect}: there is no list of stop words for {names}; a chat model (--model) finds key phrases in it"
+
+
+def _known() -> str:
+    return ", ".join(map(language_name, LEXICON_LANGUAGES))
 
 
 def _by_vectors(aspect: str, language: str) -> list[Candidate]:
@@ -89,9 +108,11 @@ def without_weights(aspect: str, language: str) -> bool:
     return aspect == "language" or (aspect == "sentiment" and language in LEXICON_LANGUAGES)
 
 
-def weightless_provenance(aspect: str, seconds: float = 0.0) -> Provenance:
-    """What an aspect that was done without a model was done by."""
+def weightless_provenance(aspect: str, seconds: float = 0.0, language: str = "") -> Provenance:
+    """What an aspect of texts in this language that was done without a model was done by."""
     package, why = _WEIGHTLESS[aspect]
+    if aspect == "phrases" and segmenter(language) is not None:
+        why += f", words by rjieba {metadata.version('rjieba')}"
     return Provenance(model=package, revision=metadata.version(package), why=why, seconds=seconds)
 
 

@@ -22,7 +22,14 @@ from llm_magics.tasks.sentiment import asked_sentiment, classified_sentiment, le
 from llm_magics.tasks.similarity import compared
 from llm_magics.tasks.understanding import ASPECTS, Understanding
 from llm_magics.tasks.understanding_prompts import locate, parse_phrases, phrases_prompt
-from llm_magics.tasks.understanding_sources import MODELLED, capabilities, sources, weightless_provenance, without_weights
+from llm_magics.tasks.understanding_sources import (
+    MODELLED,
+    capabilities,
+    sources,
+    unknown_to,
+    weightless_provenance,
+    without_weights,
+)
 from llm_magics.tasks.work import account
 
 if TYPE_CHECKING:
@@ -187,11 +194,10 @@ class Work:
         else:
             values = [[KeyPhrase(text=one.text, score=one.score, places=one.places)
                        for one in key_phrases(read.text, read.language, self.count)] for read in reads]
-        found[aspect] = _Found(values, weightless_provenance(aspect, time.perf_counter() - started))
+        found[aspect] = _Found(values, weightless_provenance(aspect, time.perf_counter() - started, reads[0].language))
         lacking = {read.language for read in reads if not without_weights(aspect, read.language)}
         if lacking:
-            what = "lexicon" if aspect == "sentiment" else "list of stop words"
-            found[aspect].notes.append(f"{aspect}: there is no {what} for {', '.join(map(language_name, sorted(lacking)))}")
+            found[aspect].notes.append(unknown_to(aspect, lacking))
 
     def _language_of(self, read: ReadText) -> Language | None:
         if self.language != "auto":

@@ -5,6 +5,9 @@ A wheel holds the browser halves in `llm_magics/widgets/static/`; a checkout and
 (manzt/anywidget#399): each file of ours that a widget imports is put in front of it, once, without its `export`s.
 So a name at the top of one file must not be used again at the top of another. JSDoc comments stay behind: each
 widget sends its module to the page, and they are a quarter of it.
+
+A style sheet is put together likewise: what it imports stands before it, with the widget's own class in place of
+`.llm-widget`, as a rule for all widgets in the sheet of one would undo what another's says later.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ _INSTALLED = Path(__file__).parent / "static"
 _CHECKOUT = Path(__file__).parents[2] / "widgets"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function\b|const\b|class\b)", re.MULTILINE)
+_SHEET = re.compile(r'^@import "\./(\w+)\.css";\n', re.MULTILINE)
+_COMMENT = re.compile(r"/\*.*?\*/\n?", re.DOTALL)
+_ANY_WIDGET = ".llm-widget"
 _JSDOC = re.compile(r"[ \t]*/\*\*(?:(?!\*/).)*\*/(?:[ \t]*\n)?", re.DOTALL)
 
 
@@ -42,8 +48,13 @@ def _collect(text: str, shared: dict[str, str]) -> None:
 
 @cache
 def style(name: str) -> str:
-    """The style sheet of widget `name`. Raises `FileNotFoundError` when it is not installed."""
-    return _read(f"{name}.css")
+    """The style sheet of widget `name` with what it imports. Raises `FileNotFoundError` when it is not installed."""
+    own = f".llm-{name.replace('_', '-')}"
+
+    def shared(part: re.Match[str]) -> str:
+        return _read(f"{part[1]}.css").replace(_ANY_WIDGET, own)
+
+    return _COMMENT.sub("", _SHEET.sub(shared, _read(f"{name}.css")))
 
 
 def _read(file: str) -> str:

@@ -48,10 +48,8 @@ def test_two_models_are_compared_in_one_cell(cells, tiny_model, tmp_path):
 def test_what_does_not_go_together_is_refused(cells):
     cells.shell.user_ns["rows"] = [NEWS]
     summarize = "%summarize --model embedded:extractive"
-    assert "leave --each and --model out" in cells.refusal(f"{summarize} --compare a,b Some text.")
+    assert "leave --model out" in cells.refusal(f"{summarize} --compare a,b Some text.")
     assert "two models or more" in cells.refusal("%summarize --compare a Some text.")
-    assert "leave --each out" in cells.refusal(f"{summarize} --each rows --reference rows")
-    assert "leave --each out" in cells.refusal(f"{EN_DE} --each rows --back-translate auto")
     assert "expected text" in cells.refusal(f"{summarize} --reference rows Some text.")
 
 

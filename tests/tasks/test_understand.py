@@ -39,9 +39,18 @@ def test_a_language_without_a_lexicon_is_said_and_not_guessed(manager):
     found = understand("Das Essen war wunderbar, aber der Kellner war langsam.", manager=manager)
     assert found.language.code == "de"
     assert found.sentiment is None
-    assert any(note.startswith("sentiment: no model for German on this machine; --show sentiment takes")
-               for note in found.notes)
+    (note,) = [note for note in found.notes if note.startswith("sentiment")]
+    assert note.startswith("sentiment: the lexicon knows English only, and no model for German is on this machine; "
+                           "--show sentiment takes lxyuan/distilbert-base-multilingual-cased-sentiments-student (540 MB)")
+    assert "run:NAME" in note
     assert [one.text for one in found.phrases]
+
+
+def test_the_row_of_chinese_key_phrases_says_who_told_the_words(manager):
+    pytest.importorskip("rjieba", reason="pip install 'llm_magics[chinese]'")
+    found = understand("补肾活血汤好。补肾活血汤不贵。", manager=manager, language="zh", show="phrases")
+    assert "words by rjieba" in found.by["phrases"].why
+    assert "rjieba" not in understand(TEXT, manager=manager, show="phrases").by["phrases"].why
 
 
 def test_what_is_asked_for_and_cannot_be_done_is_an_error_that_says_why(manager):
@@ -169,6 +178,7 @@ def test_rows_go_through_together_and_a_bad_one_does_not_stop_the_others(manager
     assert isinstance(found[1], RowError)
     assert found[3].sentiment.label == "negative"
     assert found[4].sentiment is None
+    assert any(note.startswith("sentiment: the lexicon knows English only, not German; name a") for note in found[4].notes)
     alone = understand(rows[3], manager=manager, show="entities", defaults={"entities": tiny("tagger")})
     assert [(one.start, one.end, one.kind) for one in found[3].entities] == [
         (one.start, one.end, one.kind) for one in alone.entities]
