@@ -31,8 +31,8 @@ _VERSION = 1
 """To be raised when `models.conversion` comes to write something else."""
 _NOTE = "conversion.json"
 _ABANDONED_S = 24 * 3600
-_WHILE_CONVERTING = 2
-"""Copies of the float32 weights that are in memory at once while they are converted: the module, and what is joined or rounded."""
+_WHILE_CONVERTING = 2.5
+"""Copies of the float32 weights in memory while they are converted and checked: the module's, those joined, the result's."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def bytes_while_loading(facts: FolderFacts, number_format: str, device: str) -> 
         return found.n_bytes
     if device.partition(":")[0] != "cpu":
         return facts.needed_bytes({"int8": 1, "float32": 4}.get(number_format, 2))
-    return _WHILE_CONVERTING * facts.needed_bytes(4)
+    return int(_WHILE_CONVERTING * facts.needed_bytes(4))
 
 
 def _place(facts: FolderFacts, number_format: str) -> tuple[Path, dict[str, Any]]:

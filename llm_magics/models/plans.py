@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from llm_magics.errors import HubUnreachable, LLMMagicsError
 from llm_magics.models.endpoint import Endpoint, find_endpoint
+from llm_magics.models.engine import bytes_per_weight, engine_note, needed_bytes
 from llm_magics.models.hub_cache import cached_folder
 from llm_magics.models.inspection import FolderFacts, inspect_folder
-from llm_magics.models.engine import bytes_per_weight, engine_note, needed_bytes
 from llm_magics.models.ledger import Entry, Key, LoadPlan
 from llm_magics.models.loading import locate
 from llm_magics.models.reference import EXTRACTIVE, Reference

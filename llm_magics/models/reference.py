@@ -24,8 +24,8 @@ from typing import Literal
 from llm_magics.errors import ModelNotFound
 
 __all__ = [
-    "EXTRACTIVE", "Kind", "Reference", "cache_root", "data_root", "embedded_names", "embedded_root", "is_run_name", "package_names",
-    "parse_reference", "run_model_folder", "run_names", "runs_root",
+    "EXTRACTIVE", "Kind", "Reference", "cache_root", "data_root", "embedded_names", "embedded_root", "is_run_name",
+    "package_names", "parse_reference", "run_model_folder", "run_names", "runs_root",
 ]
 
 Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable"]
