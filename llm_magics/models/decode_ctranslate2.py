@@ -2,7 +2,9 @@
 
 Greedy search writes what transformers' `generate` does, but for the last digits of its sums. Beam search is that of
 `generate` with early_stopping and renormalize_logits: it ends once as many hypotheses as beams have ended, and a token that
-may not come next gives its probability to the others.
+may not come next gives its probability to the others. Two things differ: the token before the first counts neither as
+repeated (repetition_penalty) nor as part of an n-gram, and where authors force an ending at the limit (forced_eos_token_id)
+hypotheses that reach it are compared without the forced token.
 """
 
 from __future__ import annotations
@@ -61,11 +63,12 @@ def _start(model: CTranslate2Model, ids: list[list[int]], request: Request, sett
     """The batch under way: an AsyncTranslationResult for each of `ids`."""
     first = settings["forced_bos_token_id"] if request.forced_bos is None else request.forced_bos
     never = [*(settings["bad_words_ids"] or ()), *([token] for token in settings["suppress_tokens"] or ())]
-    least = max((settings["min_length"] or 1) - 1, settings["min_new_tokens"] or 0)
+    most = max(1, limit)
+    least = min(most, max((settings["min_length"] or 1) - 1, settings["min_new_tokens"] or 0))
     return model.translator.translate_batch(
         [[str(token) for token in tokens] for tokens in ids], None if first is None else [[str(first)]] * len(ids),
         beam_size=request.num_beams, num_hypotheses=request.alternatives + 1, asynchronous=True, max_input_length=0,
-        min_decoding_length=least, max_decoding_length=max(1, limit), return_end_token=True,
+        min_decoding_length=least, max_decoding_length=most, return_end_token=True,
         end_token=sorted(_ends(model.generation_config)), length_penalty=_number(settings["length_penalty"]),
         repetition_penalty=_number(settings["repetition_penalty"]),
         no_repeat_ngram_size=settings["no_repeat_ngram_size"] or 0,
