@@ -41,7 +41,7 @@ def decode_batch(model: CTranslate2Model, ids: list[list[int]], positions: list[
     limit = _limit(model, max(map(len, ids)), request)
     watcher = _Watcher(model, positions, request)
     with boundary(str(model.reference), "run by CTranslate2"):
-        found = watcher.follow(_start(model, ids, request, settings, limit - (forced is not None), watcher))
+        found = watcher.follow(_start(model, ids, request, settings, limit - (forced is not None), watcher.rows))
     rows, texts = [], []
     for one in found:
         written = [[int(token) for token in tokens] for tokens in one.hypotheses]
@@ -59,7 +59,7 @@ def decode_batch(model: CTranslate2Model, ids: list[list[int]], positions: list[
 
 
 def _start(model: CTranslate2Model, ids: list[list[int]], request: Request, settings: dict[str, Any], limit: int,
-           watcher: _Watcher) -> list[Any]:
+           told: _Rows) -> list[Any]:
     """The batch under way: an AsyncTranslationResult for each of `ids`."""
     first = settings["forced_bos_token_id"] if request.forced_bos is None else request.forced_bos
     never = [*(settings["bad_words_ids"] or ()), *([token] for token in settings["suppress_tokens"] or ())]
@@ -73,7 +73,7 @@ def _start(model: CTranslate2Model, ids: list[list[int]], request: Request, sett
         repetition_penalty=_number(settings["repetition_penalty"]),
         no_repeat_ngram_size=settings["no_repeat_ngram_size"] or 0,
         suppress_sequences=[[str(token) for token in tokens] for tokens in never] or None,
-        callback=watcher.saw if request.num_beams == 1 else None,
+        callback=told.add if request.num_beams == 1 else None,
     )  # fmt: skip
 
 
@@ -104,24 +104,36 @@ def _limit(model: CTranslate2Model, longest: int, request: Request) -> int:
     return min(wanted, model.max_source_tokens or wanted)
 
 
+class _Rows:
+    """The tokens written so far, as CTranslate2 tells of them in a thread of its own: in a greedy search only.
+
+    It must not lead to the translator. CTranslate2's thread may be the last to hold it, and a translator that is freed in its
+    own thread waits for itself, which ends the process.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.written: list[list[int]] = [[] for _ in range(count)]
+        self.is_over = False
+
+    def add(self, step: Any) -> bool:
+        """Takes a token; whether its text is to end here."""
+        self.written[step.batch_id].append(step.token_id)
+        return self.is_over
+
+
 class _Watcher:
     """Follows a batch in the caller's thread: reports the texts so far and asks whether to stop.
 
-    CTranslate2 calls `saw` in a thread of its own, token by token, in a greedy search only. With beams nothing is reported
-    before the end, and the batch under way is finished when a stop is asked for.
+    With beams nothing is reported before the end, and the batch under way is finished when a stop is asked for.
     """
 
     def __init__(self, model: CTranslate2Model, positions: list[int], request: Request) -> None:
         from llm_magics.models.generation import Throttle
 
         self.model, self.positions, self.request = model, positions, request
-        self.rows: list[list[int]] = [[] for _ in positions]
-        self.was_stopped, self.is_over = False, False
+        self.rows, self.is_greedy = _Rows(len(positions)), request.num_beams == 1
+        self.was_stopped = False
         self.throttle = Throttle()
-
-    def saw(self, step: Any) -> bool:
-        self.rows[step.batch_id].append(step.token_id)
-        return self.is_over
 
     def follow(self, results: list[Any]) -> list[Any]:
         """The results once all are there."""
@@ -131,15 +143,15 @@ class _Watcher:
                 time.sleep(_LOOK_EVERY_S)
             return [result.result() for result in results]
         finally:
-            self.is_over = True  # after an interrupt too: what goes on in the background ends at its next token
+            self.rows.is_over = True  # after an interrupt too: what goes on in the background ends at its next token
 
     def _look(self) -> None:
         request = self.request
         if request.stopped():
-            self.is_over = True
-            self.was_stopped = request.num_beams == 1
-        elif request.on_text is not None and request.num_beams == 1 and self.throttle.due():
-            texts = _decode(self.model, [list(row) for row in self.rows], request.forced_bos)
+            self.rows.is_over = True
+            self.was_stopped = self.is_greedy
+        elif request.on_text is not None and self.is_greedy and self.throttle.due():
+            texts = _decode(self.model, [list(row) for row in self.rows.written], request.forced_bos)
             for position, text in zip(self.positions, texts, strict=True):
                 request.on_text(position, text, False)
             self.throttle.spent()

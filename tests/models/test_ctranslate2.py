@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
-import time
 import weakref
 
 import pytest
@@ -190,9 +190,8 @@ def test_a_stop_ends_greedy_search_within_the_batch(models, manager):
         return len(asked) > 2  # before the batch, at the first look, and then
 
     with fast(manager, models("pegasus")) as model:
-        model.translator = Slow(model.translator)
-        written = generate(model, TEXTS, max_new_tokens=120, min_new_tokens=110, stop=stop)
-        model.translator = model.translator.translator
+        many = TEXTS * 300  # a batch that takes a while
+        written = generate(model, many, max_new_tokens=120, min_new_tokens=110, stop=stop, token_budget=10**6)
         assert not any(item.finished for item in written)
         assert all(item.n_new_tokens < 110 for item in written)
         assert all(item.finished for item in generate(model, TEXTS, max_new_tokens=4))
@@ -213,18 +212,35 @@ def test_a_stop_ends_beam_search_between_batches(models, manager):
     assert all(not item.token_ids for item in written if not item.finished)
 
 
-class Slow:
-    """A translator whose batches take long enough to be stopped: CTranslate2 waits 1 ms for each token it tells of."""
+ABANDONED = """
+import sys
+from llm_magics.models.generation import generate
+from llm_magics.models.manager import ModelManager
 
-    def __init__(self, translator):
-        self.translator = translator
+manager, asked = ModelManager(device="cpu"), []
 
-    def translate_batch(self, *sources, callback, **options):
-        def slowly(step):
-            time.sleep(0.001)
-            return callback(step)
+def stop():
+    asked.append(True)
+    if len(asked) > 2:
+        raise KeyboardInterrupt
+    return False
 
-        return self.translator.translate_batch(*sources, callback=slowly, **options)
+try:
+    with manager.lease(sys.argv[1], engine="ctranslate2") as model:
+        generate(model, ["The cat sat on the mat."] * 3000, max_new_tokens=120, min_new_tokens=110, token_budget=10**6,
+                 stop=stop)
+except KeyboardInterrupt:
+    del model
+    manager.unload(sys.argv[1])
+    print("freed", manager.rows())
+"""
+
+
+def test_a_model_is_freed_while_an_interrupted_batch_goes_on(models):
+    """A translator that is freed in its own thread would end the process."""
+    done = subprocess.run([sys.executable, "-c", ABANDONED, models("pegasus")], capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert (done.returncode, done.stdout) == (0, "freed []\n"), done.stderr
 
 
 def test_threads_share_one_copy_that_is_converted_once(copy_of):
