@@ -124,7 +124,7 @@ def test_authors_settings_are_found_where_transformers_finds_them(models, manage
 
 def test_long_sources_are_read_whole(models, manager):
     long = " ".join(TEXTS * 40)
-    with manager.lease(models("mt5")) as slow, fast(manager, models("mt5")) as model:
+    with manager.lease(models("first_t5")) as slow, fast(manager, models("first_t5")) as model:
         expected = generate(slow, [long], max_new_tokens=12)
         assert expected[0].n_source_tokens > 1024
         assert generate(model, [long], max_new_tokens=12) == expected
