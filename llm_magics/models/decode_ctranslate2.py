@@ -41,7 +41,10 @@ def decode_batch(model: CTranslate2Model, ids: list[list[int]], positions: list[
     limit = _limit(model, max(map(len, ids)), request)
     watcher = _Watcher(model, positions, request)
     with boundary(str(model.reference), "run by CTranslate2"):
-        found = watcher.follow(_start(model, ids, request, settings, limit - (forced is not None), watcher.rows))
+        results = _start(model, ids, request, settings, limit - (forced is not None), watcher.rows)
+    watcher.follow(results)
+    with boundary(str(model.reference), "run by CTranslate2"):
+        found = [result.result() for result in results]
     rows, texts = [], []
     for one in found:
         written = [[int(token) for token in tokens] for tokens in one.hypotheses]
@@ -69,7 +72,7 @@ def _start(model: CTranslate2Model, ids: list[list[int]], request: Request, sett
         [[str(token) for token in tokens] for tokens in ids], None if first is None else [[str(first)]] * len(ids),
         beam_size=request.num_beams, num_hypotheses=request.alternatives + 1, asynchronous=True, max_input_length=0,
         min_decoding_length=least, max_decoding_length=most, return_end_token=True,
-        end_token=sorted(_ends(model.generation_config)), length_penalty=_number(settings["length_penalty"]),
+        end_token=sorted(_ends(model.generation_config)) or None, length_penalty=_number(settings["length_penalty"]),
         repetition_penalty=_number(settings["repetition_penalty"]),
         no_repeat_ngram_size=settings["no_repeat_ngram_size"] or 0,
         suppress_sequences=[[str(token) for token in tokens] for tokens in never] or None,
@@ -135,13 +138,12 @@ class _Watcher:
         self.was_stopped = False
         self.throttle = Throttle()
 
-    def follow(self, results: list[Any]) -> list[Any]:
-        """The results once all are there."""
+    def follow(self, results: list[Any]) -> None:
+        """Returns once all results are there."""
         try:
             while not all(result.done() for result in results):
                 self._look()
                 time.sleep(_LOOK_EVERY_S)
-            return [result.result() for result in results]
         finally:
             self.rows.is_over = True  # after an interrupt too: what goes on in the background ends at its next token
 

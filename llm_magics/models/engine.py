@@ -70,10 +70,10 @@ def load_key(reference: Reference, dtype: Any, device: str | None, usual: str, e
         place = device or usual
         return str(reference), place, str(resolve_dtype(dtype, place, reference)).removeprefix("torch."), engine
     place = device or (usual if usual.partition(":")[0] in ("cpu", "cuda") else "cpu")
-    return str(reference), place, _format(dtype, place), engine
+    return str(reference), place, _format(reference, dtype, place), engine
 
 
-def _format(dtype: Any, device: str) -> str:
+def _format(reference: Reference, dtype: Any, device: str) -> str:
     """The number format CTranslate2 keeps weights in on a device; what is torch's usual one there, or else float32."""
     import ctranslate2
 
@@ -86,7 +86,8 @@ def _format(dtype: Any, device: str) -> str:
     there = [name for name, compute_type in COMPUTE_TYPES.items() if compute_type in computed]
     short = NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     # torch has int8 on the CPU only, CTranslate2 on both
-    wanted = str(resolve_dtype(dtype, "cpu" if str(short).endswith("int8") else device)).removeprefix("torch.")
+    place = "cpu" if str(short).endswith("int8") else device
+    wanted = str(resolve_dtype(dtype, place, reference)).removeprefix("torch.")
     if wanted in there:
         return wanted
     if short is None:

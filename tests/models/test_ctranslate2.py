@@ -212,6 +212,42 @@ def test_a_stop_ends_beam_search_between_batches(models, manager):
     assert all(not item.token_ids for item in written if not item.finished)
 
 
+def test_what_a_callers_report_raises_comes_through(models, manager, monkeypatch):
+    monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
+
+    def on_text(*call):
+        raise ZeroDivisionError("the caller's own")
+
+    with fast(manager, models("pegasus")) as model:
+        with pytest.raises(ZeroDivisionError, match="the caller's own"):
+            generate(model, TEXTS * 50, max_new_tokens=60, min_new_tokens=50, token_budget=10**5, on_text=on_text)
+        assert all(item.finished for item in generate(model, TEXTS, max_new_tokens=4))
+
+
+class ShortOfMemory:
+    """A translator on a device that has room for two texts."""
+
+    def __init__(self, translator):
+        self.translator, self.sizes = translator, []
+
+    def translate_batch(self, sources, prefixes, **options):
+        self.sizes.append(len(sources))
+        if len(sources) > 2:
+            raise RuntimeError("CUDA failed with error out of memory")  # as CTranslate2 says it
+        return self.translator.translate_batch(sources, prefixes, **options)
+
+
+def test_running_out_of_memory_halves_the_batch_and_changes_no_result(models, manager):
+    with fast(manager, models("pegasus")) as model:
+        expected = generate(model, TEXTS, max_new_tokens=8)
+        model.translator = ShortOfMemory(model.translator)
+        try:
+            assert generate(model, TEXTS, max_new_tokens=8) == expected
+            assert model.translator.sizes == [7, 4, 2, 2, 3, 2, 1]
+        finally:
+            model.translator = model.translator.translator
+
+
 ABANDONED = """
 import sys
 from llm_magics.models.generation import generate
