@@ -10,7 +10,7 @@ from llm_magics.magics.parts import SEPARATOR, split_at_rule
 from llm_magics.magics.rows import EACH, each_code, run_each
 from llm_magics.magics.settings import settings_of
 from llm_magics.magics.stream import stream
-from llm_magics.magics.task import TaskCommand
+from llm_magics.magics.task import ENGINE, TaskCommand
 
 __all__ = ["AskMagic"]
 
@@ -34,6 +34,7 @@ class AskMagic(TaskCommand):
                completes="source language"),
         MODEL,
         PRECISION,
+        ENGINE,
         Option("--in", "take the questions from this notebook variable", "EXPR", completes="variable"),
         EACH,
     )

@@ -102,8 +102,9 @@ class Call:
         return self.reference(str(self["model"])) if self.values.get("model") else None
 
     def load_options(self) -> dict[str, object] | None:
-        """What --precision asks of loading the model; None for what the manager chooses."""
-        return {"dtype": self["precision"]} if self["precision"] != "auto" else None
+        """What --precision and --engine ask of loading the model; None for what the manager chooses."""
+        asked = {"dtype": self["precision"], "engine": self.values.get("engine", "torch")}
+        return {name: value for name, value in asked.items() if value not in ("auto", "torch")} or None
 
     def reference(self, text: str) -> str:
         """`text` as a model reference: the name of a variable that holds a module becomes `variable:NAME`."""

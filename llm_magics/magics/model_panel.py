@@ -31,7 +31,7 @@ class _Models:
         from llm_magics.session import current_session
 
         manager = current_session().manager
-        rows = sorted(manager.rows(), key=lambda row: (row.device, row.name, row.dtype))
+        rows = sorted(manager.rows(), key=lambda row: (row.device, row.name, row.format))
         models = [self._model(row) for row in rows]
         held = sum(row.bytes for row in rows)
         summary = f"{counted(len(rows), 'model')}, {size(held)}" if rows else (
@@ -60,7 +60,7 @@ class _Models:
 
     def _model(self, row: object) -> ModelInMemory:
         colour = self._colours.setdefault(row.name, len(self._colours))
-        return ModelInMemory(row.name, row.task, row.device, row.dtype, row.bytes, size(row.bytes), count(row.parameters),
+        return ModelInMemory(row.name, row.task, row.device, row.format, row.bytes, size(row.bytes), count(row.parameters),
                              row.state, row.leases, row.pinned, row.uses, row.last_used_s, colour)
 
 

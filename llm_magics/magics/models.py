@@ -29,6 +29,8 @@ class ModelsMagic(Command):
     )
     options = (
         Option("--dtype", "precision to load in", "DTYPE", choices=("float32", "float16", "bfloat16", "int8")),
+        Option("--engine", "what computes it: torch, or ctranslate2 for encoder-decoders that only write", "ENGINE",
+               choices=("torch", "ctranslate2")),
         Option("--device", "where to load it: cpu, cuda, cuda:1, mps", "DEVICE"),
         Option("--trust-remote-code", "let the model run its own code, for this load only"),
         Option("--allow-pickle", "read pickle weights when there are no safetensors, for this load only"),
@@ -120,7 +122,7 @@ class ModelsMagic(Command):
 
     @staticmethod
     def _load_options(call: Call) -> dict[str, object]:
-        given = {"dtype": call["dtype"], "device": call["device"],
+        given = {"dtype": call["dtype"], "engine": call["engine"], "device": call["device"],
                  "trust_remote_code": call["trust-remote-code"], "allow_pickle": call["allow-pickle"]}
         return {name: value for name, value in given.items() if value}
 
@@ -128,7 +130,7 @@ class ModelsMagic(Command):
 def models_table(rows: list) -> Table:
     """The manager's rows as a table, the sum of memory below it."""
     cells = [
-        [row.name, row.task, row.device, row.dtype, count(row.parameters), size(row.bytes), row.uses,
+        [row.name, row.task, row.device, row.format, count(row.parameters), size(row.bytes), row.uses,
          f"{duration(row.last_used_s)} ago" if row.last_used_s is not None else "never", row.state]
         for row in rows
     ]
@@ -160,6 +162,7 @@ def plan_table(plan: object) -> Table:
         ["model", plan.model],
         ["device", plan.device],
         ["dtype", plan.dtype],
+        *([["engine", plan.engine]] if plan.engine != "torch" else []),
         ["memory needed", "none, it is loaded" if plan.resident else size(plan.needed_bytes)],
         ["memory free", size(plan.free_bytes)],
         ["download", "none, it is on this machine" if plan.cached else size(download)],

@@ -7,6 +7,7 @@ from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, Compare
 from llm_magics.magics.options import Option, whole
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
+from llm_magics.magics.task import ENGINE
 
 __all__ = ["SummarizeMagic"]
 
@@ -28,6 +29,7 @@ class SummarizeMagic(ComparedCommand):
                completes="source language"),
         MODEL,
         PRECISION,
+        ENGINE,
         ALTERNATIVES,
         REFERENCE,
         COMPARE,

@@ -7,8 +7,11 @@ from llm_magics.magics.options import Option
 from llm_magics.magics.rows import BATCH, EACH, each_code, run_each
 from llm_magics.magics.stream import stream
 
-__all__ = ["PANEL", "TaskCommand"]
+__all__ = ["ENGINE", "PANEL", "TaskCommand"]
 
+ENGINE = Option("--engine", "what computes the model: torch, or ctranslate2 for less memory and faster beams with Marian, "
+                "M2M100, NLLB, BART, mBART, Pegasus and T5, without word links; needs pip install 'llm_magics[fast]'", "ENGINE",
+                default="torch", choices=("torch", "ctranslate2"))
 PANEL = Option("--panel", "open a panel to try it in: text, model and options as on the line, result beside them")
 
 

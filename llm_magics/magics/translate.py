@@ -7,6 +7,7 @@ from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, Compare
 from llm_magics.magics.options import Option, whole
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
+from llm_magics.magics.task import ENGINE
 
 __all__ = ["TranslateMagic"]
 
@@ -28,6 +29,7 @@ class TranslateMagic(ComparedCommand):
         Option("--to", "language to translate into, code or name", "LANGUAGE", completes="language"),
         MODEL,
         PRECISION,
+        ENGINE,
         Option("--beams", "beams of the search; 1 is greedy and fastest", "N", whole(1, 64), default=1),
         ALTERNATIVES,
         Option("--keep", "words that stay as they are, with commas between: Berlin,GNU Emacs", "TERMS"),

@@ -10,6 +10,7 @@ from typing import Any
 from llm_magics.errors import DoesNotFit, InputError, WrongTask
 from llm_magics.models.batches import bucketed
 from llm_magics.models.encoding import Source, count_tokens, encode_sources, forced_bos
+from llm_magics.models.engine import CTRANSLATE2
 from llm_magics.models.loaded import LoadedModel
 from llm_magics.models.remote import generate_remote
 
@@ -106,13 +107,11 @@ def _attempt(
     model: LoadedModel, ids: list[list[int]], batch: list[int], request: Request
 ) -> list[Generation] | None:
     """The batch's results, None when it does not fit into memory. Frames and tensors of a failure are gone then."""
-    from llm_magics.models import decode_house, decode_transformers
     from llm_magics.models.boundary import is_out_of_memory
 
-    decode = decode_house.decode_batch if model.is_house else decode_transformers.decode_batch
     try:
         with model.lock:
-            done = decode(model, ids, batch, request)
+            done = _decoder(model)(model, ids, batch, request)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -121,6 +120,16 @@ def _attempt(
         for index, generation in zip(batch, done, strict=True):
             request.on_text(index, generation.text, True)
     return done
+
+
+def _decoder(model: LoadedModel) -> Callable[..., list[Generation]]:
+    from llm_magics.models import decode_house, decode_transformers
+
+    if model.engine == CTRANSLATE2:
+        from llm_magics.models import decode_ctranslate2  # brings nothing heavy, but is for the few
+
+        return decode_ctranslate2.decode_batch
+    return decode_house.decode_batch if model.is_house else decode_transformers.decode_batch
 
 
 def _halves(model: LoadedModel, batch: list[int]) -> list[list[int]]:

@@ -12,8 +12,8 @@ from llm_magics.models.reference import Reference
 
 __all__ = ["DeviceRow", "Entry", "Key", "LoadPlan", "ModelRow"]
 
-Key = tuple[str, str, str]
-"""(canonical reference, device, number format): what makes two loads the same model."""
+Key = tuple[str, str, str, str]
+"""(canonical reference, device, number format, engine): what makes two loads the same model."""
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class Entry:
         return ModelRow(
             str(self.reference), model.task if model else "", self.device, self.key[2],
             model.n_parameters if model else None, self.n_bytes, self.uses, time.monotonic() - self.last_used_s,
-            self.state, self.leases, self.pinned,
+            self.state, self.leases, self.pinned, self.key[3],
         )  # fmt: skip
 
 
@@ -80,6 +80,13 @@ class ModelRow:
     leases: int = 0
     """How many are using it now."""
     pinned: bool = False
+    engine: str = "torch"
+    """What computes it: "torch" or "ctranslate2"; "" for a remote model."""
+
+    @property
+    def format(self) -> str:
+        """The number format, and the engine unless it is torch: "int8 ctranslate2"."""
+        return f"{self.dtype} {self.engine}" if self.engine not in ("", "torch") else self.dtype
 
 
 @dataclass(frozen=True)
@@ -115,3 +122,5 @@ class LoadPlan:
     note: str = ""
     """What would go wrong, or what is out of the ordinary."""
     folder: Path | None = None
+    engine: str = "torch"
+    """What would compute it."""

@@ -81,6 +81,21 @@ class LoadedModel:
         return False
 
     @property
+    def engine(self) -> str:
+        """What computes it, one of `models.engine.ENGINES`."""
+        return "torch"
+
+    @property
+    def config(self) -> Any:
+        """transformers' configuration of the model; None for a model of ours."""
+        return getattr(self.module, "config", None)
+
+    @property
+    def generation_config(self) -> Any:
+        """How its authors let it write, as transformers' GenerationConfig; None where there is none."""
+        return getattr(self.module, "generation_config", None)
+
+    @property
     def is_chat(self) -> bool:
         """Whether it has a chat template."""
         return self.kind == "causal" and bool(getattr(self.tokenizer, "chat_template", None))
@@ -90,7 +105,7 @@ class LoadedModel:
         """The most tokens it can read at once (for a causal model: read and write); None when there is no limit."""
         if self.is_house or self.family in ("t5", "mt5", "umt5", "longt5"):
             return None  # positions are computed, relative, or both
-        config = self.module.config
+        config = self.config
         limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         return int(limit) if limit else None
 

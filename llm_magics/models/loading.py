@@ -20,7 +20,8 @@ from llm_magics.models.loaded import LoadedModel, known_languages, languages_of_
 from llm_magics.models.precision import NAMES, packed_size, quantise
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, run_names
 
-__all__ = ["LOAD_LOCK", "check_no_meta", "check_outline", "locate", "no_progress_bar", "open_model", "resolve_dtype"]
+__all__ = ["LOAD_LOCK", "check_no_meta", "check_outline", "describe_transformers", "identity", "locate", "no_progress_bar",
+           "open_model", "read_module", "resolve_dtype"]
 
 LOAD_LOCK = threading.RLock()
 
@@ -114,18 +115,19 @@ def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: 
         if dtype != floats:
             quantise(module)
     parameters, size = (sum(both) for both in zip(tensor_bytes(module), packed_size(module), strict=True))
-    from_name = languages_of_name(reference.name)
-    for key, language in zip(("source_language", "target_language"), from_name, strict=True):
-        opened[key] = opened.get(key) or language
     return LoadedModel(
-        reference=reference, module=module, device=device, dtype=str(dtype).removeprefix("torch."),
-        n_parameters=parameters, n_bytes=size, folder=facts.folder, revision=_commit(facts.folder),
-        runs_own_code=facts.remote_code, **opened,
+        module=module, device=device, dtype=str(dtype).removeprefix("torch."), n_parameters=parameters, n_bytes=size,
+        runs_own_code=facts.remote_code, **identity(reference, facts, opened),
     )  # fmt: skip
 
 
-def _commit(folder: Path) -> str | None:
-    return folder.name if folder.parent.name == "snapshots" else None
+def identity(reference: Reference, facts: FolderFacts, opened: dict[str, Any]) -> dict[str, Any]:
+    """`opened` with where the model came from; languages that its files do not tell are read from its name."""
+    folder, from_name = facts.folder, languages_of_name(reference.name)
+    languages = zip(("source_language", "target_language"), from_name, strict=True)
+    commit = folder.name if folder.parent.name == "snapshots" else None
+    return {**opened, **{key: opened.get(key) or language for key, language in languages}, "reference": reference,
+            "folder": folder, "revision": commit}
 
 
 def _open_house(facts: FolderFacts) -> dict[str, Any]:
@@ -145,28 +147,39 @@ def _whole(value: object) -> int | None:
 
 
 def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
+    config, tokenizer, about = describe_transformers(facts)
+    return {"module": read_module(facts, config, dtype), "tokenizer": tokenizer, **about}
+
+
+def describe_transformers(facts: FolderFacts) -> tuple[Any, Any, dict[str, Any]]:
+    """(configuration, tokenizer, what a LoadedModel says of them) of a judged folder; its weights are not read."""
     import transformers
 
     options = {"trust_remote_code": facts.remote_code, "local_files_only": True}
+    config = transformers.AutoConfig.from_pretrained(facts.folder, **options)
+    kind, auto_name = _auto_class(config)
+    check_outline(getattr(transformers, auto_name), config, facts)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(facts.folder, **options)
+    is_chat = kind == "causal" and bool(getattr(tokenizer, "chat_template", None))
+    return config, tokenizer, {
+        "family": config.model_type, "kind": kind, "languages": known_languages(tokenizer),
+        "task": task_of(config.model_type, kind, is_chat), **_noted(config),
+    }  # fmt: skip
+
+
+def read_module(facts: FolderFacts, config: Any, dtype: Any) -> Any:
+    """The module of a judged folder with its weights. Call it under LOAD_LOCK. Raises BrokenModel when tensors are missing."""
+    import transformers
+
     with no_progress_bar():
-        config = transformers.AutoConfig.from_pretrained(facts.folder, **options)
-        kind, auto_name = _auto_class(config)
-        auto = getattr(transformers, auto_name)
-        check_outline(auto, config, facts)
-        module, report = auto.from_pretrained(
+        module, report = getattr(transformers, _auto_class(config)[1]).from_pretrained(
             facts.folder, config=config, dtype=dtype, use_safetensors=not facts.pickled, weights_only=True,
-            output_loading_info=True, **options,
+            output_loading_info=True, trust_remote_code=facts.remote_code, local_files_only=True,
         )  # fmt: skip
-        tokenizer = transformers.AutoTokenizer.from_pretrained(facts.folder, **options)
     missing = sorted(report["missing_keys"])
     if missing:
         raise BrokenModel(f"{facts.folder}: the weight files lack {len(missing)} tensors, {missing[0]} among them")
-    languages = known_languages(tokenizer)
-    is_chat = kind == "causal" and bool(getattr(tokenizer, "chat_template", None))
-    return {
-        "module": module, "tokenizer": tokenizer, "family": config.model_type, "kind": kind,
-        "languages": languages, "task": task_of(config.model_type, kind, is_chat), **_noted(config),
-    }  # fmt: skip
+    return module
 
 
 def _noted(config: Any) -> dict[str, str]:

@@ -13,9 +13,9 @@ from llm_magics.errors import DoesNotFit, LLMMagicsError, ModelError, ModelNotFo
 from llm_magics.models.budget import Budget
 from llm_magics.models.device import check_device, choose_device, empty_cache
 from llm_magics.models.endpoint import Endpoint
-from llm_magics.models.ledger import Entry, LoadPlan, ModelRow
+from llm_magics.models.engine import TORCH, check_engine, check_folder, load_key, needed_bytes, open_with
+from llm_magics.models.ledger import Entry, Key, LoadPlan, ModelRow
 from llm_magics.models.loaded import LoadedModel
-from llm_magics.models.precision import load_itemsize
 from llm_magics.models.reference import Reference, parse_reference
 from llm_magics.models.remote_shelf import RemoteShelf
 
@@ -51,15 +51,16 @@ class ModelManager(RemoteShelf):
     @contextlib.contextmanager
     def lease(
         self, reference: object, *, dtype: Any = None, device: str | None = None, trust_remote_code: bool = False,
-        allow_pickle: bool = False, endpoint: Endpoint | str | None = None,
+        allow_pickle: bool = False, endpoint: Endpoint | str | None = None, engine: str | None = None,
     ) -> Iterator[LoadedModel]:  # fmt: skip
         """The model, loaded if need be, for the length of a `with` block; meanwhile it is never dropped.
 
         `endpoint` goes before the manager's own, for an `openai:` reference; it is not asked before there is a prompt.
+        `engine` "ctranslate2" has the model computed by CTranslate2, see `models.engine`; else torch does.
         Raises ModelNotFound, HubUnreachable, UnsafeModel, BrokenModel, DoesNotFit, ManagerClosed, or InputError for a
         device that is not there.
         """
-        entry = self._acquire(reference, dtype, device, trust_remote_code, allow_pickle, endpoint)
+        entry = self._acquire(reference, dtype, device, trust_remote_code, allow_pickle, endpoint, engine)
         try:
             yield entry.model  # type: ignore[misc]  # set once ready
         finally:
@@ -67,7 +68,7 @@ class ModelManager(RemoteShelf):
 
     def load(self, reference: object, **options: Any) -> ModelRow:
         """Loads a model and leaves it resident and idle. Options as for `lease`."""
-        entry = self._acquire(reference, *_options(options))
+        entry = self._acquire(reference, **_known(options))
         self._release(entry)
         return entry.row()
 
@@ -84,34 +85,30 @@ class ModelManager(RemoteShelf):
             self._check_open()
             for key in [key for key, entry in self._entries.items() if entry.reference == reference]:
                 self._drop(self._entries[key])
-            entry = Entry((str(reference), model.device, model.dtype), reference, model.n_bytes, model)
+            entry = Entry((str(reference), model.device, model.dtype, TORCH), reference, model.n_bytes, model)
             entry.ready.set()
             self._entries[entry.key] = entry
         return reference
 
     def _acquire(
-        self, value: object, dtype: Any, device: str | None, trust_remote_code: bool, allow_pickle: bool,
-        endpoint: Endpoint | str | None = None,
+        self, value: object, dtype: Any = None, device: str | None = None, trust_remote_code: bool = False,
+        allow_pickle: bool = False, endpoint: Endpoint | str | None = None, engine: str | None = None,
     ) -> Entry:  # fmt: skip
         """An entry with a model and one more lease; the first to ask loads, the others wait for it."""
         reference = self._canonical(value)
+        engine = check_engine(engine, reference)
         if reference.kind == "openai":
             return self._remote(reference, endpoint, dtype, device)
-        from llm_magics.models.loading import resolve_dtype
-
         device = device and check_device(device)
         while True:
             with self._lock:
                 self._check_open()
-                entry = self._resident(reference, dtype, device)
+                key, entry = self._resident(reference, dtype, device, engine)
                 mine = entry is None
                 if entry is None:
                     if reference.kind == "variable":
                         raise ModelNotFound(f"no module is registered as {reference}: use manager.add_variable(...)")
-                    place = device or self.device
-                    wanted = resolve_dtype(dtype, place, reference)
-                    entry = Entry((str(reference), place, str(wanted).removeprefix("torch.")), reference)
-                    self._entries[entry.key] = entry
+                    entry = self._entries[key] = Entry(key, reference)
                 entry.leases += 1
             if mine:
                 self._load(entry, trust_remote_code, allow_pickle)
@@ -128,15 +125,13 @@ class ModelManager(RemoteShelf):
                 return variable
         return reference
 
-    def _resident(self, reference: Reference, dtype: Any, device: str | None) -> Entry | None:
-        """The entry that serves a request, if there is one; a variable serves whatever its format."""
-        from llm_magics.models.loading import resolve_dtype
-
+    def _resident(self, reference: Reference, dtype: Any, device: str | None, engine: str) -> tuple[Key, Entry | None]:
+        """(key of a load, the entry that serves it if there is one); a variable serves whatever its format."""
         if reference.kind == "variable":
-            return next((entry for entry in self._entries.values() if entry.reference == reference), None)
-        place = device or self.device
-        wanted = str(resolve_dtype(dtype, place, reference)).removeprefix("torch.")
-        return self._entries.get((str(reference), place, wanted))
+            found = next((entry for entry in self._entries.values() if entry.reference == reference), None)
+            return found.key if found else (str(reference), device or self.device, "", TORCH), found
+        key = load_key(reference, dtype, device, self.device, engine)
+        return key, self._entries.get(key)
 
     def _wait(self, entry: Entry) -> bool:
         """True once the entry has its model; False when its loader was interrupted, so that one may try again."""
@@ -182,14 +177,14 @@ class ModelManager(RemoteShelf):
     def _open(self, entry: Entry, facts: Any) -> LoadedModel:
         """Makes room and opens; if the device is out of memory all the same, drops every idle model and tries again."""
         from llm_magics.models.boundary import is_out_of_memory
-        from llm_magics.models.loading import open_model, resolve_dtype
 
-        wanted = resolve_dtype(entry.key[2], entry.device)
-        needed = facts.needed_bytes(load_itemsize(wanted))
+        if entry.key[3] != TORCH:
+            check_folder(entry.reference, facts)
+        needed = needed_bytes(entry.key, facts)
         for attempt in (1, 2):
             self._make_room(entry, needed, drop_all_idle=attempt == 2)
             try:
-                return open_model(entry.reference, facts, dtype=wanted, device=entry.device)
+                return open_with(entry.key, entry.reference, facts)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -252,7 +247,7 @@ class ModelManager(RemoteShelf):
         return plan | {"name": plan.pop("model"), "folder": folder and str(folder), "state": "not loaded"}
 
     def plan(
-        self, reference: object, *, dtype: Any = None, device: str | None = None, **allowed: bool
+        self, reference: object, *, dtype: Any = None, device: str | None = None, engine: str | None = None, **allowed: bool
     ) -> LoadPlan:  # fmt: skip
         """What loading would take, without loading or downloading; options as for `lease`.
 
@@ -264,19 +259,16 @@ class ModelManager(RemoteShelf):
         with self._lock:
             self._check_open()
             canonical = self._canonical(reference)
+            engine = check_engine(engine, canonical)
             if canonical.kind == "openai":
                 return plan_remote(canonical, self.endpoint, self._budget.free(self.device, self._entries.values()))
-            entry = self._resident(canonical, dtype, device)
-            place = device or self.device
-            free = self._budget.free(place, self._entries.values())
-        return plan_load(canonical, entry, dtype=dtype, device=place, free_bytes=free, **allowed)
+            key, entry = self._resident(canonical, dtype, device, engine)
+            free = self._budget.free(key[1], self._entries.values())
+        return plan_load(canonical, entry, key, free_bytes=free, **allowed)
 
 
-def _options(options: dict[str, Any]) -> tuple[Any, str | None, bool, bool]:
-    unknown = set(options) - {"dtype", "device", "trust_remote_code", "allow_pickle"}
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(options) - {"dtype", "device", "trust_remote_code", "allow_pickle", "engine"}
     if unknown:
         raise TypeError(f"unknown option {sorted(unknown)[0]!r}")
-    return (
-        options.get("dtype"), options.get("device"), options.get("trust_remote_code", False),
-        options.get("allow_pickle", False),
-    )  # fmt: skip
+    return options

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from llm_magics.errors import HubUnreachable, LLMMagicsError
 from llm_magics.models.endpoint import Endpoint, find_endpoint
+from llm_magics.models.engine import bytes_per_weight, engine_note, needed_bytes
 from llm_magics.models.hub_cache import cached_folder
 from llm_magics.models.inspection import FolderFacts, inspect_folder
-from llm_magics.models.ledger import Entry, LoadPlan
-from llm_magics.models.loading import locate, resolve_dtype
-from llm_magics.models.precision import load_itemsize
+from llm_magics.models.ledger import Entry, Key, LoadPlan
+from llm_magics.models.loading import locate
 from llm_magics.models.reference import EXTRACTIVE, Reference
 
 __all__ = ["plan_load", "plan_remote"]
 
 
-def plan_load(
-    reference: Reference, entry: Entry | None, *, dtype: Any, device: str, free_bytes: int, **allowed: bool
-) -> LoadPlan:
-    """The plan for one model; what would make the load fail becomes the plan's note.
+def plan_load(reference: Reference, entry: Entry | None, key: Key, *, free_bytes: int, **allowed: bool) -> LoadPlan:
+    """The plan for one model by the key its load would have; what would make the load fail becomes the plan's note.
 
     `allowed`: trust_remote_code and allow_pickle, as for the load itself.
     """
+    _, device, name, engine = key
     if reference == Reference("embedded", EXTRACTIVE):
         return LoadPlan(str(reference), "cpu", "none", 0, free_bytes, 0, True, note="it has no weights and is always ready")
-    wanted = resolve_dtype(dtype, device, reference)
-    name = str(wanted).removeprefix("torch.")
     if entry is not None and entry.model is not None:
         folder = entry.model.folder
         return LoadPlan(
-            str(reference), entry.device, entry.key[2], 0, free_bytes, 0, True, True, "already loaded", folder
+            str(reference), entry.device, entry.key[2], 0, free_bytes, 0, True, True, "already loaded", folder, entry.key[3]
         )
     needed, download, cached, note, folder = None, None, False, "", None
     try:
         facts = _local_facts(reference, **allowed)
         if facts is not None:
-            needed, download, cached, folder = facts.needed_bytes(load_itemsize(wanted)), 0, True, facts.folder
+            note = engine_note(key, reference, facts)
+            needed, download, cached, folder = needed_bytes(key, facts), 0, True, facts.folder
         else:
-            needed, download, note = _ask_hub(reference, load_itemsize(wanted), allowed.get("allow_pickle", False))
+            needed, download, note = _ask_hub(reference, key, allowed.get("allow_pickle", False))
     except HubUnreachable as error:
         note = str(error)
     except LLMMagicsError as error:
         note = f"would fail: {error}"
-    if needed is not None and needed > free_bytes and not note:
-        note = "needs more than is free: idle models would be dropped, else it will not fit"
-    return LoadPlan(str(reference), device, name, needed, free_bytes, download, cached, False, note, folder)
+    if needed is not None and needed > free_bytes:
+        note = "; ".join(filter(None, [note, "needs more than is free: idle models would be dropped, else it will not fit"]))
+    return LoadPlan(str(reference), device, name, needed, free_bytes, download, cached, False, note, folder, engine)
 
 
 def plan_remote(reference: Reference, endpoint: Endpoint | str | None, free_bytes: int) -> LoadPlan:
@@ -67,10 +63,10 @@ def _local_facts(reference: Reference, **allowed: bool) -> FolderFacts | None:
     return inspect_folder(folder, **allowed) if folder is not None else None
 
 
-def _ask_hub(reference: Reference, element_bytes: int, allow_pickle: bool) -> tuple[int, int, str]:
+def _ask_hub(reference: Reference, key: Key, allow_pickle: bool) -> tuple[int, int, str]:
     """(bytes in memory, bytes to download, note); bytes in memory assume weights of 4 bytes in the files."""
     from llm_magics.models.hub import describe
 
     model = describe(reference, allow_pickle=allow_pickle, timeout_s=3.0)
     note = "the hub's own conversion to safetensors" if model.converted else ""
-    return model.weight_bytes * element_bytes // 4, model.download_bytes, note
+    return model.weight_bytes * bytes_per_weight(key) // 4, model.download_bytes, note

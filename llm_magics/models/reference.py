@@ -24,8 +24,8 @@ from typing import Literal
 from llm_magics.errors import ModelNotFound
 
 __all__ = [
-    "EXTRACTIVE", "Kind", "Reference", "data_root", "embedded_names", "embedded_root", "is_run_name", "package_names",
-    "parse_reference", "run_model_folder", "run_names", "runs_root",
+    "EXTRACTIVE", "Kind", "Reference", "cache_root", "data_root", "embedded_names", "embedded_root", "is_run_name",
+    "package_names", "parse_reference", "run_model_folder", "run_names", "runs_root",
 ]
 
 Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable"]
@@ -168,6 +168,15 @@ def data_root() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("llm_magics", appauthor=False))
+
+
+def cache_root() -> Path:
+    """The folder for what can be made again: `cache` in $LLM_MAGICS_HOME, else the user's cache folder."""
+    if os.environ.get("LLM_MAGICS_HOME"):
+        return data_root() / "cache"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("llm_magics", appauthor=False))
 
 
 def runs_root() -> Path:

@@ -52,6 +52,11 @@ class RemoteModel(LoadedModel):
         return True
 
     @property
+    def engine(self) -> str:
+        """None here."""
+        return ""
+
+    @property
     def is_chat(self) -> bool:
         """True: it is given messages."""
         return True

@@ -39,7 +39,7 @@ class RemoteShelf(Shelf):
         if dtype is not None or device is not None:
             raise InputError(f"{reference} runs at its endpoint: leave out {'dtype' if dtype is not None else 'device'}")
         place = find_endpoint(endpoint or self.endpoint)
-        key = (str(reference), place.origin, "")
+        key = (str(reference), place.origin, "", "")
         with self._lock:
             self._check_open()
             entry = self._entries.get(key)

@@ -137,7 +137,7 @@ class Shelf:
 
 def _compare(entry: Entry) -> list[str]:
     model = entry.model
-    if model.is_remote:
+    if model.is_remote or model.engine != "torch":  # no tensors of torch's
         return []
     found = [f"{key} of {entry.reference} is empty" for key, item in model.module.named_parameters() if item.is_meta]
     size = tensor_bytes(model.module)[1]

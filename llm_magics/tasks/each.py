@@ -128,8 +128,9 @@ def alone(task: Callable[[object], Result]) -> Work:
 
 def settings_of(task: str, options: dict[str, object]) -> tuple[str, dict[str, object]]:
     """What decides the results of a task, for the file they are written to: not how it is watched, nor where it runs."""
-    dtype = (options.get("load_options") or {}).get("dtype")
-    return task, {name: value for name, value in {**options, "dtype": dtype and str(dtype)}.items()
+    asked = options.get("load_options") or {}
+    how = {name: str(asked[name]) for name in ("dtype", "engine") if asked.get(name)}
+    return task, {name: value for name, value in {**options, **how}.items()
                   if name not in _NO_SETTINGS and value is not None}
 
 

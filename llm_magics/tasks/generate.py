@@ -92,7 +92,7 @@ class _Asked:
 
 def _of_authors(model: LoadedModel) -> Drawing | None:
     """What a model's authors set, None where they left it at the most probable token."""
-    config = None if model.is_remote else getattr(model.module, "generation_config", None)
+    config = None if model.is_remote else model.generation_config
     if config is None or not config.do_sample:
         return None
     temperature, top_p, top_k = config.temperature, config.top_p, config.top_k

@@ -212,6 +212,6 @@ def parse_bullets(answer: str) -> list[str]:
 
 def _task_prefix(model: LoadedModel, task: str) -> str | None:
     """The prefix that the checkpoint itself names for a task, None when it names none."""
-    tasks = getattr(getattr(model.module, "config", None), "task_specific_params", None)
+    tasks = getattr(model.config, "task_specific_params", None)
     entry = tasks.get(task) if isinstance(tasks, dict) else None
     return str(entry.get("prefix", "")) if isinstance(entry, dict) else None

@@ -58,7 +58,7 @@ def translate(
     """Translate `text` from language `source` ("auto": detected) to `target`, codes or English names.
 
     `model` is a reference and is always used; `default` is the user's default; without either, see
-    `llm_magics.tasks.choose`; `load_options` (dtype, device, allow_pickle, trust_remote_code) go to the lease.
+    `llm_magics.tasks.choose`; `load_options` (dtype, engine, device, allow_pickle, trust_remote_code) go to the lease.
     `target` may be left out when the model knows one pair only. With `align`, the
     first sentences tell which words go with which. `on_progress` is called while the model writes; once
     `stop()` is true the translation ends with what there is, marked as interrupted.
@@ -96,7 +96,8 @@ def translate(
         provenance=provenance, notes=tuple(note for note in notes if note), interrupted=not whole, terms=uses,
     )
     if back_translate and whole:
-        back = translate_back(pairs, direction, manager=manager, load_options=load_options, stop=stop,
+        how = {name: value for name, value in (load_options or {}).items() if name != "engine"}  # asked for this model
+        back = translate_back(pairs, direction, manager=manager, load_options=how, stop=stop,
                               model=None if back_translate is True else back_translate)
         result = replace(result, back_translation=back)
     return result if reference is None else replace(result, scores=translation_scores(result, reference))
@@ -155,7 +156,7 @@ def _pairs(model: LoadedModel, progress: TranslationProgress, direction: Directi
            align: bool) -> tuple[list[SentencePair], str]:
     """Every sentence with its translation, the first ones aligned; and a remark when alignment failed."""
     pairs, remark = progress.pairs, ""
-    if not align or model.kind != "seq2seq":
+    if not align or model.kind != "seq2seq" or model.engine != "torch":  # which alone shows its attention
         return pairs, remark
     end = time.perf_counter() + _ALIGN_SECONDS
     for i, pair in enumerate(pairs[:MAX_ALIGNED_SENTENCES]):

@@ -96,5 +96,7 @@ def account(opened: Opened, started: float | None, tokens: int, parameters: dict
     about = {} if loaded is None else {"device": str(loaded.device), "dtype": str(loaded.dtype).removeprefix("torch.")}
     if loaded is not None and loaded.is_remote:
         about = {"endpoint": loaded.endpoint.origin}
+    elif loaded is not None and loaded.engine != "torch":
+        about["engine"] = loaded.engine
     return Provenance(model=str(opened.reference), revision=getattr(loaded, "revision", None), why=opened.why,
                       parameters={**parameters, **about}, seconds=seconds, tokens=tokens)

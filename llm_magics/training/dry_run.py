@@ -6,6 +6,7 @@ import json
 
 from llm_magics.display.progress import counted
 from llm_magics.models.device import memory
+from llm_magics.models.engine import TORCH, load_key
 from llm_magics.models.ledger import LoadPlan
 from llm_magics.models.plans import plan_load
 from llm_magics.models.reference import parse_reference, run_model_folder
@@ -51,8 +52,8 @@ def training_plan(recipe: Recipe, device: str, given: Given) -> LoadPlan:
 
 def _fine_tuning_plan(recipe: Recipe, device: str) -> LoadPlan:
     """The plan of loading a private float32 copy, with what learning takes beside the weights."""
-    plan = plan_load(parse_reference(recipe.model.reference), None, dtype="float32", device=device,
-                     free_bytes=memory(device)[0])
+    reference = parse_reference(recipe.model.reference)
+    plan = plan_load(reference, None, load_key(reference, "float32", device, device, TORCH), free_bytes=memory(device)[0])
     count = None if plan.needed_bytes is None else plan.needed_bytes // 4
     learning = 4 if recipe.lora.rank else _BYTES[recipe.optimizer.name]
     said = "parameters unknown before the download" if count is None else f"about {counted(count, 'parameter')}"

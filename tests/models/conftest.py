@@ -151,21 +151,51 @@ def build_nllb(folder: Path) -> Path:
     return folder
 
 
-def build_t5(folder: Path) -> Path:
-    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+def build_mbart(folder: Path) -> Path:
+    """As mBART-50: the languages are tokens, and a text begins with that of its language."""
+    import sentencepiece
+    from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
+
+    folder.mkdir(parents=True)
+    pieces = train_pieces(folder, "pieces.model", ENGLISH + GERMAN, 150)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+    scored = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.get_piece_size())]
+    tokenizer = MBart50Tokenizer(vocab=scored, src_lang="en_XX", tgt_lang="de_DE")
+    tokenizer.save_pretrained(folder)
+    pieces.unlink()
+    _seed()
+    model = _m2m_model(MBartConfig, MBartForConditionalGeneration, len(tokenizer))
+    _sometimes_end(model)
+    model.save_pretrained(folder)
+    return folder
+
+
+def build_t5(folder: Path, config: str = "T5Config", model: str = "T5ForConditionalGeneration", **options: object) -> Path:
+    """A T5, by default as Flan-T5: its outputs are not scaled."""
+    import transformers
+    from transformers import PreTrainedTokenizerFast
 
     raw = with_eos(fast_tokenizer(["<pad>", "</s>", "<unk>"]), "</s>")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
     tokenizer.save_pretrained(folder)
     _seed()
-    model = T5ForConditionalGeneration(T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0,
-        initializer_factor=5.0, tie_word_embeddings=False,
-    ))  # fmt: skip
-    _sometimes_end(model)
-    model.save_pretrained(folder)
+    made = getattr(transformers, model)(getattr(transformers, config)(**{
+        "vocab_size": len(tokenizer), "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4,
+        "decoder_start_token_id": 0, "initializer_factor": 5.0, "tie_word_embeddings": False, **options,
+    }))  # fmt: skip
+    _sometimes_end(made)
+    made.save_pretrained(folder)
     return folder
+
+
+def build_first_t5(folder: Path) -> Path:
+    """As the first T5: its outputs are scaled, and its layers have no gates."""
+    return build_t5(folder, tie_word_embeddings=True)
+
+
+def build_mt5(folder: Path) -> Path:
+    return build_t5(folder, "MT5Config", "MT5ForConditionalGeneration", feed_forward_proj="gated-gelu", initializer_factor=2.0)
 
 
 def build_bart(folder: Path) -> Path:
@@ -336,7 +366,8 @@ def build_house_tagger(folder: Path) -> Path:
 
 
 BUILDERS = {
-    "marian": build_marian, "m2m_100": build_m2m, "nllb": build_nllb, "t5": build_t5, "bart": build_bart,
+    "marian": build_marian, "m2m_100": build_m2m, "nllb": build_nllb, "mbart": build_mbart,
+    "t5": build_t5, "first_t5": build_first_t5, "mt5": build_mt5, "bart": build_bart,
     "pegasus": build_pegasus, "llama": build_llama, "bert": build_bert, "house": build_house,
     "encoder": build_encoder, "reader": build_reader, "tagger": build_tagger,
     "sentiment": build_sentiment, "topics": build_topics, "nli": build_nli,

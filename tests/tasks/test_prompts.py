@@ -9,7 +9,7 @@ from llm_magics.tasks.prompts import parse_answer, parse_bullets, summarize_prom
 
 def model(family, kind="seq2seq", is_chat=False, tasks=None):
     config = SimpleNamespace(task_specific_params=tasks)
-    return SimpleNamespace(family=family, kind=kind, is_chat=is_chat, module=SimpleNamespace(config=config))
+    return SimpleNamespace(family=family, kind=kind, is_chat=is_chat, config=config)
 
 
 def test_translators_get_the_text_as_it_is():
