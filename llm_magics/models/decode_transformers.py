@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError
-from llm_magics.models.decode_lean import lean_greedy
+from llm_magics.models.decode_lean import lean_rows
 from llm_magics.models.loaded import LoadedModel
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def decode_batch(
     start = inputs.shape[1] if model.kind == "causal" else 1
     watcher = _watcher(model, positions, request, start, config)
     limits = [config.max_new_tokens or config.max_length - start] * len(ids)
-    rows = lean_greedy(model.module, config, inputs, mask, limits, watcher.saw) if request.num_beams == 1 else None
+    rows = lean_rows(model.module, config, inputs, mask, limits, watcher.saw)
     if rows is None:
         output = model.module.generate(
             input_ids=inputs, attention_mask=mask, generation_config=config, stopping_criteria=[watcher]
