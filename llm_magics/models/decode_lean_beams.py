@@ -15,6 +15,8 @@ from llm_magics.models.decode_lean_rules import History, Rules
 
 __all__ = ["search"]
 
+_BLOCK = 128
+"""Words of a vocabulary of which the best one is looked at first."""
 _NEVER = -1e9
 """The score of what may not be chosen; that of `generate`, which adds it to others."""
 
@@ -49,9 +51,38 @@ def search(
 
 def _best(log_probs: Any, scores: Any, count: int) -> tuple[Any, Any, Any]:
     """(Score, beam, token) of the `count` best continuations, each (n, count), of beams with `scores` (n, b)."""
-    words = log_probs.shape[2]
-    total, places = (log_probs + scores[:, :, None]).flatten(1).topk(count)
-    return total, places // words, places % words
+    import torch
+
+    n, _, words = log_probs.shape
+    blocks = words // _BLOCK
+    if blocks <= count or log_probs.stride(1) == 0:  # few words, or the first step, where all beams are one
+        total, places = (log_probs + scores[:, :, None]).flatten(1).topk(count)
+        return total, places // words, places % words
+    # The best are in the blocks whose best are best: only these are looked at one by one, with the words behind the blocks.
+    whole = log_probs[:, :, : blocks * _BLOCK].unflatten(2, (blocks, _BLOCK))  # (n, b, blocks, _BLOCK)
+    best = (whole.amax(3) + scores[:, :, None]).flatten(1).topk(count)[1]  # (n, count), b-th of `blocks` each
+    rows, beam, block = torch.arange(n, device=best.device)[:, None], best // blocks, best % blocks
+    inner = whole[rows, beam, block] + scores.gather(1, beam)[:, :, None]  # (n, count, _BLOCK)
+    rest = log_probs[:, :, blocks * _BLOCK :] + scores[:, :, None]  # (n, b, fewer than _BLOCK)
+    total, places = torch.cat([inner.flatten(1), rest.flatten(1)], 1).topk(count)
+    each = torch.arange(_BLOCK, device=best.device)
+    tokens = torch.cat([(block[:, :, None] * _BLOCK + each).flatten(1), _each_word(rest, blocks * _BLOCK)], 1)
+    owners = torch.cat([beam.repeat_interleave(_BLOCK, 1), _each_beam(rest)], 1)
+    return total, owners.gather(1, places), tokens.gather(1, places)
+
+
+def _each_word(rest: Any, first: int) -> Any:
+    """The word of each of `rest` (n, b, words), flat (n, b words)."""
+    import torch
+
+    return (first + torch.arange(rest.shape[2], device=rest.device)).expand_as(rest).flatten(1)
+
+
+def _each_beam(rest: Any) -> Any:
+    """The beam of each of `rest` (n, b, words), flat (n, b words)."""
+    import torch
+
+    return torch.arange(rest.shape[1], device=rest.device)[:, None].expand_as(rest).flatten(1)
 
 
 _HELD = ("tokens", "scores", "parents", "padding", "ended", "ended_scores", "has_ended", "_limit", "_longest")

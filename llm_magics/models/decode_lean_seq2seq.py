@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llm_magics.models.decode_lean_ancestry import Ancestry
+from llm_magics.models.decode_lean_attention import as_bias, attend
 from llm_magics.models.linear import linear_of
 
 __all__ = ["STEPS", "BartSteps", "T5Steps"]
@@ -32,7 +33,7 @@ class _Seq2SeqSteps:
         memory = module.get_encoder()(input_ids=inputs, attention_mask=mask).last_hidden_state  # (B, S, D)
         self.layers = self._layers(module)
         self.cross = [self._source(layer, memory) for layer in self.layers]
-        self.cross_mask = None if bool(mask.all()) else mask.bool()[:, None, None, :]  # (B, 1, 1, S), True = real
+        self.cross_bias = as_bias(mask.bool()[:, None, None, :], memory.dtype)  # (B, 1, 1, S), -inf = padding
         heads, width = self.cross[0][0].shape[1], self.cross[0][0].shape[3]
         shape = (2, len(inputs), heads, min(self.most_columns, _FIRST_TOKENS), width)
         self.own = [memory.new_empty(shape) for _ in self.layers]
@@ -80,8 +81,8 @@ class _Seq2SeqSteps:
             own[:, slot, :, : self.columns] = own[:, last, :, : self.columns]
         for keys, values in self.cross:
             keys[slot], values[slot] = keys[last], values[last]
-        if self.cross_mask is not None:
-            self.cross_mask[slot] = self.cross_mask[last]
+        if self.cross_bias is not None:
+            self.cross_bias[slot] = self.cross_bias[last]
         if self.ancestry is not None:
             self.ancestry.replace(slot, last)
 
@@ -94,25 +95,20 @@ class _Seq2SeqSteps:
 
     def _look_back(self, i: int, layer: dict[str, Any], hidden: Any, bias: Any, scale: float) -> Any:
         """Self-attention of the newest tokens (n b, D) over all written ones: (n b, D)."""
-        from torch.nn.functional import scaled_dot_product_attention
-
         own, n, begin, end = self.own[i], self.n, self.columns, self.columns + self.new
         heads = (n, self.new, layer["heads"], -1)
         own[0, :n, :, begin:end] = layer["k"](hidden).view(heads).transpose(1, 2)  # (n, H, b, K)
         own[1, :n, :, begin:end] = layer["v"](hidden).view(heads).transpose(1, 2)
         query = layer["q"](hidden).view(heads).transpose(1, 2)
-        seen = scaled_dot_product_attention(query, own[0, :n, :, :end], own[1, :n, :, :end], attn_mask=bias, scale=scale)
+        seen = attend(query, own[0, :n, :, :end], own[1, :n, :, :end], bias, scale)  # (n, H, b, K)
         return layer["out"](seen.transpose(1, 2).reshape(len(hidden), -1))
 
     def _look_across(self, i: int, layer: dict[str, Any], hidden: Any, scale: float) -> Any:
         """Attention of the newest tokens (n b, D) over the source: (n b, D)."""
-        from torch.nn.functional import scaled_dot_product_attention
-
         keys, values = self.cross[i]
-        n, mask = self.n, self.cross_mask
+        n, bias = self.n, self.cross_bias
         query = layer["cross_q"](hidden).view(n, self.new, layer["heads"], -1).transpose(1, 2)  # (n, H, b, K)
-        seen = scaled_dot_product_attention(
-            query, keys[:n], values[:n], attn_mask=None if mask is None else mask[:n], scale=scale)  # fmt: skip
+        seen = attend(query, keys[:n], values[:n], None if bias is None else bias[:n], scale)
         return layer["cross_out"](seen.transpose(1, 2).reshape(len(hidden), -1))
 
 
@@ -127,7 +123,8 @@ class BartSteps(_Seq2SeqSteps):
         self.embed_norm = getattr(decoder, "layernorm_embedding", None)
         self.final_norm = getattr(decoder, "layer_norm", None)
         self.head = linear_of(module.lm_head)
-        self.head_bias = None if name == "M2M100ForConditionalGeneration" else module.final_logits_bias
+        bias = None if name == "M2M100ForConditionalGeneration" else module.final_logits_bias  # of most models all zero
+        self.head_bias = None if bias is None or not bool(bias.any()) else bias
         return [_bart_layer(layer) for layer in decoder.layers]
 
     def _forward(self, tokens: Any, bias: Any) -> Any:

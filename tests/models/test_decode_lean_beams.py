@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig, StoppingCriteriaList
 
 from llm_magics.models.decode_lean import lean_rows
+from llm_magics.models.decode_lean_beams import _best
 from llm_magics.models.decode_lean_seq2seq import BartSteps
 
 _spec = importlib.util.spec_from_file_location("lean_families", Path(__file__).with_name("lean_families.py"))
@@ -55,7 +56,7 @@ def test_every_way_to_stop_early_and_to_weigh_lengths(models, early, penalty):
 @pytest.mark.parametrize("settings", [
     {"min_length": 8}, {"min_new_tokens": 6}, {"forced_bos_token_id": 7}, {"forced_eos_token_id": EOS},
     {"suppress_tokens": [5, 6, 8]}, {"begin_suppress_tokens": [EOS, 10]}, {"no_repeat_ngram_size": 2},
-    {"eos_token_id": [EOS, 17]}, 
+    {"eos_token_id": [EOS, 17]},
     {"eos_token_id": [EOS, *range(14, 40)], "length_penalty": 3.0, "early_stopping": "never"},
     {"repetition_penalty": 1.3}, {"bad_words_ids": [[9], [EOS]]}, {"num_return_sequences": 1},
     {"forced_bos_token_id": 7, "begin_suppress_tokens": [EOS], "min_length": 5, "no_repeat_ngram_size": 3,
@@ -129,3 +130,15 @@ def test_a_stop_ends_the_search_where_it_ends_that_of_generate(models):
             stopping_criteria=StoppingCriteriaList([criterion]))  # fmt: skip
         assert lean == expected[:, start:].tolist()
         assert asked == [[]] * 5
+
+
+def test_the_best_continuations_of_a_large_vocabulary_are_found_by_blocks():
+    torch.manual_seed(0)
+    for words in (1280, 5001, 3 * 128 + 127, 40):
+        log_probs = (3 * torch.randn(5, 3, words)).log_softmax(-1)
+        log_probs[1, :, 7:900] = -torch.inf
+        scores = torch.randn(5, 3)
+        total, places = (log_probs + scores[:, :, None]).flatten(1).topk(6)
+        found = _best(log_probs, scores, 6)
+        assert torch.equal(found[0], total)
+        assert torch.equal(found[1] * words + found[2], places)
