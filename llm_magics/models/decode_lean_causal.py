@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm_magics.models.decode_lean_ancestry import Ancestry
+from llm_magics.models.linear import faster_linear
 
 __all__ = ["CausalSteps", "causal_fits"]
 
@@ -67,10 +68,11 @@ class CausalSteps:
         return logits.flatten(0, 1)
 
     def _forward(self, tokens: Any, positions: Any, mask: Any, keep: int) -> Any:
-        out = self.module(
-            input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=self.cache, use_cache=True,
-            logits_to_keep=keep, return_dict=True,
-        )  # fmt: skip
+        with faster_linear():
+            out = self.module(
+                input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=self.cache, use_cache=True,
+                logits_to_keep=keep, return_dict=True,
+            )  # fmt: skip
         self.room.t += tokens.shape[1]
         return out.logits
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from llm_magics.models.decode_lean_ancestry import Ancestry
 from llm_magics.models.decode_lean_attention import as_bias, attend
-from llm_magics.models.linear import linear_of
+from llm_magics.models.linear import faster_linear, linear_of
 
 __all__ = ["STEPS", "BartSteps", "T5Steps"]
 
@@ -30,7 +30,8 @@ class _Seq2SeqSteps:
         """Tokens read by each row."""
         self.most, self.columns, self.most_columns = most, 0, most if beams == 1 else 1 + beams * (most - 1)
         self._start = torch.full((len(inputs),), start, device=inputs.device)
-        memory = module.get_encoder()(input_ids=inputs, attention_mask=mask).last_hidden_state  # (B, S, D)
+        with faster_linear():
+            memory = module.get_encoder()(input_ids=inputs, attention_mask=mask).last_hidden_state  # (B, S, D)
         self.layers = self._layers(module)
         self.cross = [self._source(layer, memory) for layer in self.layers]
         self.cross_bias = as_bias(mask.bool()[:, None, None, :], memory.dtype)  # (B, 1, 1, S), -inf = padding
@@ -215,7 +216,8 @@ class T5Steps(_Seq2SeqSteps):
             norms = layer["norms"]
             hidden = hidden + self._look_back(i, layer, norms[0](hidden), near, 1.0)
             hidden = hidden + self._look_across(i, layer, norms[1](hidden), 1.0)
-            hidden = layer["forward"](hidden)  # with its norm and its residual
+            with faster_linear():
+                hidden = layer["forward"](hidden)  # with its norm and its residual
         hidden = self.final_norm(hidden)
         return self.head(hidden if self.out_scale is None else hidden * self.out_scale)
 

@@ -24,19 +24,21 @@ def decode_batch(
     """Texts for token lists; `positions` are the indices reported to `on_text`."""
     from llm_magics.models.generation import Generation, different
 
-    config = _configuration(model, ids, request)
+    own = request.limits_of(positions)
+    config = _configuration(model, ids, request, max(own) if own else request.max_new_tokens)
     inputs, mask = _padded(model, ids, config.pad_token_id)
     start = inputs.shape[1] if model.kind == "causal" else 1
     watcher = _watcher(model, positions, request, start, config)
-    limits = [config.max_new_tokens or config.max_length - start] * len(ids)
+    limits = own or [config.max_new_tokens or config.max_length - start] * len(ids)
     rows = lean_rows(model.module, config, inputs, mask, limits, watcher.saw)
     if rows is None:
         output = model.module.generate(
             input_ids=inputs, attention_mask=mask, generation_config=config, stopping_criteria=[watcher]
         )
         rows = _new_tokens(output, start, config)
-    texts = _decode(model, rows, request.forced_bos)
     each = request.alternatives + 1  # rows of one source stand together, best first
+    rows = [row[: limits[i // each]] for i, row in enumerate(rows)]
+    texts = _decode(model, rows, request.forced_bos)
     ended = [bool(row) and row[-1] in _ends(config) for row in rows[::each]]
     return [
         Generation(
@@ -61,7 +63,7 @@ def _padded(model: LoadedModel, ids: list[list[int]], pad: int) -> tuple[Any, An
     return torch.tensor(rows, device=model.device), torch.tensor(masks, device=model.device)
 
 
-def _configuration(model: LoadedModel, ids: list[list[int]], request: Request) -> Any:
+def _configuration(model: LoadedModel, ids: list[list[int]], request: Request, most: int | None) -> Any:
     """What was asked for; `generate` takes everything left at None from the model's own settings."""
     from transformers import GenerationConfig
 
@@ -71,7 +73,7 @@ def _configuration(model: LoadedModel, ids: list[list[int]], request: Request) -
         return_dict_in_generate=False, min_new_tokens=request.min_new_tokens,
         forced_bos_token_id=request.forced_bos, eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
     )  # fmt: skip
-    limit = request.max_new_tokens or _default_new_tokens(model, longest, authors)
+    limit = most or _default_new_tokens(model, longest, authors)
     if authors.max_new_tokens is None:
         config.max_length = limit + (longest if model.kind == "causal" else 1)
     else:

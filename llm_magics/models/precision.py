@@ -9,6 +9,8 @@ differ in the last digits with the texts beside it.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -21,6 +23,8 @@ NAMES = {"auto": None, "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """Short names of precisions; int8 has no other."""
 _SMALLEST = 2**12
 """Layers with fewer weights stay as they are: the calls around the kernel cost more than it saves."""
+_VOCABULARY = 2**14
+"""Outputs from which a layer is taken for one of a whole vocabulary."""
 
 
 def load_itemsize(dtype: Any) -> int:
@@ -79,7 +83,8 @@ def _layer_class() -> Any:
                 warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
                 rounded = torch.quantize_per_channel(weight.contiguous(), scales, zeros, 0, torch.qint8)
             bias = None if bias is None else bias.detach().clone()
-            self.packed = torch.ops.quantized.linear_prepack(rounded, bias)
+            with _engine_for(self.out_features):
+                self.packed = torch.ops.quantized.linear_prepack(rounded, bias)
             self.reduced = not _adds_in_32_bits()
 
         def forward(self, hidden: Any) -> Any:
@@ -93,6 +98,24 @@ def _layer_class() -> Any:
             return f"in_features={self.in_features}, out_features={self.out_features}"
 
     return Int8Linear
+
+
+@contextmanager
+def _engine_for(out_features: int) -> Iterator[None]:
+    """Weights that are packed here belong to the kernels that are fastest for them.
+
+    oneDNN's for a vocabulary (58,101 x 512, one core of an EPYC with VNNI: 3.5 ms instead of 4.1 for 34 rows, 7.0 instead of
+    10.0 for 96; 0.9 instead of 0.75 for one row), else torch's default.
+    """
+    import torch
+
+    default = torch.backends.quantized.engine
+    if out_features >= _VOCABULARY and "onednn" in torch.backends.quantized.supported_engines and _adds_in_32_bits():
+        torch.backends.quantized.engine = "onednn"
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = default
 
 
 @cache

@@ -35,6 +35,19 @@ def test_an_int8_layer_computes_what_the_float_layer_does_to_within_its_steps():
     assert packed_size(part) == (128 * 96, 128 * 96 + 8 * 96)
 
 
+def test_a_layer_of_a_whole_vocabulary_is_packed_for_other_kernels_and_computes_the_same(monkeypatch):
+    torch.manual_seed(0)
+    layer, hidden, engine = torch.nn.Linear(64, 300), torch.randn(3, 2, 64), torch.backends.quantized.engine
+    usual, large = torch.nn.Sequential(layer), torch.nn.Sequential(layer)
+    quantise(usual)
+    monkeypatch.setattr("llm_magics.models.precision._VOCABULARY", 256)
+    quantise(large)
+    assert torch.backends.quantized.engine == engine
+    assert torch.allclose(large(hidden), usual(hidden), atol=1e-5)
+    assert torch.allclose(large[0].weight().dequantize(), usual[0].weight().dequantize())
+    assert packed_size(large) == packed_size(usual)
+
+
 def test_gpt2_with_its_transposed_layers_stays_close():
     torch.manual_seed(0)
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=90, n_embd=64, n_layer=2, n_head=4)).eval()
