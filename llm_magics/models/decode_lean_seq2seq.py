@@ -12,11 +12,12 @@ from typing import Any
 
 from llm_magics.models.decode_lean_ancestry import Ancestry
 from llm_magics.models.decode_lean_attention import as_bias, attend
-from llm_magics.models.linear import faster_linear, linear_of
+from llm_magics.models.linear import faster_linear, linear_of, linears_of
 
 __all__ = ["STEPS", "BartSteps", "T5Steps"]
 
 _FIRST_TOKENS = 64
+_ENCODED_TOKENS = 512
 
 
 class _Seq2SeqSteps:
@@ -30,23 +31,37 @@ class _Seq2SeqSteps:
         """Tokens read by each row."""
         self.most, self.columns, self.most_columns = most, 0, most if beams == 1 else 1 + beams * (most - 1)
         self._start = torch.full((len(inputs),), start, device=inputs.device)
-        with faster_linear():
-            memory = module.get_encoder()(input_ids=inputs, attention_mask=mask).last_hidden_state  # (B, S, D)
         self.layers = self._layers(module)
-        self.cross = [self._source(layer, memory) for layer in self.layers]
-        self.cross_bias = as_bias(mask.bool()[:, None, None, :], memory.dtype)  # (B, 1, 1, S), -inf = padding
-        heads, width = self.cross[0][0].shape[1], self.cross[0][0].shape[3]
-        shape = (2, len(inputs), heads, min(self.most_columns, _FIRST_TOKENS), width)
-        self.own = [memory.new_empty(shape) for _ in self.layers]
-        self.ancestry = None if beams == 1 else Ancestry(mask.new_ones((len(inputs), 1)).bool(), beams, memory.dtype)
+        self.cross = self._sources(inputs, mask)
+        """(keys, values) of the source for each layer, both (B, H, S, K)."""
+        keys = self.cross[0][0]
+        self.cross_bias = as_bias(mask.bool()[:, None, None, :], keys.dtype)  # (B, 1, 1, S), -inf = padding
+        shape = (2, len(inputs), keys.shape[1], min(self.most_columns, _FIRST_TOKENS), keys.shape[3])
+        self.own = [keys.new_empty(shape) for _ in self.layers]
+        self.ancestry = None if beams == 1 else Ancestry(mask.new_ones((len(inputs), 1)).bool(), beams, keys.dtype)
 
     def _layers(self, module: Any) -> list[dict[str, Any]]:
         raise NotImplementedError
 
-    def _source(self, layer: dict[str, Any], memory: Any) -> tuple[Any, Any]:
-        """(keys, values) of the source, (B, H, S, K)."""
-        shape = (*memory.shape[:2], layer["heads"], -1)
-        return tuple(layer[name](memory).view(shape).transpose(1, 2).contiguous() for name in ("cross_k", "cross_v"))
+    def _sources(self, inputs: Any, mask: Any) -> list[tuple[Any, Any]]:
+        """What `cross` holds; on a CPU a few sources at a time, so that what is computed stays in its caches."""
+        n, longest = inputs.shape
+        step = max(1, _ENCODED_TOKENS // longest) if inputs.device.type == "cpu" else n
+        cross: list[tuple[Any, Any]] = []
+        for first in range(0, n, step):
+            part = slice(first, first + step)
+            end = int(mask[part].sum(1).max())
+            with faster_linear():
+                read = self.module.get_encoder()(input_ids=inputs[part, :end], attention_mask=mask[part, :end])
+            memory = read.last_hidden_state  # (part of B, end, D)
+            for i, layer in enumerate(self.layers):
+                if first == 0:
+                    shape = (n, layer["heads"], longest, layer["width"])
+                    cross.append((memory.new_zeros(shape), memory.new_zeros(shape)))
+                for held, name in zip(cross[i], ("cross_k", "cross_v"), strict=True):
+                    split = layer[name](memory).unflatten(2, (layer["heads"], -1))  # (part of B, end, H, K)
+                    held[part, :, :end] = split.transpose(1, 2)
+        return cross
 
     def start(self) -> Any:
         """Logits (B, V) behind the token that starts a target."""
@@ -98,9 +113,8 @@ class _Seq2SeqSteps:
         """Self-attention of the newest tokens (n b, D) over all written ones: (n b, D)."""
         own, n, begin, end = self.own[i], self.n, self.columns, self.columns + self.new
         heads = (n, self.new, layer["heads"], -1)
-        own[0, :n, :, begin:end] = layer["k"](hidden).view(heads).transpose(1, 2)  # (n, H, b, K)
-        own[1, :n, :, begin:end] = layer["v"](hidden).view(heads).transpose(1, 2)
-        query = layer["q"](hidden).view(heads).transpose(1, 2)
+        query, key, value = (part.view(heads).transpose(1, 2) for part in layer["qkv"](hidden))  # (n, H, b, K) each
+        own[0, :n, :, begin:end], own[1, :n, :, begin:end] = key, value
         seen = attend(query, own[0, :n, :, :end], own[1, :n, :, :end], bias, scale)  # (n, H, b, K)
         return layer["out"](seen.transpose(1, 2).reshape(len(hidden), -1))
 
@@ -148,7 +162,7 @@ class BartSteps(_Seq2SeqSteps):
 def _bart_layer(layer: Any) -> dict[str, Any]:
     own, cross = layer.self_attn, layer.encoder_attn
     return {
-        "q": linear_of(own.q_proj), "k": linear_of(own.k_proj), "v": linear_of(own.v_proj), "out": linear_of(own.out_proj),
+        "qkv": linears_of(own.q_proj, own.k_proj, own.v_proj), "out": linear_of(own.out_proj), "width": own.head_dim,
         "cross_q": linear_of(cross.q_proj), "cross_k": linear_of(cross.k_proj), "cross_v": linear_of(cross.v_proj),
         "cross_out": linear_of(cross.out_proj), "fc1": linear_of(layer.fc1), "fc2": linear_of(layer.fc2),
         "activation": layer.activation_fn, "heads": own.num_heads, "scale": own.scaling,
@@ -225,7 +239,7 @@ class T5Steps(_Seq2SeqSteps):
 def _t5_layer(parts: Any) -> dict[str, Any]:
     own, cross = parts[0].SelfAttention, parts[1].EncDecAttention
     return {
-        "q": linear_of(own.q), "k": linear_of(own.k), "v": linear_of(own.v), "out": linear_of(own.o),
+        "qkv": linears_of(own.q, own.k, own.v), "out": linear_of(own.o), "width": own.key_value_proj_dim,
         "cross_q": linear_of(cross.q), "cross_k": linear_of(cross.k), "cross_v": linear_of(cross.v),
         "cross_out": linear_of(cross.o), "heads": own.n_heads, "forward": parts[2],
         "norms": (parts[0].layer_norm, parts[1].layer_norm),

@@ -9,22 +9,22 @@ differ in the last digits with the texts beside it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from llm_magics.errors import InputError
 
-__all__ = ["INT8", "NAMES", "load_itemsize", "packed_size", "quantise"]
+__all__ = ["INT8", "NAMES", "is_int8", "joined", "load_itemsize", "packed_size", "quantise"]
 
 INT8 = "int8"
 NAMES = {"auto": None, "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """Short names of precisions; int8 has no other."""
 _SMALLEST = 2**12
 """Layers with fewer weights stay as they are: the calls around the kernel cost more than it saves."""
-_VOCABULARY = 2**14
-"""Outputs from which a layer is taken for one of a whole vocabulary."""
+_JOINED: WeakKeyDictionary[Any, tuple[list[Any], Callable[[Any], Any]]] = WeakKeyDictionary()
+"""First layer → (packed weights of all, the layers as one function)."""
 
 
 def load_itemsize(dtype: Any) -> int:
@@ -53,9 +53,41 @@ def quantise(module: Any) -> None:
             setattr(parent, name, layer_class(weight if kind is torch.nn.Linear else weight.t(), child.bias))
 
 
+def is_int8(layer: Any) -> bool:
+    """Whether it is a layer that `quantise` made."""
+    return type(layer).__name__ == "Int8Linear" and hasattr(layer, "packed")
+
+
+def joined(*layers: Any) -> Callable[[Any], Any]:
+    """int8 layers that read the same, as one function whose outputs stand one behind the other, bit by bit the same.
+
+    The input is quantised once. The joined weights are made at the first call and kept as long as the first layer.
+    """
+    import torch
+
+    packed = [layer.packed for layer in layers]
+    known = _JOINED.get(layers[0])
+    if known is not None and all(one is other for one, other in zip(known[0], packed, strict=True)):
+        return known[1]
+    weights, biases = zip(*(torch.ops.quantized.linear_unpack(one) for one in packed), strict=True)
+    scales = torch.cat([weight.q_per_channel_scales() for weight in weights])
+    zeros = torch.zeros(len(scales), dtype=torch.long)
+    values = torch.cat([weight.int_repr() for weight in weights])
+    biases = [torch.zeros(len(weight)) if bias is None else bias for weight, bias in zip(weights, biases, strict=True)]
+    whole = torch.ops.quantized.linear_prepack(
+        torch._make_per_channel_quantized_tensor(values, scales, zeros, 0), torch.cat(biases))  # fmt: skip
+    reduced = layers[0].reduced
+
+    def function(hidden: Any) -> Any:
+        return torch.ops.quantized.linear_dynamic(hidden, whole, reduced)
+
+    _JOINED[layers[0]] = (packed, function)
+    return function
+
+
 def packed_size(module: Any) -> tuple[int, int]:
     """(weights, bytes) that int8 layers hold outside of parameters and buffers; (0, 0) where there are none."""
-    layers = [part for part in module.modules() if type(part).__name__ == "Int8Linear" and hasattr(part, "packed")]
+    layers = [part for part in module.modules() if is_int8(part)]
     counts = [part.in_features * part.out_features for part in layers]
     return sum(counts), sum(counts) + sum(8 * part.out_features for part in layers)
 
@@ -83,8 +115,7 @@ def _layer_class() -> Any:
                 warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
                 rounded = torch.quantize_per_channel(weight.contiguous(), scales, zeros, 0, torch.qint8)
             bias = None if bias is None else bias.detach().clone()
-            with _engine_for(self.out_features):
-                self.packed = torch.ops.quantized.linear_prepack(rounded, bias)
+            self.packed = torch.ops.quantized.linear_prepack(rounded, bias)
             self.reduced = not _adds_in_32_bits()
 
         def forward(self, hidden: Any) -> Any:
@@ -98,24 +129,6 @@ def _layer_class() -> Any:
             return f"in_features={self.in_features}, out_features={self.out_features}"
 
     return Int8Linear
-
-
-@contextmanager
-def _engine_for(out_features: int) -> Iterator[None]:
-    """Weights that are packed here belong to the kernels that are fastest for them.
-
-    oneDNN's for a vocabulary (58,101 x 512, one core of an EPYC with VNNI: 3.5 ms instead of 4.1 for 34 rows, 7.0 instead of
-    10.0 for 96; 0.9 instead of 0.75 for one row), else torch's default.
-    """
-    import torch
-
-    default = torch.backends.quantized.engine
-    if out_features >= _VOCABULARY and "onednn" in torch.backends.quantized.supported_engines and _adds_in_32_bits():
-        torch.backends.quantized.engine = "onednn"
-    try:
-        yield
-    finally:
-        torch.backends.quantized.engine = default
 
 
 @cache

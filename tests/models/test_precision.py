@@ -10,7 +10,7 @@ from llm_magics.errors import InputError
 from llm_magics.models.generation import generate
 from llm_magics.models.loading import resolve_dtype
 from llm_magics.models.manager import ModelManager
-from llm_magics.models.precision import packed_size, quantise
+from llm_magics.models.precision import joined, packed_size, quantise
 
 TEXTS = ["The cat sat on the mat.", "No.", "We read a good book about the sea.", "Where is the station?"]
 
@@ -35,17 +35,17 @@ def test_an_int8_layer_computes_what_the_float_layer_does_to_within_its_steps():
     assert packed_size(part) == (128 * 96, 128 * 96 + 8 * 96)
 
 
-def test_a_layer_of_a_whole_vocabulary_is_packed_for_other_kernels_and_computes_the_same(monkeypatch):
+@pytest.mark.parametrize("biases", [(True, True, True), (False, False, False), (True, False, True)])
+def test_joined_layers_compute_what_each_does_bit_by_bit(biases):
     torch.manual_seed(0)
-    layer, hidden, engine = torch.nn.Linear(64, 300), torch.randn(3, 2, 64), torch.backends.quantized.engine
-    usual, large = torch.nn.Sequential(layer), torch.nn.Sequential(layer)
-    quantise(usual)
-    monkeypatch.setattr("llm_magics.models.precision._VOCABULARY", 256)
-    quantise(large)
-    assert torch.backends.quantized.engine == engine
-    assert torch.allclose(large(hidden), usual(hidden), atol=1e-5)
-    assert torch.allclose(large[0].weight().dequantize(), usual[0].weight().dequantize())
-    assert packed_size(large) == packed_size(usual)
+    part = torch.nn.ModuleList(torch.nn.Linear(128, size, bias=bias) for size, bias in zip((96, 64, 96), biases, strict=True))
+    quantise(part)
+    hidden = torch.randn(5, 128)
+    whole = joined(*part)
+    assert torch.equal(whole(hidden), torch.cat([layer(hidden) for layer in part], 1))
+    assert joined(*part) is whole
+    part[1].packed = part[2].packed
+    assert joined(*part) is not whole
 
 
 def test_gpt2_with_its_transposed_layers_stays_close():
