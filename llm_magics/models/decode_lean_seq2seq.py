@@ -50,7 +50,7 @@ class _Seq2SeqSteps:
         cross: list[tuple[Any, Any]] = []
         for first in range(0, n, step):
             part = slice(first, first + step)
-            end = int(mask[part].sum(1).max())
+            end = int(mask[part].any(0).nonzero()[-1]) + 1  # behind it all of them are padding
             with faster_linear():
                 read = self.module.get_encoder()(input_ids=inputs[part, :end], attention_mask=mask[part, :end])
             memory = read.last_hidden_state  # (part of B, end, D)

@@ -133,13 +133,13 @@ def _watcher(
             return torch.full((input_ids.shape[0],), self.was_stopped, device=input_ids.device)
 
         def saw(self, rows: list[list[int]]) -> bool:
-            """The same for the lean loop; `rows` are the tokens written so far."""
-            self._look(lambda: rows)
+            """The same for the lean loop; `rows` are the tokens written so far, none of a beam search."""
+            self._look((lambda: rows) if rows else None)
             return self.was_stopped
 
-        def _look(self, rows: Callable[[], list[list[int]]]) -> None:
+        def _look(self, rows: Callable[[], list[list[int]]] | None) -> None:
             self.was_stopped = self.was_stopped or request.stopped()
-            if request.on_text is not None and request.num_beams == 1 and self.throttle.due():
+            if rows and request.on_text is not None and request.num_beams == 1 and self.throttle.due():
                 texts = _decode(model, rows(), request.forced_bos)
                 for position, text in zip(positions, texts, strict=True):
                     request.on_text(position, text, False)

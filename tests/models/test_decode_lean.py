@@ -53,6 +53,23 @@ def test_settings_of_the_generation_config_are_honoured(models, name, settings):
     assert lean == expected
 
 
+@pytest.mark.parametrize("name", [*SEQ2SEQ])
+def test_sources_that_are_encoded_a_few_at_a_time_give_the_same(models, name, monkeypatch):
+    model, sizes = models(name), []
+    inputs, mask = batch(left=False)
+    expected, _ = both(model, inputs, mask)
+    encoder = model.get_encoder()
+
+    def watched(**kwargs):
+        sizes.append(tuple(kwargs["input_ids"].shape))
+        return encoder(**kwargs)
+
+    monkeypatch.setattr("llm_magics.models.decode_lean_seq2seq._ENCODED_TOKENS", 30)
+    monkeypatch.setattr(model, "get_encoder", lambda: watched)
+    assert lean_rows(model, GenerationConfig(max_length=25), inputs, mask, [24] * len(inputs), lambda rows: False) == expected
+    assert sizes == [(2, 9), (2, 14), (2, 14)]
+
+
 def test_rows_end_at_different_lengths_in_these_tests(models):
     for name in ("Bart", "MBart", "Llama", "GPT2"):
         expected, _ = both(models(name), *batch(left=name in CAUSAL), limit=80)

@@ -124,6 +124,15 @@ def test_texts_stream_and_the_last_call_is_final(models, manager, family, monkey
         assert len(mine[0][1]) <= len(mine[-2][1])
 
 
+def test_beams_that_come_with_the_further_settings_stream_nothing_but_the_end(models, manager, monkeypatch):
+    monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
+    calls = []
+    with manager.lease(models("marian")) as model:
+        written = generate(model, TEXTS, max_new_tokens=10, extra={"num_beams": 3}, on_text=lambda *call: calls.append(call))
+        assert written == generate(model, TEXTS, max_new_tokens=10, num_beams=3)
+    assert sorted(calls) == [(index, item.text, True) for index, item in enumerate(written)]
+
+
 @pytest.mark.parametrize("family", ["marian", "llama", "house"])
 def test_stopping_gives_back_what_there_is(models, manager, family):
     asked = []
