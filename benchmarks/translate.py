@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one-by-one-rounds", type=int, default=1)
     parser.add_argument("--beam-sentences", type=int, default=0)
+    parser.add_argument("--only", nargs="+", metavar="WAY", help="these ways, and llm_magics")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -162,7 +163,13 @@ def greedy(arguments, model, tokenizer, peers, loaded, loaded_small) -> None:
         "llm_magics int8": lambda: with_ours(loaded_small, sentences, limits),
         "llm_magics int8 on_text": lambda: with_ours(loaded_small, sentences, limits, on_text=show),
     }
+    ways = chosen(ways, arguments.only)
     report(measured(ways, arguments.rounds, {"one by one": arguments.one_by_one_rounds}, limits), limits, arguments.threads)
+
+
+def chosen(ways: dict[str, Way], only: list[str] | None) -> dict[str, Way]:
+    """Those ways of ours, and of the others those that are named."""
+    return {name: way for name, way in ways.items() if only is None or name in only or name.startswith("llm_magics")}
 
 
 def searching(arguments, model, tokenizer, peers, loaded, loaded_small, beams: int = 4) -> None:
@@ -179,6 +186,7 @@ def searching(arguments, model, tokenizer, peers, loaded, loaded_small, beams: i
         "llm_magics": lambda: with_ours(loaded, sentences, limits, beams),
         "llm_magics int8": lambda: with_ours(loaded_small, sentences, limits, beams),
     }
+    ways = chosen(ways, arguments.only)
     print(f"\n{beams} beams")
     report(measured(ways, arguments.rounds, {}, limits), limits, arguments.threads)
 

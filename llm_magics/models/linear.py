@@ -22,6 +22,10 @@ def linear_of(layer: Any) -> Callable[[Any], Any]:
     """The layer as a function, without the calls around `Module.forward`; a layer of another kind as it is."""
     import torch
 
+    from llm_magics.models.precision import is_int8, vocabulary
+
+    if is_int8(layer):
+        return vocabulary(layer)
     if type(layer) is not torch.nn.Linear:
         return layer
     weight, bias = layer.weight, layer.bias

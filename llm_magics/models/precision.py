@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from llm_magics.errors import InputError
 
-__all__ = ["INT8", "NAMES", "is_int8", "joined", "load_itemsize", "packed_size", "quantise"]
+__all__ = ["INT8", "NAMES", "is_int8", "joined", "load_itemsize", "packed_size", "quantise", "vocabulary"]
 
 INT8 = "int8"
 NAMES = {"auto": None, "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -25,6 +25,12 @@ _SMALLEST = 2**12
 """Layers with fewer weights stay as they are: the calls around the kernel cost more than it saves."""
 _JOINED: WeakKeyDictionary[Any, tuple[list[Any], Callable[[Any], Any]]] = WeakKeyDictionary()
 """First layer → (packed weights of all, the layers as one function)."""
+
+
+_WIDE: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
+"""Layer of a vocabulary → (its packed weights, the same packed for oneDNN)."""
+_VOCABULARY, _ROWS = 2**14, 16
+"""Outputs from which a layer is one of a whole vocabulary, and rows from which oneDNN pays for it."""
 
 
 def load_itemsize(dtype: Any) -> int:
@@ -69,7 +75,7 @@ def joined(*layers: Any) -> Callable[[Any], Any]:
     known = _JOINED.get(layers[0])
     if known is not None and all(one is other for one, other in zip(known[0], packed, strict=True)):
         return known[1]
-    weights, biases = zip(*(torch.ops.quantized.linear_unpack(one) for one in packed), strict=True)
+    weights, biases = zip(*map(torch.ops.quantized.linear_unpack, packed), strict=True)
     scales = torch.cat([weight.q_per_channel_scales() for weight in weights])
     zeros = torch.zeros(len(scales), dtype=torch.long)
     values = torch.cat([weight.int_repr() for weight in weights])
@@ -83,6 +89,38 @@ def joined(*layers: Any) -> Callable[[Any], Any]:
 
     _JOINED[layers[0]] = (packed, function)
     return function
+
+
+def vocabulary(layer: Any) -> Callable[[Any], Any]:
+    """The int8 layer of a whole vocabulary as a function, by oneDNN where there are many rows.
+
+    One core of an EPYC with VNNI, 58,101 x 512: 10.0 ms by FBGEMM and 7.0 by oneDNN for 96 rows, 2.5 and 2.2 for 16, but
+    0.74 and 0.93 for one. The weights are kept twice from the first call on that has many rows.
+    """
+    import torch
+
+    if layer.out_features < _VOCABULARY or "onednn" not in torch.backends.quantized.supported_engines or layer.reduced:
+        return layer
+
+    def function(hidden: Any) -> Any:
+        return layer(hidden) if len(hidden) < _ROWS else torch.ops.quantized.linear_dynamic(hidden, _wide(layer), False)
+
+    return function
+
+
+def _wide(layer: Any) -> Any:
+    import torch
+
+    known = _WIDE.get(layer)
+    if known is not None and known[0] is layer.packed:
+        return known[1]
+    default, torch.backends.quantized.engine = torch.backends.quantized.engine, "onednn"
+    try:
+        packed = torch.ops.quantized.linear_prepack(*torch.ops.quantized.linear_unpack(layer.packed))
+    finally:
+        torch.backends.quantized.engine = default
+    _WIDE[layer] = (layer.packed, packed)
+    return packed
 
 
 def packed_size(module: Any) -> tuple[int, int]:

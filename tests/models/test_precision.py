@@ -7,10 +7,11 @@ import torch
 import transformers
 
 from llm_magics.errors import InputError
+from llm_magics.models import precision
 from llm_magics.models.generation import generate
 from llm_magics.models.loading import resolve_dtype
 from llm_magics.models.manager import ModelManager
-from llm_magics.models.precision import joined, packed_size, quantise
+from llm_magics.models.precision import joined, packed_size, quantise, vocabulary
 
 TEXTS = ["The cat sat on the mat.", "No.", "We read a good book about the sea.", "Where is the station?"]
 
@@ -46,6 +47,22 @@ def test_joined_layers_compute_what_each_does_bit_by_bit(biases):
     assert joined(*part) is whole
     part[1].packed = part[2].packed
     assert joined(*part) is not whole
+
+
+def test_a_vocabulary_is_packed_for_other_kernels_where_there_are_many_rows(monkeypatch):
+    torch.manual_seed(0)
+    part, engine = torch.nn.Sequential(torch.nn.Linear(64, 300)), torch.backends.quantized.engine
+    quantise(part)
+    assert vocabulary(part[0]) is part[0]
+    monkeypatch.setattr("llm_magics.models.precision._VOCABULARY", 256)
+    function = vocabulary(part[0])
+    few, many = torch.randn(3, 64), torch.randn(40, 64)
+    assert torch.equal(function(few), part(few))
+    assert part[0] not in precision._WIDE
+    for _ in range(2):
+        assert torch.allclose(function(many), part(many), atol=1e-5)
+    assert torch.backends.quantized.engine == engine
+    assert part[0] in precision._WIDE or part[0].reduced
 
 
 def test_gpt2_with_its_transposed_layers_stays_close():
