@@ -26,4 +26,7 @@ This package root imports nothing, so that a magic can parse a reference before 
         batches.py      sentences -> batches of similar length
         encoding.py     sources -> token ids; chat.py and chat_render.py for chat templates
         generation.py   sources -> Generation, with decode_transformers.py and decode_house.py for one batch
+        decode_lean.py  what `generate` of transformers would write, in a loop of our own: decode_lean_rules.py (settings),
+                        decode_lean_beams.py (beam search), decode_lean_seq2seq.py and decode_lean_causal.py (the models)
+        linear.py       linear layers by the fastest kernel; precision.py for those of int8
 """

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm_magics.models.decode_lean_ancestry import Ancestry
+from llm_magics.models.linear import faster_linear
+
 __all__ = ["CausalSteps", "causal_fits"]
 
 _FAMILIES = {
@@ -31,41 +34,54 @@ def causal_fits(module: Any, most: int) -> bool:
 
 
 class CausalSteps:
-    """A batch of prompts, padded on the left; B rows, n of which go on, T tokens with the prompt."""
+    """A batch of prompts (B, P), padded on the left; n of them go on, each in b beams; T columns with the prompt.
 
-    def __init__(self, module: Any, inputs: Any, mask: Any, most: int) -> None:
-        self.module, self.inputs, self.n = module, inputs, len(inputs)
-        self.room = _Room(self.n, inputs.shape[1] + most)
+    The beams of a prompt are so many tokens read at once, at one position, each of which sees its own past alone.
+    """
+
+    def __init__(self, module: Any, inputs: Any, mask: Any, most: int, beams: int = 1) -> None:
+        self.module, self.inputs, self.n, self.mask = module, inputs, len(inputs), mask
+        self.room = _Room(self.n, inputs.shape[1] + beams * most)
         self.cache = _cache(self.room, module.config.num_hidden_layers)
-        self.mask = mask
-        self.real = None if bool(mask.all()) else mask.new_ones((self.n, 1, 1, self.room.most)).bool()
-        if self.real is not None:
+        self.ancestry = None if beams == 1 else Ancestry(mask.bool(), beams, module.dtype)
+        self.real = None  # (B, 1, 1, T), True = real, where it matters
+        if beams == 1 and not bool(mask.all()):
+            self.real = mask.new_ones((self.n, 1, 1, self.room.most)).bool()
             self.real[:, 0, 0, : inputs.shape[1]] = mask.bool()
         self.next = mask.sum(1, keepdim=True)  # (B, 1), the position of the next token
 
     def start(self) -> Any:
         """Logits (B, V) behind the prompts."""
         positions = (self.mask.cumsum(1) - 1).clamp_(min=0)
-        return self._forward(self.inputs, positions, self.mask)
+        return self._forward(self.inputs, positions, self.mask, 1)[:, -1]
 
     def step(self, tokens: Any) -> Any:
-        """Logits (n, V) behind the tokens (n,)."""
+        """Logits (n b, V) behind the tokens (n b,), the beams of a prompt together."""
         n = self.n
-        mask = None if self.real is None else self.real[:n, :, :, : self.room.t + 1]
-        logits = self._forward(tokens[:, None], self.next[:n], mask)
+        tokens = tokens.view(n, -1)  # (n, b)
+        if self.ancestry is not None:
+            mask = self.ancestry.step(n)
+        else:
+            mask = None if self.real is None else self.real[:n, :, :, : self.room.t + 1]
+        logits = self._forward(tokens, self.next[:n].expand_as(tokens), mask, tokens.shape[1])  # (n, b, V)
         self.next += 1
-        return logits
+        return logits.flatten(0, 1)
 
-    def _forward(self, tokens: Any, positions: Any, mask: Any) -> Any:
-        out = self.module(
-            input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=self.cache, use_cache=True,
-            logits_to_keep=1, return_dict=True,
-        )  # fmt: skip
+    def _forward(self, tokens: Any, positions: Any, mask: Any, keep: int) -> Any:
+        with faster_linear():
+            out = self.module(
+                input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=self.cache, use_cache=True,
+                logits_to_keep=keep, return_dict=True,
+            )  # fmt: skip
         self.room.t += tokens.shape[1]
-        return out.logits[:, -1]
+        return out.logits
+
+    def follow(self, parents: Any) -> None:
+        """Beam j of each prompt goes on from its beam `parents[:, j]`, (n, b)."""
+        self.ancestry.follow(parents)
 
     def replace(self, slot: int, last: int) -> None:
-        """Row `last` moves to `slot` and the batch ends before `last`."""
+        """Prompt `last` moves to `slot` and the batch ends before `last`."""
         self.n = self.room.n = last
         if slot == last:
             return
@@ -73,12 +89,14 @@ class CausalSteps:
             for held in (layer.keys, layer.values):
                 held[slot, :, : self.room.t] = held[last, :, : self.room.t]
         self.next[slot] = self.next[last]
-        if self.real is not None:
+        if self.ancestry is not None:
+            self.ancestry.replace(slot, last)
+        elif self.real is not None:
             self.real[slot] = self.real[last]
 
 
 class _Room:
-    """What all layers of a cache share: rows that go on, tokens held, tokens at most."""
+    """What all layers of a cache share: rows that go on, columns held, columns at most."""
 
     def __init__(self, n: int, most: int) -> None:
         self.n, self.t, self.most = n, 0, most
@@ -101,7 +119,7 @@ def _cache(room: _Room, layers: int) -> Any:
             if not self.is_initialized:
                 self.lazy_initialization(key_states, value_states)
             elif end > self.keys.shape[2]:
-                size = min(room.most, 2 * self.keys.shape[2])
+                size = min(room.most, max(end, 2 * self.keys.shape[2]))
                 self.keys, self.values = _larger(self.keys, room, size), _larger(self.values, room, size)
             self.keys[: room.n, :, room.t : end] = key_states
             self.values[: room.n, :, room.t : end] = value_states

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError
-from llm_magics.models.decode_lean import lean_greedy
+from llm_magics.models.decode_lean import lean_rows
 from llm_magics.models.loaded import LoadedModel
 
 if TYPE_CHECKING:
@@ -24,19 +24,21 @@ def decode_batch(
     """Texts for token lists; `positions` are the indices reported to `on_text`."""
     from llm_magics.models.generation import Generation, different
 
-    config = _configuration(model, ids, request)
+    own = request.limits_of(positions)
+    config = _configuration(model, ids, request, max(own) if own else request.max_new_tokens)
     inputs, mask = _padded(model, ids, config.pad_token_id)
     start = inputs.shape[1] if model.kind == "causal" else 1
     watcher = _watcher(model, positions, request, start, config)
-    limits = [config.max_new_tokens or config.max_length - start] * len(ids)
-    rows = lean_greedy(model.module, config, inputs, mask, limits, watcher.saw) if request.num_beams == 1 else None
+    limits = own or [config.max_new_tokens or config.max_length - start] * len(ids)
+    rows = lean_rows(model.module, config, inputs, mask, limits, watcher.saw)
     if rows is None:
         output = model.module.generate(
             input_ids=inputs, attention_mask=mask, generation_config=config, stopping_criteria=[watcher]
         )
         rows = _new_tokens(output, start, config)
-    texts = _decode(model, rows, request.forced_bos)
     each = request.alternatives + 1  # rows of one source stand together, best first
+    rows = [row[: limits[i // each]] for i, row in enumerate(rows)]
+    texts = _decode(model, rows, request.forced_bos)
     ended = [bool(row) and row[-1] in _ends(config) for row in rows[::each]]
     return [
         Generation(
@@ -61,7 +63,7 @@ def _padded(model: LoadedModel, ids: list[list[int]], pad: int) -> tuple[Any, An
     return torch.tensor(rows, device=model.device), torch.tensor(masks, device=model.device)
 
 
-def _configuration(model: LoadedModel, ids: list[list[int]], request: Request) -> Any:
+def _configuration(model: LoadedModel, ids: list[list[int]], request: Request, most: int | None) -> Any:
     """What was asked for; `generate` takes everything left at None from the model's own settings."""
     from transformers import GenerationConfig
 
@@ -71,7 +73,7 @@ def _configuration(model: LoadedModel, ids: list[list[int]], request: Request) -
         return_dict_in_generate=False, min_new_tokens=request.min_new_tokens,
         forced_bos_token_id=request.forced_bos, eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
     )  # fmt: skip
-    limit = request.max_new_tokens or _default_new_tokens(model, longest, authors)
+    limit = most or _default_new_tokens(model, longest, authors)
     if authors.max_new_tokens is None:
         config.max_length = limit + (longest if model.kind == "causal" else 1)
     else:
@@ -131,13 +133,13 @@ def _watcher(
             return torch.full((input_ids.shape[0],), self.was_stopped, device=input_ids.device)
 
         def saw(self, rows: list[list[int]]) -> bool:
-            """The same for the lean loop; `rows` are the tokens written so far."""
-            self._look(lambda: rows)
+            """The same for the lean loop; `rows` are the tokens written so far, none of a beam search."""
+            self._look((lambda: rows) if rows else None)
             return self.was_stopped
 
-        def _look(self, rows: Callable[[], list[list[int]]]) -> None:
+        def _look(self, rows: Callable[[], list[list[int]]] | None) -> None:
             self.was_stopped = self.was_stopped or request.stopped()
-            if request.on_text is not None and request.num_beams == 1 and self.throttle.due():
+            if rows and request.on_text is not None and request.num_beams == 1 and self.throttle.due():
                 texts = _decode(model, rows(), request.forced_bos)
                 for position, text in zip(positions, texts, strict=True):
                     request.on_text(position, text, False)

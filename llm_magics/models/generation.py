@@ -51,6 +51,12 @@ class Request:
     stop: Callable[[], bool] | None
     alternatives: int = 0
     """How many hypotheses of the beam search are wanted beside the best one."""
+    limits: tuple[int, ...] | None = None
+    """New tokens at most of each source of the call, where they have limits of their own; the longest is `max_new_tokens`."""
+
+    def limits_of(self, positions: Sequence[int]) -> list[int] | None:
+        """The own limits of the sources at these positions, None where all have the same."""
+        return None if self.limits is None else [self.limits[position] for position in positions]
 
     def stopped(self) -> bool:
         """Whether the caller wants no more."""
@@ -59,21 +65,24 @@ class Request:
 
 def generate(
     model: LoadedModel, sources: Sequence[Source], *, source_language: str | None = None,
-    target_language: str | None = None, max_new_tokens: int | None = None, min_new_tokens: int | None = None,
+    target_language: str | None = None, max_new_tokens: int | Sequence[int] | None = None, min_new_tokens: int | None = None,
     num_beams: int = 1, token_budget: int = 2048, on_text: OnText | None = None,
     stop: Callable[[], bool] | None = None, extra: dict[str, Any] | None = None, alternatives: int = 0,
 ) -> list[Generation]:  # fmt: skip
     """One Generation per source, in the order of the sources.
 
     Sources of similar length are computed together, at most `token_budget` source tokens at once. Languages are
-    codes of the catalogue ("de"). Greedy unless `num_beams` > 1; `extra` holds further settings of transformers'
-    GenerationConfig, such as {"do_sample": True, "temperature": 0.7}. With `alternatives` N the search has at least N + 1
-    beams, and each Generation up to N further texts. `on_text(index, text_so_far, is_final)` is
+    codes of the catalogue ("de"). `max_new_tokens` is one limit for all, or for models of transformers one for each.
+    Greedy unless `num_beams` > 1; `extra` holds further settings of transformers' GenerationConfig, such as
+    {"do_sample": True, "temperature": 0.7}. With `alternatives` N the search has at least N + 1 beams, and each
+    Generation up to N further texts. `on_text(index, text_so_far, is_final)` is
     called at most ten times a second per batch, and once at the end of every source. `stop()` is asked before
     every token: once true, what there is comes back, with `finished` False.
 
     Raises WrongTask, UnknownLanguage, TooLong, InputError, or DoesNotFit when one source alone needs too much.
     """
+    limits = _limits(model, sources, max_new_tokens)
+    max_new_tokens = max_new_tokens if limits is None else max(limits, default=None)
     if model.is_remote:
         return generate_remote(model, sources, max_new_tokens=max_new_tokens, extra=extra, on_text=on_text, stop=stop,
                                num_beams=max(num_beams, alternatives + 1))
@@ -89,7 +98,7 @@ def generate(
     ids = encode_sources(model, sources, source_language, target_language)
     request = Request(
         max(num_beams, alternatives + 1), max_new_tokens, min_new_tokens, forced_bos(model, target_language),
-        dict(extra or {}), on_text, stop, alternatives,
+        dict(extra or {}), on_text, stop, alternatives, limits,
     )  # fmt: skip
     results: dict[int, Generation] = {}
     pending = bucketed([len(tokens) for tokens in ids], token_budget)
@@ -101,6 +110,19 @@ def generate(
             continue
         results |= dict(zip(batch, done, strict=True))
     return [results.get(index) or Generation("", (), len(ids[index]), 0, False) for index in range(len(ids))]
+
+
+def _limits(model: LoadedModel, sources: Sequence[Source], limits: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """One limit for each source, where each has its own."""
+    if limits is None or isinstance(limits, int):
+        return None
+    if model.is_remote or model.is_house:
+        raise InputError(f"{model.reference} takes one max_new_tokens for all sources, not one for each")
+    if len(limits) != len(sources):
+        raise InputError(f"{len(limits)} limits of new tokens for {len(sources)} sources: give one for all, or one for each")
+    if min(limits, default=1) < 1:
+        raise InputError(f"max_new_tokens must be at least 1, not {min(limits)}")
+    return tuple(limits)
 
 
 def _attempt(

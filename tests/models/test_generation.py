@@ -74,6 +74,24 @@ def test_texts_end_at_different_lengths_in_these_tests(models, manager):
     assert len(lengths) > 1
 
 
+@pytest.mark.parametrize("family", ["marian", "llama"])
+@pytest.mark.parametrize("extra", [{}, {"renormalize_logits": True, "exponential_decay_length_penalty": (30, 1.1)}])
+def test_each_source_may_have_its_own_limit(models, manager, family, extra):
+    limits = [3, 24, 1, 7, 12, 5, 9]
+    with manager.lease(models(family)) as model:
+        whole = generate(model, TEXTS, max_new_tokens=24, extra=extra)
+        written = generate(model, TEXTS, max_new_tokens=limits, extra=extra)
+        for own, alone, limit in zip(written, whole, limits, strict=True):
+            assert own.token_ids in (alone.token_ids[:limit], alone.token_ids[: limit - 1])  # Marian's last one is forced
+            assert own.n_new_tokens == min(alone.n_new_tokens, limit)
+        with pytest.raises(InputError, match="2 limits of new tokens for 7 sources"):
+            generate(model, TEXTS, max_new_tokens=[3, 4])
+        with pytest.raises(InputError, match="max_new_tokens must be at least 1"):
+            generate(model, TEXTS[:2], max_new_tokens=[3, 0])
+    with manager.lease(models("house")) as model, pytest.raises(InputError, match="one max_new_tokens for all"):
+        generate(model, TEXTS[:2], max_new_tokens=[3, 4])
+
+
 def test_the_authors_settings_hold_unless_something_else_is_asked_for(models, manager):
     with manager.lease(models("bart")) as model:  # its authors say min_length=8, no_repeat_ngram_size=3
         written = generate(model, TEXTS)
@@ -104,6 +122,15 @@ def test_texts_stream_and_the_last_call_is_final(models, manager, family, monkey
         assert mine[-1][1] == item.text
         assert len(mine) > 2
         assert len(mine[0][1]) <= len(mine[-2][1])
+
+
+def test_beams_that_come_with_the_further_settings_stream_nothing_but_the_end(models, manager, monkeypatch):
+    monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
+    calls = []
+    with manager.lease(models("marian")) as model:
+        written = generate(model, TEXTS, max_new_tokens=10, extra={"num_beams": 3}, on_text=lambda *call: calls.append(call))
+        assert written == generate(model, TEXTS, max_new_tokens=10, num_beams=3)
+    assert sorted(calls) == [(index, item.text, True) for index, item in enumerate(written)]
 
 
 @pytest.mark.parametrize("family", ["marian", "llama", "house"])

@@ -7,10 +7,11 @@ import torch
 import transformers
 
 from llm_magics.errors import InputError
+from llm_magics.models import precision
 from llm_magics.models.generation import generate
 from llm_magics.models.loading import resolve_dtype
 from llm_magics.models.manager import ModelManager
-from llm_magics.models.precision import packed_size, quantise
+from llm_magics.models.precision import joined, packed_size, quantise, vocabulary
 
 TEXTS = ["The cat sat on the mat.", "No.", "We read a good book about the sea.", "Where is the station?"]
 
@@ -33,6 +34,35 @@ def test_an_int8_layer_computes_what_the_float_layer_does_to_within_its_steps():
     assert part[0] is not layer
     assert torch.nn.functional.mse_loss(part(hidden), expected) < 1e-3 * expected.var()
     assert packed_size(part) == (128 * 96, 128 * 96 + 8 * 96)
+
+
+@pytest.mark.parametrize("biases", [(True, True, True), (False, False, False), (True, False, True)])
+def test_joined_layers_compute_what_each_does_bit_by_bit(biases):
+    torch.manual_seed(0)
+    part = torch.nn.ModuleList(torch.nn.Linear(128, size, bias=bias) for size, bias in zip((96, 64, 96), biases, strict=True))
+    quantise(part)
+    hidden = torch.randn(5, 128)
+    whole = joined(*part)
+    assert torch.equal(whole(hidden), torch.cat([layer(hidden) for layer in part], 1))
+    assert joined(*part) is whole
+    part[1].packed = part[2].packed
+    assert joined(*part) is not whole
+
+
+def test_a_vocabulary_is_packed_for_other_kernels_where_there_are_many_rows(monkeypatch):
+    torch.manual_seed(0)
+    part, engine = torch.nn.Sequential(torch.nn.Linear(64, 300)), torch.backends.quantized.engine
+    quantise(part)
+    assert vocabulary(part[0]) is part[0]
+    monkeypatch.setattr("llm_magics.models.precision._VOCABULARY", 256)
+    function = vocabulary(part[0])
+    few, many = torch.randn(3, 64), torch.randn(40, 64)
+    assert torch.equal(function(few), part(few))
+    assert part[0] not in precision._WIDE
+    for _ in range(2):
+        assert torch.allclose(function(many), part(many), atol=1e-5)
+    assert torch.backends.quantized.engine == engine
+    assert part[0] in precision._WIDE or part[0].reduced
 
 
 def test_gpt2_with_its_transposed_layers_stays_close():
