@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import pytest
 
@@ -45,12 +47,22 @@ window.start = state => {
 """
 
 
+PIXELS = """canvas => { const { width, height } = canvas;
+    const d = canvas.getContext('2d').getImageData(0, 0, width, height).data;
+    let sum = 0; for (let i = 0; i < d.length; i++) sum = (sum * 31 + d[i]) >>> 0; return sum; }"""
+# How many colours there are in a part of a canvas that is all map.
+COLOURS = """canvas => { const w = canvas.width, h = canvas.height;
+    const d = canvas.getContext('2d').getImageData(w * .6 | 0, h * .6 | 0, w * .3 | 0, h * .3 | 0).data;
+    return new Set(new Uint32Array(d.buffer)).size; }"""
+
+
 class ExplorerPage:
     """An explorer in a page of its own, connected to its Python half."""
 
     def __init__(self, page, view: AttentionExplorer, theme: str) -> None:
-        self.page, self.view, self._answers = page, view, []
-        view._answers._send = lambda content, buffers: self._answers.append((content, buffers))
+        self.page, self.view = page, view
+        self._answers: SimpleQueue[tuple] = SimpleQueue()  # slow answers come from a thread while it is read
+        view._answers._send = lambda content, buffers: self._answers.put((content, buffers))
         page.expose_function("ask", lambda question: self._ask(json.loads(question)))
         page.expose_function("poll", self._poll)
         page.expose_function("saved", self._saved)
@@ -70,7 +82,10 @@ class ExplorerPage:
         assert self.view._answers.receive(question), question
 
     def _poll(self) -> str:
-        taken, self._answers[:] = list(self._answers), []
+        taken = []
+        with contextlib.suppress(Empty):
+            while True:
+                taken.append(self._answers.get_nowait())
         return json.dumps([[content, [base64.b64encode(buffer).decode() for buffer in buffers]] for content, buffers in taken])
 
     def _saved(self, selection: str) -> None:
@@ -105,9 +120,15 @@ class ExplorerPage:
 
     def pixels(self, selector: str) -> int:
         """A number made of all pixels of a canvas, to tell pictures apart."""
-        return self.find(selector).evaluate("""canvas => { const { width, height } = canvas;
-            const d = canvas.getContext('2d').getImageData(0, 0, width, height).data;
-            let sum = 0; for (let i = 0; i < d.length; i++) sum = (sum * 31 + d[i]) >>> 0; return sum; }""")
+        return self.find(selector).evaluate(PIXELS)
+
+    def wait_for_other_pixels(self, selector: str, before: int) -> None:
+        """Wait until a canvas shows another picture: it is drawn after the words beside it."""
+        for _ in range(400):
+            if self.pixels(selector) != before:
+                return
+            self.page.wait_for_timeout(25)
+        raise AssertionError(f"{selector} still shows the same picture")
 
 
 @pytest.fixture
@@ -212,7 +233,7 @@ def test_tiles_of_a_long_text_are_asked_for_only_where_one_looks(explore):
     assert {tile["level"] for tile in tiles} <= {0, 1}
     finest = {(tile["row"], tile["column"]) for tile in tiles if tile["level"] == 0}
     assert finest <= {(row, column) for row in (1, 2, 3) for column in (1, 2, 3)}, "of 6 × 6"
-    assert page.pixels(".llm-map:visible >> nth=0") != before
+    page.wait_for_other_pixels(".llm-map:visible >> nth=0", before)
 
 
 def test_lines_have_a_colour_and_a_name_for_each_head_and_follow_one_token(explore):
@@ -230,7 +251,7 @@ def test_lines_have_a_colour_and_a_name_for_each_head_and_follow_one_token(explo
         page.page.keyboard.press(key)
     page.wait(f"document.querySelector('{ROOT} .llm-view-lines .llm-value').innerText.startsWith('the looks at')")
     page.chosen(rows=[1])
-    assert page.pixels(".llm-links:visible") != all_lines
+    page.wait_for_other_pixels(".llm-links:visible", all_lines)
 
 
 def test_lines_of_a_long_text_scroll_to_the_token_that_was_marked(explore):
@@ -272,15 +293,12 @@ def test_equal_heads_leave_nothing_when_subtracted(explore):
     planes = page.find(".llm-view-diff canvas")
     for plane in range(3):
         page.wait(f"document.querySelectorAll('{ROOT} .llm-view-diff canvas')[{plane}].dataset.pieces === '1'")
-    middle = """canvas => { const w = canvas.width, h = canvas.height;
-        const d = canvas.getContext('2d').getImageData(w * .6 | 0, h * .6 | 0, w * .3 | 0, h * .3 | 0).data;
-        return [...new Set(new Uint32Array(d.buffer))].length; }"""
-    assert planes.nth(2).evaluate(middle) == 1
-    assert planes.nth(0).evaluate(middle) > 3
+    assert planes.nth(2).evaluate(COLOURS) == 1
+    assert planes.nth(0).evaluate(COLOURS) > 3
     assert page.find(".llm-plane-name").all_inner_texts() == ["L1·H0 · step 100", "L1·H0 · step 0", "difference"]
     page.select(against=[0, 0, 1])
     page.wait(f"document.querySelectorAll('{ROOT} .llm-plane-name')[1].innerText.startsWith('L0·H1')")
-    assert planes.nth(2).evaluate(middle) > 3
+    page.wait(f"({COLOURS})(document.querySelectorAll('{ROOT} .llm-view-diff canvas')[2]) > 3")
 
 
 def test_the_slider_goes_through_training_steps_or_through_written_tokens(explore):
@@ -301,7 +319,7 @@ def test_the_slider_goes_through_training_steps_or_through_written_tokens(explor
     written.page.keyboard.press("Home")
     written.wait(f"document.querySelector('{ROOT} .llm-steps output').innerText === 'step 1: on'")
     written.chosen(step=4)
-    assert written.pixels(".llm-map:visible >> nth=0") != last
+    written.wait_for_other_pixels(".llm-map:visible >> nth=0", last)
 
 
 def test_heads_are_sorted_and_filtered_by_a_measure(explore):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import threading
 from queue import Empty, SimpleQueue
 
 import pytest
@@ -82,7 +83,18 @@ def shown(chromium, model):
     view = next_word("the cat sleeps", model=model, count=5)
     names = [name for name in NextWord.class_own_traits(sync=True) if not name.startswith("_")]
     news: SimpleQueue[dict] = SimpleQueue()  # the view's thread adds to it while it is read
-    view.observe(lambda change: news.put({change["name"]: change["new"]}), names=names)
+    chosen_there = threading.local()  # what the page itself has set is no news to it: Jupyter's echoes change nothing either
+
+    def heard(change: dict) -> None:
+        if change["name"] != "selected" or not getattr(chosen_there, "now", False):
+            news.put({change["name"]: change["new"]})
+
+    def save(selected: int) -> None:
+        chosen_there.now = True
+        view.selected = selected
+        chosen_there.now = False
+
+    view.observe(heard, names=names)
 
     def poll() -> str:
         merged: dict = {}
@@ -96,7 +108,7 @@ def shown(chromium, model):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.expose_function("wish", lambda wish: view._received(view, json.loads(wish), []))
     page.expose_function("poll", poll)
-    page.expose_function("saved", lambda selected: setattr(view, "selected", selected))
+    page.expose_function("saved", save)
     page.set_content(f"<!doctype html><meta charset=utf-8><style>{_assets.style('next_word')}</style><body></body>")
     page.add_script_tag(content=_assets.module("next_word").replace("export default", "window.halves =") + MODEL, type="module")
     page.wait_for_function("() => window.start")
