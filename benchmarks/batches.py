@@ -4,7 +4,7 @@
     python benchmarks/batches.py --task translate --rows 100000
 
 Summaries are picked by embedded:extractive; translations are embedded:en-de's, cut off after two tokens, as it is the
-batch that is measured here and not the model (benchmarks/decode.py does that).
+batch that is measured here and not the model (benchmarks/translate.py does that).
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 WAYS = [("torch", "fp32"), ("torch", "int8"), ("ctranslate2", "fp32"), ("ctranslate2", "fp32"), ("ctranslate2", "int8"),
         ("ctranslate2", "int8")]
 BEAMS = (1, 4)
+WRITTEN = 32
 
 
 def measure(folder: str, engine: str, precision: str, sentences: int, threads: int) -> dict[str, float]:
@@ -32,15 +32,14 @@ def measure(folder: str, engine: str, precision: str, sentences: int, threads: i
     import psutil
     import torch
     import transformers
-    from translate import WORDS, WRITTEN
+    from translate_model import some_sentences
 
     from llm_magics.models.generation import generate
     from llm_magics.models.manager import ModelManager
 
     torch.set_num_threads(threads)
     transformers.MarianMTModel, transformers.PreTrainedTokenizerFast, transformers.GenerationConfig  # noqa: B018 - imported now
-    rng = random.Random(0)
-    texts = [" ".join(f"w{rng.randrange(WORDS)}" for _ in range(rng.randint(5, 60))) for _ in range(sentences)]
+    texts = some_sentences(sentences)
     manager, start = ModelManager(device="cpu"), psutil.Process().memory_info().rss
     began, found = time.perf_counter(), {}
     with manager.lease(folder, engine=engine, dtype=precision) as model:
@@ -68,7 +67,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(*arguments.one, arguments.sentences, arguments.threads)))
         return
-    from translate import build
+    from translate_model import build
 
     with tempfile.TemporaryDirectory(prefix="llm_magics-benchmark-") as root:
         for part in build():
