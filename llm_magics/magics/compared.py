@@ -39,10 +39,12 @@ class ComparedCommand(TaskCommand):
 
         models, arguments = self._models(call), self.arguments(call)
         text = "" if call["each"] else call.body()
-        plans = [dict(plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model})).rows)
-                 for model in models]
+        tables = [plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model})) for model in models]
+        plans = [dict(plan.rows) for plan in tables]
         names = list(dict.fromkeys(name for plan in plans for name in plan))
-        return table(["", *models], [[name, *(plan.get(name, "") for plan in plans)] for name in names])
+        notes = [f"{model}: {plan.caption}" for model, plan in zip(models, tables, strict=True) if plan.caption]
+        return table(["", *models], [[name, *(plan.get(name, "") for plan in plans)] for name in names],
+                     caption=" · ".join(notes))
 
     def code(self, call: Call) -> str:
         arguments = self.arguments(call)

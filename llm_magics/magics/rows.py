@@ -64,7 +64,8 @@ class Rows(list):
 
     def table(self) -> Table:
         """The first rows beside their sources."""
-        models = list(dict.fromkeys(model for result in self[:_SHOWN] for model in getattr(result, "models", ())))
+        models = list(dict.fromkeys(model for result in self[:_SHOWN] if hasattr(result, "models")
+                                    for model in (*result.models, *result.failures)))
         rows = [[i, _short(source), *_cells(result, models)]
                 for i, (source, result) in enumerate(zip(self.sources, self, strict=True)) if i < _SHOWN]
         failed = f", {len(self.errors)} of them failed (see .errors)" if self.errors else ""
@@ -226,8 +227,8 @@ def _cells(result: object, models: list[str]) -> list[str]:
     """The cells of a row: its text, that of each model, or why there is none."""
     if not models or not hasattr(result, "models"):
         return [_short(getattr(result, "text", result)), *[""] * (len(models) - 1)]
-    by = dict(zip(result.models, result.results, strict=True))
-    return [_short(by[model].text) if model in by else "" for model in models]
+    by = {**result.failures, **{model: one.text for model, one in zip(result.models, result.results, strict=True)}}
+    return [_short(by.get(model, "")) for model in models]
 
 
 def _short(value: object, most: int = 80) -> str:

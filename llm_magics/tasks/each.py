@@ -92,7 +92,8 @@ class WrittenRows:
 
     def table(self) -> Table:
         """The rows that were done first."""
-        models = list(dict.fromkeys(model for record in self.first for model in record.get("results", ())))
+        models = list(dict.fromkeys(model for record in self.first for model in (
+            *record.get("results", ()), *record.get("failures", ()))))
         rows = [[str(record["row"]), *_shown(record, models)] for record in self.first]
         parts = [f"{counted(self.count, 'row')} in {self.path}", f"{self.failed:,} of them failed" if self.failed else "",
                  f"{self.resumed:,} were there before" if self.resumed else "", self.scored]
@@ -273,7 +274,8 @@ def _shown(record: Mapping, models: list[str]) -> list[str]:
         return [record.get("text", record.get("error", ""))]
     if "error" in record:
         return [record["error"], *[""] * (len(models) - 1)]
-    return [record["results"].get(model, {}).get("text", "") for model in models]
+    by = {**record.get("failures", {}), **{model: one["text"] for model, one in record["results"].items()}}
+    return [by.get(model, "") for model in models]
 
 
 def _reason(error: Exception) -> str:

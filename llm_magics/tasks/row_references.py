@@ -12,6 +12,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
+from llm_magics.display.progress import counted
 from llm_magics.errors import InputError
 from llm_magics.metrics import CorpusScore
 from llm_magics.tasks.references import score_line
@@ -129,16 +130,20 @@ class SummaryScores(RowScores):
 
 
 class ComparedScores(RowScores):
-    """Those of each model, by its name, and how far the models agree: the mean of the rows."""
+    """Those of each model, by its name, how far the models agree (the mean of the rows), and who left rows undone."""
 
     def __init__(self, kind: Callable[[], RowScores]) -> None:
         self._kind = kind
         self._by: dict[str, RowScores] = {}
         self._agreement, self._rows = 0.0, 0
+        self._failed: dict[str, tuple[int, str]] = {}  # model -> (rows that others did and it did not, the first reason)
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         for model, one in record["results"].items():
             self._by.setdefault(model, self._kind()).add(row, one)
+        for model, reason in record.get("failures", {}).items():
+            count, first = self._failed.get(model, (0, reason))
+            self._failed[model] = count + 1, first
         if record["agreement"] is not None:
             self._agreement, self._rows = self._agreement + record["agreement"], self._rows + 1
 
@@ -153,7 +158,9 @@ class ComparedScores(RowScores):
 
     def line(self) -> str:
         parts = [f"{model}: {one.line()}" for model, one in self._by.items() if one.scores]
-        return "; ".join([*parts, *([f"they agree by chrF {self.agreement:.1f}"] if self._rows else [])])
+        parts += [f"they agree by chrF {self.agreement:.1f}"] if self._rows else []
+        parts += [f"{model} left {counted(count, 'row')} undone: {first}" for model, (count, first) in self._failed.items()]
+        return "; ".join(parts)
 
 
 def _beside(rows: RowSource, column: str | None, reference: str) -> Iterator[object]:

@@ -110,6 +110,7 @@ def test_a_model_that_fails_leaves_the_others_their_rows_and_is_tried_once(tiny,
     assert found[0].models == ("embedded:extractive",)
     assert "cannot summarise" in found[0].failures[tiny("house")]
     assert found[0].record()["agreement"] is None
+    assert found.scored.startswith(f"{tiny('house')} left 2 rows undone: ")
     with pytest.raises(WrongTask):
         compare_each("summarize", rows, [tiny("house"), tiny("marian")], manager=manager)
     with pytest.raises(ModelNotFound):
