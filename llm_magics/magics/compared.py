@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llm_magics.display.progress import counted
 from llm_magics.display.table import table
 from llm_magics.magics.command import Call, Source, python_call
 from llm_magics.magics.options import Option, whole
@@ -96,7 +97,8 @@ def _references(call: Call, named: str) -> object:
         raise call.wrong(f"--reference {named} is of type {type(held).__name__}; with --each expected a list or column, one "
                          "reference a row")
     if hasattr(held, "__len__") and hasattr(rows, "__len__") and len(held) != len(rows):
-        raise call.wrong(f"--reference {named} has {len(held):,} references, --each {call['each']} {len(rows):,} rows; "
+        raise call.wrong(f"--reference {named} has {counted(len(held), 'reference')}, --each {call['each']} "
+                         f"{counted(len(rows), 'row')}; "
                          "give one for each row, None where there is none")
     return held
 

@@ -209,10 +209,11 @@ def _rows(call: Call) -> object:
         names = list(columns)
         raise call.wrong(f"--each {expression} is a whole table; name a column, such as {expression}[{names[0]!r}]"
                          if names else f"--each {expression} is an empty table; name a column of text")
-    if columns is not None and call["column"] not in list(columns):
-        raise call.wrong(f"--each {expression} has no column {call['column']!r}; it has {', '.join(map(str, columns))}")
     if columns is not None:
-        held = held[call["column"]]
+        by_name = {str(name): name for name in columns}  # a column may be called by a number
+        if call["column"] not in by_name:
+            raise call.wrong(f"--each {expression} has no column {call['column']!r}; it has {', '.join(by_name)}")
+        held = held[by_name[call["column"]]]
     if hasattr(held, "__len__") and len(held) == 0:
         raise call.wrong(f"--each {expression} has no rows")
     return held

@@ -61,6 +61,7 @@ class WrittenRows:
         self.count = self.failed = self.resumed = 0
         """Rows that are done, those of them with an error, and those that the file held already."""
         self.first: list[dict] = []
+        """The records of the first rows that are done, in their order."""
         self.first_error = ""
         self.scores: dict[str, object] = {}
         """What all rows score together, by name: by their references, and by what came back. Of several models: by model."""
@@ -71,7 +72,7 @@ class WrittenRows:
         """Count one more row."""
         self.count += 1
         self.resumed += resumed
-        self.first += [record] * (len(self.first) < _SHOWN)
+        self.first = sorted([*self.first, record], key=lambda one: one["row"])[:_SHOWN]
         if "error" in record:
             self.failed += 1
             self.first_error = self.first_error or f"row {record['row']}: {record['error']}"
@@ -91,7 +92,7 @@ class WrittenRows:
         return pandas.json_normalize(list(self)).set_index("row").sort_index()
 
     def table(self) -> Table:
-        """The rows that were done first."""
+        """The first rows."""
         models = list(dict.fromkeys(model for record in self.first for model in (
             *record.get("results", ()), *record.get("failures", ()))))
         rows = [[str(record["row"]), *_shown(record, models)] for record in self.first]
@@ -164,8 +165,14 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
         file = stack.enter_context(ResultsFile(out_file, settings, resume=resume)) if out_file is not None else None
         batch = _Batch(work, prepare, file, on_row, stop, tally)
         numbered = enumerate(source)
-        while not batch.stopped() and (window := list(itertools.islice(numbered, window_rows))):
-            batch.do(window)
+        while not batch.stopped():
+            window, failure = _window(numbered, window_rows)
+            if window and (failure is None or file is not None):
+                batch.do(window)
+            if failure is not None:
+                raise failure
+            if not window:
+                break
     found = batch.written if batch.written is not None else batch.listed()
     if tally is None:
         return found
@@ -173,6 +180,16 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
         return ScoredRows(found, tally.scores, tally.line())
     found.scores, found.scored = tally.scores, tally.line()
     return found
+
+
+def _window(numbered: Iterator[tuple[int, object]], most: int) -> tuple[list[tuple[int, object]], Exception | None]:
+    """(the next rows, what a generator raised behind them): a file is to hold what became of the rows that it gave."""
+    window: list[tuple[int, object]] = []
+    try:
+        window.extend(itertools.islice(numbered, most))
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised again
+        return window, failure
+    return window, None
 
 
 class _Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ SUFFIXES = (".jsonl", ".ndjson", ".txt", *_TABLES)
 """Files that rows can be read from: one JSON value a line, one text a line, or a table with a head."""
 
 _DEFAULT_COLUMN = "text"
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""What surrogateescape makes of a byte that is no UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def _table(table: object, names: list, column: str | None, whole: bool) -> RowSo
                              len(table))
         return RowSource(lambda: iter(table), len(table))
     name = chosen_column([str(name) for name in names], column, "the table")
-    return RowSource(lambda: iter(table[name]), len(table))
+    key = next(one for one in names if str(one) == name)  # a column may be called by a number
+    return RowSource(lambda: iter(table[key]), len(table))
 
 
 def _file(path: Path, column: str | None, whole: bool) -> RowSource:
@@ -127,7 +131,7 @@ def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str =
 
 
 def _records(path: Path, delimiter: str) -> Iterator[list[str] | BadRow]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         while True:
             try:
@@ -152,6 +156,8 @@ def _csv(path: Path, delimiter: str, column: str | None, whole: bool) -> Iterato
             yield record
         elif len(record) != len(head):
             yield BadRow(f"it has {len(record)} fields where {path.name} has {len(head)} columns")
+        elif any(_NO_UTF8.search(value) for value in (record if place is None else [record[place]])):
+            yield BadRow(f"{path.name} is no UTF-8 text here; save it as UTF-8")
         else:
             yield record[place] if place is not None else dict(zip(head, record, strict=True))
 

@@ -73,3 +73,9 @@ def test_the_equivalent_python_of_a_batch_does_the_same(cells, tmp_path):
     assert "summarize_each('in.txt', out_file='out.jsonl'" in str(code)
     cells.run(str(code))
     assert len(lines(tmp_path / "out.jsonl")) == 4
+
+
+def test_a_column_of_a_table_may_be_called_by_a_number(cells):
+    cells.shell.user_ns["frame"] = pytest.importorskip("pandas").DataFrame({7: TEXTS[:1], "other": ["b"]})
+    found = cells.run("%summarize --model embedded:extractive --each frame --column 7")
+    assert found.sources == TEXTS[:1]

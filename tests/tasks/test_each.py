@@ -261,3 +261,37 @@ def test_every_task_takes_files_and_writes_them(tmp_path):
     again = summarize_each(["A text. Another text."], model="embedded:extractive", out_file=tmp_path / "sums.jsonl")
     assert again.first[0]["model"] == "embedded:extractive"
     assert isinstance(summarize_each(iter([NEWS]), model="embedded:extractive")[0], Summary)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_row_of_a_table_that_is_no_utf8_is_an_error_and_not_mangled(kind, tmp_path):
+    path, mark = tmp_path / f"latin.{kind}", {"csv": b",", "tsv": b"\t"}[kind]
+    path.write_bytes(mark.join([b"en", b"note\n"]) + mark.join([b"caf\xe9", b"x\n"]) + mark.join([b"tea", b"\xe9\n"]))
+    results = work_through(path, alone(shout), column="en")
+    assert [str(result) for result in results] == [f"row 0: latin.{kind} is no UTF-8 text here; save it as UTF-8", "TEA"]
+
+
+def test_rows_that_a_generator_gave_before_it_failed_are_done_and_written(tmp_path):
+    def rows():
+        yield from ["a", "b", "c"]
+        raise RuntimeError("no more")
+
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(RuntimeError, match="no more"):
+        work_through(rows(), alone(shout), window_rows=8, out_file=out)
+    assert [record["row"] for record in lines(out)] == [0, 1, 2]
+    assert len(work_through(["a", "b", "c", "d"], alone(shout), window_rows=8, out_file=out, resume=True)) == 4
+
+
+def test_a_column_may_be_called_by_a_number():
+    frame = pytest.importorskip("pandas").DataFrame({7: ["a"], "other": ["b"]})
+    assert [str(result) for result in work_through(frame, alone(shout), column="7")] == ["A"]
+
+
+def test_the_rows_that_are_shown_are_the_first_ones_in_whatever_order_they_were_done(tmp_path):
+    def backwards(rows, keep):
+        for i in sorted(rows, reverse=True):
+            keep(i, Upper(rows[i]))
+
+    found = work_through(list(map(str, range(30))), backwards, window_rows=30, out_file=tmp_path / "out.jsonl")
+    assert [record["row"] for record in found.first] == list(range(10))
