@@ -79,3 +79,10 @@ def test_a_column_of_a_table_may_be_called_by_a_number(cells):
     cells.shell.user_ns["frame"] = pytest.importorskip("pandas").DataFrame({7: TEXTS[:1], "other": ["b"]})
     found = cells.run("%summarize --model embedded:extractive --each frame --column 7")
     assert found.sources == TEXTS[:1]
+
+
+@pytest.mark.parametrize("option", ["--out-file out.jsonl", "--resume out.jsonl", "--column body"])
+def test_an_option_for_many_rows_is_refused_without_rows(cells, tmp_path, option):
+    assert f"{option.split()[0]} is for many rows: name them with --each" in cells.refusal(f"{SUMMARIZE} {option} {TEXTS[0]}")
+    assert not (tmp_path / "out.jsonl").exists()
+    assert "leave out --each, or --panel" in cells.refusal("%summarize --panel --each rows")
