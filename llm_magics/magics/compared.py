@@ -96,11 +96,17 @@ def _references(call: Call, named: str) -> object:
     if isinstance(held, (str, bytes, dict)) or not (isinstance(held, Path) or hasattr(held, "__iter__")):
         raise call.wrong(f"--reference {named} is of type {type(held).__name__}; with --each expected a list or column, one "
                          "reference a row")
-    if hasattr(held, "__len__") and hasattr(rows, "__len__") and len(held) != len(rows):
-        raise call.wrong(f"--reference {named} has {counted(len(held), 'reference')}, --each {call['each']} "
-                         f"{counted(len(rows), 'row')}; "
+    there = call.session.count_rows(held) if isinstance(held, Path) else _length(held)
+    wanted = _length(rows)  # of a file they are counted where it is read
+    if None not in (there, wanted) and there != wanted:
+        raise call.wrong(f"--reference {named} has {counted(there, 'reference')}, --each {call['each']} "
+                         f"{counted(wanted, 'row')}; "
                          "give one for each row, None where there is none")
     return held
+
+
+def _length(rows: object) -> int | None:
+    return len(rows) if hasattr(rows, "__len__") else None
 
 
 def _reference_source(call: Call) -> object:

@@ -74,6 +74,9 @@ def with_scores(work: Callable[[dict[int, object], Keep], None], score: Callable
 class RowScores:
     """Takes the records of rows as they are done, and gives the scores of all of them."""
 
+    done = referenced = 0
+    """Rows that were done, and those of them that have a reference."""
+
     def add(self, row: object, record: Mapping[str, object]) -> None:
         """Count one row that was done."""
         raise NotImplementedError
@@ -84,8 +87,9 @@ class RowScores:
         raise NotImplementedError
 
     def line(self) -> str:
-        """The scores for people; "" where there are none."""
-        return score_line(self.scores)
+        """The scores for people; "" where there are none. How many rows they are of, where some have no reference."""
+        of = f" (by the references of {self.referenced:,} of {self.done:,} rows)" if 0 < self.referenced < self.done else ""
+        return score_line(self.scores) + of
 
 
 class TranslationScores(RowScores):
@@ -96,6 +100,7 @@ class TranslationScores(RowScores):
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         right, back = getattr(row, "reference", None), record.get("back_translation")
+        self.done, self.referenced = self.done + 1, self.referenced + (right is not None)
         if right is not None:
             for name in ("bleu", "chrf"):
                 self._count(name, str(record["text"]), right, str(record["target_language"]))
@@ -116,17 +121,16 @@ class SummaryScores(RowScores):
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = {}
-        self._rows = 0
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         found = record.get("scores") or {}
-        self._rows += bool(found)
+        self.done, self.referenced = self.done + 1, self.referenced + bool(found)
         for name, value in found.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
 
     @property
     def scores(self) -> dict[str, object]:
-        return {name: total / self._rows for name, total in self._sums.items()}
+        return {name: total / self.referenced for name, total in self._sums.items()}
 
 
 class ComparedScores(RowScores):
