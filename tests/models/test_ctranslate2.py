@@ -84,6 +84,9 @@ def test_the_authors_settings_hold_and_can_be_overridden(models, manager):
             changed = generate(model, TEXTS, extra=extra)
             assert changed == generate(slow, TEXTS, extra=extra)
             assert changed != generate(model, TEXTS)
+        shorter = generate(model, TEXTS, min_new_tokens=3)  # in place of min_length, also where it is less
+        assert shorter == generate(slow, TEXTS, min_new_tokens=3)
+        assert min(item.n_new_tokens for item in shorter) < 8
     with manager.lease(models("m2m_100")) as slow, fast(manager, models("m2m_100")) as model:
         beams, short = {"num_beams": 3, "max_new_tokens": 12, **languages_for("m2m_100")}, {"length_penalty": -2.0}
         expected = generate(slow, TEXTS, extra=short | AS_CTRANSLATE2_SEARCHES, **beams)
