@@ -356,6 +356,24 @@ def test_a_damaged_conversion_is_made_again(models, damage):
     manager.close()
 
 
+@pytest.mark.parametrize("damage", [lambda folder: (folder / "config.json").write_text("{"),
+                                    lambda folder: (folder / "shared_vocabulary.json").unlink(),
+                                    lambda folder: (folder / "model.bin").write_bytes(
+                                        b"\0" * (folder / "model.bin").stat().st_size)])
+def test_a_conversion_that_looks_whole_and_cannot_be_opened_is_made_again(models, damage):
+    manager = ModelManager(device="cpu")
+    with fast(manager, models("pegasus")) as model:
+        written, folder = generate(model, TEXTS, max_new_tokens=8), model.conversion.folder
+    manager.unload(models("pegasus"))
+    damage(folder)
+    assert find_conversion(inspect_folder(models("pegasus")), "float32") is not None
+    for _ in range(2):
+        with fast(manager, models("pegasus")) as model:
+            assert generate(model, TEXTS, max_new_tokens=8) == written
+        manager.unload(models("pegasus"))
+    manager.close()
+
+
 def test_a_conversion_that_breaks_off_leaves_nothing(copy_of):
     facts, module = inspect_folder(copy_of("t5")), torch.nn.Linear(2, 2)
 
