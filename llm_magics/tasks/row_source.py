@@ -119,7 +119,7 @@ def _json(path: Path) -> Iterator[object]:
             yield BadRow(f"line {number} of {path.name} is no JSON: {error}")
 
 
-def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str = "the rows") -> Iterator[object]:
+def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str = "a row") -> Iterator[object]:
     """Of rows that are mappings the one field that is wanted; other rows as they are."""
     for row in rows:
         if not isinstance(row, Mapping) or (whole and column is None):

@@ -57,6 +57,8 @@ def test_rows_come_from_anywhere(kind, tmp_path):
 
 def test_a_table_must_say_its_column(tmp_path):
     (tmp_path / "rows.csv").write_text("en,de\na,b\n", encoding="utf-8")
+    with pytest.raises(InputError, match="name a column of text: a row has en, de"):
+        work_through(iter([{"en": "a", "de": "b"}]), alone(shout))
     with pytest.raises(InputError, match="name a column of text: rows.csv has en, de"):
         work_through(tmp_path / "rows.csv", alone(shout))
     with pytest.raises(InputError, match="no column 'fr': rows.csv has en, de"):
