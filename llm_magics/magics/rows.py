@@ -103,7 +103,7 @@ def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]
         found = Rows(found, sources, held.index if hasattr(held, "iloc") else None, getattr(found, "scores", None),
                      getattr(found, "scored", ""))
     failed, first = _failures(found)
-    if stopped and len(found) != bar.total:
+    if stopped and not (bar.total and len(found) == bar.total):
         call.assign(found)
         kept = f"; --resume {file} goes on" if file else f"; they are in {call['out']}" if call["out"] else ""
         raise Interrupted(f"stopped after {bar.rows(len(found))}{kept}; the model stays loaded")

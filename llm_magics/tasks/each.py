@@ -7,7 +7,6 @@ concerns all rows (no such model, a wrong option) is raised.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -166,7 +165,7 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
         batch = _Batch(work, prepare, file, on_row, stop, tally)
         numbered = enumerate(source)
         while not batch.stopped():
-            window, failure = _window(numbered, window_rows)
+            window, failure = _window(numbered, window_rows, batch.stopped)
             if window and (failure is None or file is not None):
                 batch.do(window)
             if failure is not None:
@@ -182,11 +181,15 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
     return found
 
 
-def _window(numbered: Iterator[tuple[int, object]], most: int) -> tuple[list[tuple[int, object]], Exception | None]:
+def _window(numbered: Iterator[tuple[int, object]], most: int, stopped: Callable[[], bool],
+            ) -> tuple[list[tuple[int, object]], Exception | None]:
     """(the next rows, what a generator raised behind them): a file is to hold what became of the rows that it gave."""
     window: list[tuple[int, object]] = []
     try:
-        window.extend(itertools.islice(numbered, most))
+        for row in numbered:
+            window.append(row)
+            if len(window) == most or stopped():  # a generator may be slow
+                break
     except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised again
         return window, failure
     return window, None

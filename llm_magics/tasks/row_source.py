@@ -68,6 +68,9 @@ def column_names(rows: object) -> list[str]:
         return [str(name) for name in names]
     if not isinstance(rows, (Path, Sequence)) or isinstance(rows, (str, bytes)):
         return []
+    if isinstance(rows, Path) and rows.suffix.lower() in _TABLES and rows.is_file():
+        head = next(_records(rows, _TABLES[rows.suffix.lower()]), None)
+        return head if isinstance(head, list) else []
     first = next((row for row in open_rows(rows, whole=True) if not isinstance(row, BadRow)), None)
     return [str(name) for name in first] if isinstance(first, Mapping) else []
 

@@ -14,6 +14,7 @@ from llm_magics.errors import DoesNotFit, InputError, ModelNotFound, WrongTask
 from llm_magics.tasks.ask import ask_each
 from llm_magics.tasks.each import WrittenRows, alone, work_through
 from llm_magics.tasks.results import RowError, Summary
+from llm_magics.tasks.row_source import column_names
 from llm_magics.tasks.summarize import summarize_each
 
 NEWS = "The river rose in the night. Two bridges were closed. The school will open again on Monday morning."
@@ -297,3 +298,26 @@ def test_the_rows_that_are_shown_are_the_first_ones_in_whatever_order_they_were_
 
     found = work_through(list(map(str, range(30))), backwards, window_rows=30, out_file=tmp_path / "out.jsonl")
     assert [record["row"] for record in found.first] == list(range(10))
+
+
+def test_a_file_of_results_that_cannot_be_written_is_an_input_error(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"out\.jsonl cannot be written: "):
+        work_through(["a"], alone(shout), out_file=tmp_path / "file" / "out.jsonl")
+
+
+def test_a_stop_is_heard_while_a_generator_gives_its_rows():
+    given = []
+
+    def rows():
+        for row in "abcdefgh":
+            given.append(row)
+            yield row
+
+    assert work_through(rows(), lambda rows, keep: None, window_rows=8, stop=lambda: len(given) > 2) == []
+    assert given == ["a", "b", "c"]
+
+
+def test_the_columns_of_a_table_are_those_of_its_head_whatever_its_rows_are(tmp_path):
+    (tmp_path / "rows.tsv").write_text('en\tde\n"a quote left open\tx\n', encoding="utf-8")
+    assert column_names(tmp_path / "rows.tsv") == ["en", "de"]
