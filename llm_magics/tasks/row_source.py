@@ -153,12 +153,16 @@ def _csv(path: Path, delimiter: str, column: str | None, whole: bool) -> Iterato
     head = next(records, None)
     if not isinstance(head, list):
         raise InputError(f"{path.name} is empty or has no head; the first line names the columns")
+    if any(map(_NO_UTF8.search, head)):
+        raise InputError(f"{path.name} is no UTF-8 text; save it as UTF-8")
     place = None if whole and column is None else head.index(chosen_column(head, column, path.name))
     for record in records:
         if isinstance(record, BadRow):
             yield record
         elif len(record) != len(head):
-            yield BadRow(f"it has {len(record)} fields where {path.name} has {len(head)} columns")
+            lines = 1 + sum(value.count("\n") for value in record)
+            quote = f"; it goes over {lines:,} lines: is a quote left open?" if lines > 1 else ""
+            yield BadRow(f"it has {len(record)} fields where {path.name} has {len(head)} columns{quote}")
         elif any(_NO_UTF8.search(value) for value in (record if place is None else [record[place]])):
             yield BadRow(f"{path.name} is no UTF-8 text here; save it as UTF-8")
         else:

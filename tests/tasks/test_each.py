@@ -321,3 +321,15 @@ def test_a_stop_is_heard_while_a_generator_gives_its_rows():
 def test_the_columns_of_a_table_are_those_of_its_head_whatever_its_rows_are(tmp_path):
     (tmp_path / "rows.tsv").write_text('en\tde\n"a quote left open\tx\n', encoding="utf-8")
     assert column_names(tmp_path / "rows.tsv") == ["en", "de"]
+
+
+def test_a_row_that_swallowed_the_lines_after_it_says_so(tmp_path):
+    (tmp_path / "rows.csv").write_text('en,de\n"open,x\nthe cat,y\nthe dog,z\n', encoding="utf-8")
+    (row,) = work_through(tmp_path / "rows.csv", alone(shout), column="en")
+    assert row.reason == "it has 1 fields where rows.csv has 2 columns; it goes over 4 lines: is a quote left open?"
+
+
+def test_a_table_in_utf16_is_not_said_to_lack_a_column(tmp_path):
+    (tmp_path / "rows.csv").write_text("en,de\na,b\n", encoding="utf-16")
+    with pytest.raises(InputError, match=r"rows.csv is no UTF-8 text; save it as UTF-8"):
+        work_through(tmp_path / "rows.csv", alone(shout), column="en")
