@@ -115,6 +115,7 @@ function render({ model, el }) {
   /** @type {Token[]} */
   let tokens = [];
   let refocus = "";
+  let [offered, sent] = ["", ""]; // what the editor was given, and what was sent from it
 
   const has_next = () => !model.get("is_masked");
   const last_place = () => tokens.length - (has_next() ? 0 : 1);
@@ -198,7 +199,12 @@ function render({ model, el }) {
     draw_text();
     draw_panel();
     draw_rest();
-    area.value = whole();
+    // What is being typed there is not lost for a click on a candidate.
+    if (editor.hidden || area.value === offered || area.value === sent) {
+      area.value = whole();
+      offered = area.value; // with the line breaks of a text area
+    }
+    sent = "";
     if (refocus) root.querySelector(/** @type {any} */ (refocus))?.focus();
     refocus = "";
   }
@@ -246,7 +252,10 @@ function render({ model, el }) {
     edit.setAttribute("aria-expanded", String(!editor.hidden));
     if (!editor.hidden) area.focus();
   };
-  apply.onclick = () => send({ do: "read", text: area.value });
+  apply.onclick = () => {
+    sent = area.value;
+    send({ do: "read", text: sent });
+  };
   root.onkeydown = (event) => {
     event.stopPropagation(); // the notebook has its own meaning for many keys
     const control = event.ctrlKey || event.metaKey;

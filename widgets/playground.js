@@ -65,6 +65,8 @@ export function short_name({ texts }) {
 export class Changes {
   /** @type {Map<string, number>} */
   #edits = new Map();
+  /** @type {Set<string>} */
+  #untold = new Set();
   #sent;
 
   /** @param {number} heard the last edit that Python has heard */
@@ -74,18 +76,24 @@ export class Changes {
 
   /** @param {string} name */
   note(name) {
-    this.#edits.set(name, this.#sent + 1);
+    this.#untold.add(name);
   }
 
-  /** The next edit: its number, and whether it has to tell a name. */
-  tell() {
-    const edit = (this.#sent += 1);
-    return { edit, holds: (/** @type {string} */ name) => this.#edits.get(name) === edit };
+  /**
+   * The next edit: its number, and whether it has to tell a name. Another view of the same panel may have told some, too.
+   * @param {number} [heard] the last edit that Python has heard
+   */
+  tell(heard = 0) {
+    const edit = (this.#sent = Math.max(this.#sent, heard) + 1);
+    const told = this.#untold;
+    this.#untold = new Set();
+    for (const name of told) this.#edits.set(name, edit);
+    return { edit, holds: (/** @type {string} */ name) => told.has(name) };
   }
 
   /** Whether what stands here is newer than what Python says. @param {string} name @param {number} heard */
   is_newer(name, heard) {
-    return (this.#edits.get(name) ?? 0) > heard;
+    return this.#untold.has(name) || (this.#edits.get(name) ?? 0) > heard;
   }
 }
 
@@ -293,7 +301,7 @@ function render({ model, el }) {
   function tell(what) {
     window.clearTimeout(editing);
     editing = 0;
-    const { edit, holds } = changes.tell();
+    const { edit, holds } = changes.tell(model.get("heard"));
     model.send({ do: what, edit, texts: only(boxes.texts(), (name) => holds(box(name))), values: only(fields.values(), (name) => holds(field(name))) });
   }
   function settle() {

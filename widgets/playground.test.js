@@ -55,3 +55,23 @@ test("an example is named by the text to work on, and names are written for peop
   assert.equal(short_name({ texts: { text: "x".repeat(60) }, values: {} }).length, 34);
   assert.equal(spoken("max-words"), "max words");
 });
+
+test("of two views of a panel, the one whose edit Python heard last is right", () => {
+  const [one, other] = [new Changes(0), new Changes(0)];
+  let heard = 0;
+  for (let i = 0; i < 3; i += 1) {
+    one.note("text");
+    heard = one.tell(heard).edit;
+  }
+  other.note("text");
+  heard = other.tell(heard).edit;
+  assert.equal(heard, 4);
+  assert.equal(one.is_newer("text", heard), false, "its own edits are older");
+});
+
+test("what was changed stays to be told when Python has heard another view meanwhile", () => {
+  const changes = new Changes(0);
+  changes.note("to");
+  const { edit, holds } = changes.tell(5);
+  assert.deepEqual([edit, holds("to"), holds("text")], [6, true, false]);
+});

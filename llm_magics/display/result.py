@@ -14,15 +14,15 @@ from llm_magics.errors import printable
 __all__ = ["Provenance", "Result", "mark_shown", "package_versions", "provenance_note"]
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of what decides a result, for those that are installed; imports none of them."""
-    return dict(_versions())
+def package_versions(*more: str) -> dict[str, str]:
+    """Versions of what decides a result, `more` packages too, for those that are installed; imports none of them."""
+    return dict(_versions(more))
 
 
 @functools.cache
-def _versions() -> dict[str, str]:  # read from disk: once, not for each of 100,000 rows
+def _versions(more: tuple[str, ...]) -> dict[str, str]:  # read from disk: once, not for each of 100,000 rows
     versions = {}
-    for name in ("llm_magics", "torch", "transformers", "tokenizers"):
+    for name in ("llm_magics", "torch", "transformers", "tokenizers", *more):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llm_magics.display.progress import counted
 from llm_magics.display.table import table
 from llm_magics.magics.command import Call, Source, python_call
 from llm_magics.magics.options import Option, whole
@@ -39,10 +40,12 @@ class ComparedCommand(TaskCommand):
 
         models, arguments = self._models(call), self.arguments(call)
         text = "" if call["each"] else call.body()
-        plans = [dict(plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model})).rows)
-                 for model in models]
+        tables = [plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model})) for model in models]
+        plans = [dict(plan.rows) for plan in tables]
         names = list(dict.fromkeys(name for plan in plans for name in plan))
-        return table(["", *models], [[name, *(plan.get(name, "") for plan in plans)] for name in names])
+        notes = [f"{model}: {plan.caption}" for model, plan in zip(models, tables, strict=True) if plan.caption]
+        return table(["", *models], [[name, *(plan.get(name, "") for plan in plans)] for name in names],
+                     caption=" · ".join(notes))
 
     def code(self, call: Call) -> str:
         arguments = self.arguments(call)
@@ -93,10 +96,17 @@ def _references(call: Call, named: str) -> object:
     if isinstance(held, (str, bytes, dict)) or not (isinstance(held, Path) or hasattr(held, "__iter__")):
         raise call.wrong(f"--reference {named} is of type {type(held).__name__}; with --each expected a list or column, one "
                          "reference a row")
-    if hasattr(held, "__len__") and hasattr(rows, "__len__") and len(held) != len(rows):
-        raise call.wrong(f"--reference {named} has {len(held):,} references, --each {call['each']} {len(rows):,} rows; "
+    there = call.session.count_rows(held) if isinstance(held, Path) else _length(held)
+    wanted = _length(rows)  # of a file they are counted where it is read
+    if None not in (there, wanted) and there != wanted:
+        raise call.wrong(f"--reference {named} has {counted(there, 'reference')}, --each {call['each']} "
+                         f"{counted(wanted, 'row')}; "
                          "give one for each row, None where there is none")
     return held
+
+
+def _length(rows: object) -> int | None:
+    return len(rows) if hasattr(rows, "__len__") else None
 
 
 def _reference_source(call: Call) -> object:

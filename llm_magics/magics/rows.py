@@ -64,7 +64,8 @@ class Rows(list):
 
     def table(self) -> Table:
         """The first rows beside their sources."""
-        models = list(dict.fromkeys(model for result in self[:_SHOWN] for model in getattr(result, "models", ())))
+        models = list(dict.fromkeys(model for result in self[:_SHOWN] if hasattr(result, "models")
+                                    for model in (*result.models, *result.failures)))
         rows = [[i, _short(source), *_cells(result, models)]
                 for i, (source, result) in enumerate(zip(self.sources, self, strict=True)) if i < _SHOWN]
         failed = f", {len(self.errors)} of them failed (see .errors)" if self.errors else ""
@@ -102,7 +103,7 @@ def run_each(call: Call, work: Callable[..., list], arguments: dict[str, object]
         found = Rows(found, sources, held.index if hasattr(held, "iloc") else None, getattr(found, "scores", None),
                      getattr(found, "scored", ""))
     failed, first = _failures(found)
-    if stopped and len(found) != bar.total:
+    if stopped and not (bar.total and len(found) == bar.total):
         call.assign(found)
         kept = f"; --resume {file} goes on" if file else f"; they are in {call['out']}" if call["out"] else ""
         raise Interrupted(f"stopped after {bar.rows(len(found))}{kept}; the model stays loaded")
@@ -208,10 +209,11 @@ def _rows(call: Call) -> object:
         names = list(columns)
         raise call.wrong(f"--each {expression} is a whole table; name a column, such as {expression}[{names[0]!r}]"
                          if names else f"--each {expression} is an empty table; name a column of text")
-    if columns is not None and call["column"] not in list(columns):
-        raise call.wrong(f"--each {expression} has no column {call['column']!r}; it has {', '.join(map(str, columns))}")
     if columns is not None:
-        held = held[call["column"]]
+        by_name = {str(name): name for name in columns}  # a column may be called by a number
+        if call["column"] not in by_name:
+            raise call.wrong(f"--each {expression} has no column {call['column']!r}; it has {', '.join(by_name)}")
+        held = held[by_name[call["column"]]]
     if hasattr(held, "__len__") and len(held) == 0:
         raise call.wrong(f"--each {expression} has no rows")
     return held
@@ -226,8 +228,8 @@ def _cells(result: object, models: list[str]) -> list[str]:
     """The cells of a row: its text, that of each model, or why there is none."""
     if not models or not hasattr(result, "models"):
         return [_short(getattr(result, "text", result)), *[""] * (len(models) - 1)]
-    by = dict(zip(result.models, result.results, strict=True))
-    return [_short(by[model].text) if model in by else "" for model in models]
+    by = {**result.failures, **{model: one.text for model, one in zip(result.models, result.results, strict=True)}}
+    return [_short(by.get(model, "")) for model in models]
 
 
 def _short(value: object, most: int = 80) -> str:

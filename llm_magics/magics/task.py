@@ -30,6 +30,14 @@ class TaskCommand(Command):
     def all_options(self) -> tuple[Option, ...]:
         return (*self.options, *(BATCH if EACH in self.options else ()), PANEL, *self.common)
 
+    def _check(self, call: Call) -> None:
+        super()._check(call)
+        for option in BATCH if EACH in self.options and not call["each"] else ():
+            if call[option.name]:
+                raise call.wrong(f"{option.flag} is for many rows: name them with --each, or leave it out")
+        if call["panel"] and call.values.get("each"):
+            raise call.wrong("a panel works on one text: leave out --each, or --panel")
+
     def worker(self, call: Call) -> Command:
         if not call["panel"]:
             return self

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import WrongTask
-from llm_magics.models.boundary import boundary
+from llm_magics.models.boundary import boundary, is_out_of_memory
 from llm_magics.models.conversion import convert
 from llm_magics.models.conversion_store import Conversion, find_conversion, keep_conversion
 from llm_magics.models.engine import COMPUTE_TYPES, CTRANSLATE2
@@ -65,20 +65,37 @@ def open_converted(reference: Reference, facts: FolderFacts, *, number_format: s
 
     An out-of-memory error is passed on as it is, for the manager to make room and try again.
     """
-    import ctranslate2
-    import torch
-
     with LOAD_LOCK, boundary(str(facts.folder), "opened with CTranslate2"):
         config, tokenizer, about = describe_transformers(facts)
         settings = _generation_config(facts.folder, config)
-        found = find_conversion(facts, number_format) or _converted(facts, config, number_format)
-        kind, _, index = device.partition(":")
-        translator = ctranslate2.Translator(
-            str(found.folder), device=kind, device_index=int(index or 0), compute_type=COMPUTE_TYPES[number_format],
-            inter_threads=1, intra_threads=torch.get_num_threads(),
-        )  # fmt: skip
+        found = find_conversion(facts, number_format)
+        translator = _kept(found, number_format, device) if found is not None else None
+        if translator is None:
+            found = _converted(facts, config, number_format)
+            translator = _translator(found, number_format, device)
     return CTranslate2Model(translator, config, settings, found, device=device, dtype=number_format, tokenizer=tokenizer,
                             **identity(reference, facts, about))
+
+
+def _translator(found: Conversion, number_format: str, device: str) -> Any:
+    import ctranslate2
+    import torch
+
+    kind, _, index = device.partition(":")
+    return ctranslate2.Translator(
+        str(found.folder), device=kind, device_index=int(index or 0), compute_type=COMPUTE_TYPES[number_format],
+        inter_threads=1, intra_threads=torch.get_num_threads(),
+    )  # fmt: skip
+
+
+def _kept(found: Conversion, number_format: str, device: str) -> Any:
+    """A conversion of an earlier load, opened; None where its files have been damaged, and it is to be made again."""
+    try:
+        return _translator(found, number_format, device)
+    except Exception as error:  # of many kinds, by the damage
+        if is_out_of_memory(error):
+            raise
+        return None
 
 
 def _converted(facts: FolderFacts, config: Any, number_format: str) -> Conversion:

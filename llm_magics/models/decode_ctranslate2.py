@@ -67,7 +67,8 @@ def _start(model: CTranslate2Model, ids: list[list[int]], request: Request, sett
     first = settings["forced_bos_token_id"] if request.forced_bos is None else request.forced_bos
     never = [*(settings["bad_words_ids"] or ()), *([token] for token in settings["suppress_tokens"] or ())]
     most = max(1, limit)
-    least = min(most, max((settings["min_length"] or 1) - 1, settings["min_new_tokens"] or 0))
+    asked = settings["min_new_tokens"]  # takes the place of min_length, which counts the token before the first
+    least = min(most, max((settings["min_length"] or 1) - 1, 0) if asked is None else asked)
     return model.translator.translate_batch(
         [[str(token) for token in tokens] for tokens in ids], None if first is None else [[str(first)]] * len(ids),
         beam_size=request.num_beams, num_hypotheses=request.alternatives + 1, asynchronous=True, max_input_length=0,

@@ -26,6 +26,8 @@ _WANTED = {
     "summarize": "summarises texts", "ask": "finds answers", "predict": "predicts words", "sentiment": "judges sentiment",
     "labels": "compares texts with labels", "entities": "marks entities", "similarity": "makes vectors of texts",
 }
+_OF_WEIGHTS = {"dtype": "the precision", "engine": "the engine"}
+"""Load options that mean nothing to what picks sentences."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ def open_model(choices: list[Candidate], manager: ModelManager | None,
         if candidate.notice:
             notes.append(candidate.notice)
         if candidate.reference == Reference("embedded", EXTRACTIVE):
+            asked = [word for name, word in _OF_WEIGHTS.items() if (load_options or {}).get(name) is not None]
+            notes += [f"it has no weights: {' and '.join(asked)} made no difference"] if asked else []
             yield Opened(None, candidate.reference, candidate.why, tuple(notes))
             return
         stack = contextlib.ExitStack()

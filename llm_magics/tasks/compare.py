@@ -64,14 +64,16 @@ class Comparison(Result):
         return f"Comparison({self.task}, {', '.join(self.models)})"
 
     def plain(self) -> str:
-        """Every result, then the table of models."""
-        return f"{self.text}\n\n{self._table().text()}"
+        """Every result, then the table of models, then why others could not do it."""
+        return "\n".join([self.text, "", self._table().text(), *self._failed()])
 
     def node(self) -> Node:
         """The results side by side, sentence by sentence where they have the same ones, then the table of models."""
         return el("div", {"style": theme.BOX}, self._side_by_side(), self._table().node(),
-                  remarks([f"{model}: {reason}" for model, reason in self.failures.items()]),
-                  provenance_note(self.provenance))
+                  remarks(self._failed()), provenance_note(self.provenance))
+
+    def _failed(self) -> list[str]:
+        return [f"{model}: {reason}" for model, reason in self.failures.items()]
 
     def _side_by_side(self) -> Node:
         columns = [[(pair.source, pair.target) for pair in result.sentences] if isinstance(result, Translation) else

@@ -7,7 +7,6 @@ concerns all rows (no such model, a wrong option) is raised.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +60,7 @@ class WrittenRows:
         self.count = self.failed = self.resumed = 0
         """Rows that are done, those of them with an error, and those that the file held already."""
         self.first: list[dict] = []
+        """The records of the first rows that are done, in their order."""
         self.first_error = ""
         self.scores: dict[str, object] = {}
         """What all rows score together, by name: by their references, and by what came back. Of several models: by model."""
@@ -71,7 +71,7 @@ class WrittenRows:
         """Count one more row."""
         self.count += 1
         self.resumed += resumed
-        self.first += [record] * (len(self.first) < _SHOWN)
+        self.first = sorted([*self.first, record], key=lambda one: one["row"])[:_SHOWN]
         if "error" in record:
             self.failed += 1
             self.first_error = self.first_error or f"row {record['row']}: {record['error']}"
@@ -91,8 +91,9 @@ class WrittenRows:
         return pandas.json_normalize(list(self)).set_index("row").sort_index()
 
     def table(self) -> Table:
-        """The rows that were done first."""
-        models = list(dict.fromkeys(model for record in self.first for model in record.get("results", ())))
+        """The first rows."""
+        models = list(dict.fromkeys(model for record in self.first for model in (
+            *record.get("results", ()), *record.get("failures", ()))))
         rows = [[str(record["row"]), *_shown(record, models)] for record in self.first]
         parts = [f"{counted(self.count, 'row')} in {self.path}", f"{self.failed:,} of them failed" if self.failed else "",
                  f"{self.resumed:,} were there before" if self.resumed else "", self.scored]
@@ -163,8 +164,14 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
         file = stack.enter_context(ResultsFile(out_file, settings, resume=resume)) if out_file is not None else None
         batch = _Batch(work, prepare, file, on_row, stop, tally)
         numbered = enumerate(source)
-        while not batch.stopped() and (window := list(itertools.islice(numbered, window_rows))):
-            batch.do(window)
+        while not batch.stopped():
+            window, failure = _window(numbered, window_rows, batch.stopped)
+            if window and (failure is None or file is not None):
+                batch.do(window)
+            if failure is not None:
+                raise failure
+            if not window:
+                break
     found = batch.written if batch.written is not None else batch.listed()
     if tally is None:
         return found
@@ -172,6 +179,20 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
         return ScoredRows(found, tally.scores, tally.line())
     found.scores, found.scored = tally.scores, tally.line()
     return found
+
+
+def _window(numbered: Iterator[tuple[int, object]], most: int, stopped: Callable[[], bool],
+            ) -> tuple[list[tuple[int, object]], Exception | None]:
+    """(the next rows, what a generator raised behind them): a file is to hold what became of the rows that it gave."""
+    window: list[tuple[int, object]] = []
+    try:
+        for row in numbered:
+            window.append(row)
+            if len(window) == most or stopped():  # a generator may be slow
+                break
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is raised again
+        return window, failure
+    return window, None
 
 
 class _Batch:
@@ -273,7 +294,8 @@ def _shown(record: Mapping, models: list[str]) -> list[str]:
         return [record.get("text", record.get("error", ""))]
     if "error" in record:
         return [record["error"], *[""] * (len(models) - 1)]
-    return [record["results"].get(model, {}).get("text", "") for model in models]
+    by = {**record.get("failures", {}), **{model: one["text"] for model, one in record["results"].items()}}
+    return [by.get(model, "") for model in models]
 
 
 def _reason(error: Exception) -> str:

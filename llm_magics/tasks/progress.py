@@ -11,6 +11,7 @@ from llm_magics.display.parallel import SentencePair, parallel_text
 from llm_magics.display.progress import progress_node
 from llm_magics.models.catalog import language_name
 from llm_magics.tasks.segments import Document
+from llm_magics.tasks.translating import glue_between
 
 __all__ = ["TranslationProgress", "WrittenProgress"]
 
@@ -50,7 +51,7 @@ class TranslationProgress:
     @property
     def text(self) -> str:
         """The translation up to the first unfinished sentence and what there is of that one: it only grows."""
-        return self.document.prefix(self.targets, self.finished)
+        return self.document.prefix(self.targets, self.finished, glue=glue_between(self.target_language))
 
     @property
     def pairs(self) -> list[SentencePair]:

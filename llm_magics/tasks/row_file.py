@@ -42,8 +42,11 @@ class ResultsFile:
         filled = self.path.is_file() and self.path.stat().st_size > 0
         if filled and not resume:
             raise InputError(f"{self.path} is there already; go on with it by resume=True (--resume FILE), or name another")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("r+b" if filled else "wb")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("r+b" if filled else "wb")
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror or error}") from None
         self._later: dict[int, dict] = {}  # read behind a gap
         self._reading = filled
         self._line = 0

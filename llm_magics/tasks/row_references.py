@@ -12,6 +12,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
+from llm_magics.display.progress import counted
 from llm_magics.errors import InputError
 from llm_magics.metrics import CorpusScore
 from llm_magics.tasks.references import score_line
@@ -73,6 +74,9 @@ def with_scores(work: Callable[[dict[int, object], Keep], None], score: Callable
 class RowScores:
     """Takes the records of rows as they are done, and gives the scores of all of them."""
 
+    done = referenced = 0
+    """Rows that were done, and those of them that have a reference."""
+
     def add(self, row: object, record: Mapping[str, object]) -> None:
         """Count one row that was done."""
         raise NotImplementedError
@@ -83,8 +87,9 @@ class RowScores:
         raise NotImplementedError
 
     def line(self) -> str:
-        """The scores for people; "" where there are none."""
-        return score_line(self.scores)
+        """The scores for people; "" where there are none. How many rows they are of, where some have no reference."""
+        of = f" (by the references of {self.referenced:,} of {self.done:,} rows)" if 0 < self.referenced < self.done else ""
+        return score_line(self.scores) + of
 
 
 class TranslationScores(RowScores):
@@ -95,6 +100,7 @@ class TranslationScores(RowScores):
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         right, back = getattr(row, "reference", None), record.get("back_translation")
+        self.done, self.referenced = self.done + 1, self.referenced + (right is not None)
         if right is not None:
             for name in ("bleu", "chrf"):
                 self._count(name, str(record["text"]), right, str(record["target_language"]))
@@ -115,30 +121,33 @@ class SummaryScores(RowScores):
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = {}
-        self._rows = 0
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         found = record.get("scores") or {}
-        self._rows += bool(found)
+        self.done, self.referenced = self.done + 1, self.referenced + bool(found)
         for name, value in found.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
 
     @property
     def scores(self) -> dict[str, object]:
-        return {name: total / self._rows for name, total in self._sums.items()}
+        return {name: total / self.referenced for name, total in self._sums.items()}
 
 
 class ComparedScores(RowScores):
-    """Those of each model, by its name, and how far the models agree: the mean of the rows."""
+    """Those of each model, by its name, how far the models agree (the mean of the rows), and who left rows undone."""
 
     def __init__(self, kind: Callable[[], RowScores]) -> None:
         self._kind = kind
         self._by: dict[str, RowScores] = {}
         self._agreement, self._rows = 0.0, 0
+        self._failed: dict[str, tuple[int, str]] = {}  # model -> (rows that others did and it did not, the first reason)
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         for model, one in record["results"].items():
             self._by.setdefault(model, self._kind()).add(row, one)
+        for model, reason in record.get("failures", {}).items():
+            count, first = self._failed.get(model, (0, reason))
+            self._failed[model] = count + 1, first
         if record["agreement"] is not None:
             self._agreement, self._rows = self._agreement + record["agreement"], self._rows + 1
 
@@ -153,7 +162,9 @@ class ComparedScores(RowScores):
 
     def line(self) -> str:
         parts = [f"{model}: {one.line()}" for model, one in self._by.items() if one.scores]
-        return "; ".join([*parts, *([f"they agree by chrF {self.agreement:.1f}"] if self._rows else [])])
+        parts += [f"they agree by chrF {self.agreement:.1f}"] if self._rows else []
+        parts += [f"{model} left {counted(count, 'row')} undone: {first}" for model, (count, first) in self._failed.items()]
+        return "; ".join(parts)
 
 
 def _beside(rows: RowSource, column: str | None, reference: str) -> Iterator[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ SUFFIXES = (".jsonl", ".ndjson", ".txt", *_TABLES)
 """Files that rows can be read from: one JSON value a line, one text a line, or a table with a head."""
 
 _DEFAULT_COLUMN = "text"
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""What surrogateescape makes of a byte that is no UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ def column_names(rows: object) -> list[str]:
         return [str(name) for name in names]
     if not isinstance(rows, (Path, Sequence)) or isinstance(rows, (str, bytes)):
         return []
+    if isinstance(rows, Path) and rows.suffix.lower() in _TABLES and rows.is_file():
+        head = next(_records(rows, _TABLES[rows.suffix.lower()]), None)
+        return head if isinstance(head, list) else []
     first = next((row for row in open_rows(rows, whole=True) if not isinstance(row, BadRow)), None)
     return [str(name) for name in first] if isinstance(first, Mapping) else []
 
@@ -77,7 +83,8 @@ def _table(table: object, names: list, column: str | None, whole: bool) -> RowSo
                              len(table))
         return RowSource(lambda: iter(table), len(table))
     name = chosen_column([str(name) for name in names], column, "the table")
-    return RowSource(lambda: iter(table[name]), len(table))
+    key = next(one for one in names if str(one) == name)  # a column may be called by a number
+    return RowSource(lambda: iter(table[key]), len(table))
 
 
 def _file(path: Path, column: str | None, whole: bool) -> RowSource:
@@ -115,7 +122,7 @@ def _json(path: Path) -> Iterator[object]:
             yield BadRow(f"line {number} of {path.name} is no JSON: {error}")
 
 
-def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str = "the rows") -> Iterator[object]:
+def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str = "a row") -> Iterator[object]:
     """Of rows that are mappings the one field that is wanted; other rows as they are."""
     for row in rows:
         if not isinstance(row, Mapping) or (whole and column is None):
@@ -127,7 +134,7 @@ def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str =
 
 
 def _records(path: Path, delimiter: str) -> Iterator[list[str] | BadRow]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         while True:
             try:
@@ -146,12 +153,18 @@ def _csv(path: Path, delimiter: str, column: str | None, whole: bool) -> Iterato
     head = next(records, None)
     if not isinstance(head, list):
         raise InputError(f"{path.name} is empty or has no head; the first line names the columns")
+    if any(map(_NO_UTF8.search, head)):
+        raise InputError(f"{path.name} is no UTF-8 text; save it as UTF-8")
     place = None if whole and column is None else head.index(chosen_column(head, column, path.name))
     for record in records:
         if isinstance(record, BadRow):
             yield record
         elif len(record) != len(head):
-            yield BadRow(f"it has {len(record)} fields where {path.name} has {len(head)} columns")
+            lines = 1 + sum(value.count("\n") for value in record)
+            quote = f"; it goes over {lines:,} lines: is a quote left open?" if lines > 1 else ""
+            yield BadRow(f"it has {len(record)} fields where {path.name} has {len(head)} columns{quote}")
+        elif any(_NO_UTF8.search(value) for value in (record if place is None else [record[place]])):
+            yield BadRow(f"{path.name} is no UTF-8 text here; save it as UTF-8")
         else:
             yield record[place] if place is not None else dict(zip(head, record, strict=True))
 

@@ -175,6 +175,8 @@ def _replaced(pair: SentencePair, span: tuple[int, int], term: str) -> str | Non
         first -= 1
     while last + 1 < len(shares) and shares[last + 1] >= max(shares) / 2:
         last += 1
+    if last - first + 1 > max(2 * len(columns) + 1, len(shares) // 2):
+        return None  # where every word looks at the term, its translation is nowhere, and all would be lost for it
     before, after = re.match(r"\W*", pair.target_words[first])[0], re.search(r"\W*\Z", pair.target_words[last])[0]
     return "".join([*pair.target_words[:first], before, term, after, *pair.target_words[last + 1:]])
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm_magics.display.parallel import SentencePair
+from llm_magics.errors import LLMMagicsError
 from llm_magics.tasks.back_translation import translate_back
 from llm_magics.tasks.choose import open_model
 from llm_magics.tasks.direction import Direction, direction_of
@@ -65,7 +66,8 @@ def translate(
 
     `alternatives` N: up to N other translations of each sentence, by a beam search of N + 1 beams or more. Terms of `keep`
     stand unchanged in the translation, those of `glossary` as it says (see `llm_magics.tasks.terms`); which could not be
-    kept is in the result. `back_translate`: True or a model that translates back, to see which sentences changed.
+    kept is in the result. `back_translate`: True or a model that translates back, to see which sentences changed; why it
+    could not is in the notes.
     `reference`: a translation to score this one by (BLEU, chrF).
 
     Raises EmptyInput, TooLong, UnknownLanguage, or a ModelError from choosing and loading the model.
@@ -97,9 +99,12 @@ def translate(
     )
     if back_translate and whole:
         how = {name: value for name, value in (load_options or {}).items() if name != "engine"}  # asked for this model
-        back = translate_back(pairs, direction, manager=manager, load_options=how, stop=stop,
-                              model=None if back_translate is True else back_translate)
-        result = replace(result, back_translation=back)
+        try:
+            back = translate_back(pairs, direction, manager=manager, load_options=how, stop=stop,
+                                  model=None if back_translate is True else back_translate)
+            result = replace(result, back_translation=back)
+        except LLMMagicsError as error:  # the translation is there
+            result = replace(result, notes=(*result.notes, f"it was not translated back: {error}"))
     return result if reference is None else replace(result, scores=translation_scores(result, reference))
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from llm_magics.display.result import Provenance
+from llm_magics.display.result import Provenance, package_versions
 from llm_magics.errors import EmptyInput, InputError, printable
 from llm_magics.tasks.prompts import parse_answer
 from llm_magics.tasks.segments import check_length
@@ -99,4 +99,5 @@ def account(opened: Opened, started: float | None, tokens: int, parameters: dict
     elif loaded is not None and loaded.engine != "torch":
         about["engine"] = loaded.engine
     return Provenance(model=str(opened.reference), revision=getattr(loaded, "revision", None), why=opened.why,
-                      parameters={**parameters, **about}, seconds=seconds, tokens=tokens)
+                      parameters={**parameters, **about}, seconds=seconds, tokens=tokens,
+                      versions=package_versions(*([loaded.engine] if "engine" in about else ())))

@@ -162,6 +162,12 @@ def test_clicks_and_keys_go_on_replace_and_undo(shown):
 
     page.get_by_role("button", name="Edit the text").click()
     page.locator(f"{ROOT} textarea").fill("the sofa sleeps <b>")
+    page.locator(f"{ROOT} .llm-candidates button").first.click()
+    page.wait_for_function("() => document.querySelectorAll('.llm-next-word [data-place]').length === 6")
+    page.get_by_role("button", name="Undo").click()
+    wait_for_text(page, "the cat sleeps on")
+    assert page.locator(f"{ROOT} textarea").input_value() == "the sofa sleeps <b>", "what is being typed is not lost"
+    page.locator(f"{ROOT} textarea").focus()
     page.keyboard.press("Control+Enter")
     wait_for_text(page, "the sofa sleeps <b>")
     assert page.locator(f"{ROOT} .llm-text b").count() == 0
@@ -170,6 +176,7 @@ def test_clicks_and_keys_go_on_replace_and_undo(shown):
 
     view.text = "the dog"  # from Python
     wait_for_text(page, "the dog")
+    assert page.locator(f"{ROOT} textarea").input_value() == "the dog"
     page.locator(f"{ROOT} textarea").fill(" ")
     page.keyboard.press("Control+Enter")
     page.wait_for_function("() => document.querySelector('.llm-status').textContent.includes('no text')", timeout=60_000)

@@ -73,3 +73,22 @@ def test_the_equivalent_python_of_a_batch_does_the_same(cells, tmp_path):
     assert "summarize_each('in.txt', out_file='out.jsonl'" in str(code)
     cells.run(str(code))
     assert len(lines(tmp_path / "out.jsonl")) == 4
+
+
+def test_a_column_of_a_table_may_be_called_by_a_number(cells):
+    cells.shell.user_ns["frame"] = pytest.importorskip("pandas").DataFrame({7: TEXTS[:1], "other": ["b"]})
+    found = cells.run("%summarize --model embedded:extractive --each frame --column 7")
+    assert found.sources == TEXTS[:1]
+
+
+@pytest.mark.parametrize("option", ["--out-file out.jsonl", "--resume out.jsonl", "--column body"])
+def test_an_option_for_many_rows_is_refused_without_rows(cells, tmp_path, option):
+    assert f"{option.split()[0]} is for many rows: name them with --each" in cells.refusal(f"{SUMMARIZE} {option} {TEXTS[0]}")
+    assert not (tmp_path / "out.jsonl").exists()
+    assert "leave out --each, or --panel" in cells.refusal("%summarize --panel --each rows")
+
+
+def test_an_interrupt_before_the_first_row_is_done_is_said(cells, tmp_path):
+    cells.run("import os, signal\ndef rows():\n    os.kill(os.getpid(), signal.SIGINT)\n    yield 'It is red.'\n")
+    with pytest.raises(Interrupted, match=r"stopped after 0 rows; --resume out.jsonl goes on"):
+        cells.run("some = rows()\n%translate --from en --to de --model embedded:en-de --each some --out-file out.jsonl")

@@ -57,3 +57,18 @@ def test_a_summary_is_scored_by_a_file(cells, tmp_path):
     (tmp_path / "right.txt").write_text("Two bridges were closed.", encoding="utf-8")
     result = cells.run(f"%%summarize --model embedded:extractive --max-words 5 --reference right.txt\n{NEWS}")
     assert result.scores["rouge1"] > 0
+
+
+def test_a_model_that_fails_is_named_wherever_a_comparison_is_shown(cells, tmp_path):
+    both = "embedded:extractive,embedded:en-de"
+    found = cells.run(f"%%summarize --compare {both}\n{NEWS}")
+    assert "\nembedded:en-de: " in found.plain()
+    plan = cells.run(f"%%summarize --dry-run --engine ctranslate2 --compare embedded:extractive,embedded:nothing\n{NEWS}")
+    assert "embedded:nothing: " in plan.text()
+    cells.shell.user_ns["rows"] = [NEWS, NEWS]
+    rows = cells.run(f"%summarize --compare {both} --each rows")
+    written = cells.run(f"%summarize --compare {both} --each rows --out-file {tmp_path / 'both.jsonl'}")
+    for shown in (rows.table(), written.table()):
+        assert shown.headers[-1] == "embedded:en-de"
+        assert "cannot summarise" in shown.rows[0][-1]
+        assert "embedded:en-de left 2 rows undone: " in shown.caption

@@ -37,6 +37,7 @@ def test_a_translation_says_its_engine_and_is_that_of_torch_without_links(cells,
     assert fast.text == slow.text
     assert fast.provenance.parameters["engine"] == "ctranslate2"
     assert "engine" not in slow.provenance.parameters
+    assert ["ctranslate2" in one.provenance.versions for one in (fast, slow)] == [True, False]
     assert "ctranslate2" in fast._repr_mimebundle_()[0]["text/html"]
     assert all(pair.aligned for pair in slow.sentences)
     assert not any(pair.aligned for pair in fast.sentences)

@@ -64,6 +64,8 @@ def test_references_that_are_not_there_are_named(cells, table):
     said = cells.refusal(f"%translate --to de --each {table} --column en --reference fr")
     assert "--reference fr is neither a column (in.tsv has en, de) nor a variable" in said
     assert "few has 2 references, --each texts 4 rows" in cells.refusal(f"{SUMMARIZE} --each texts --reference few")
+    Path("right.txt").write_text("\n".join(RIGHT[:3]), encoding="utf-8")
+    assert "has 3 references, --each texts 4 rows" in cells.refusal(f"{SUMMARIZE} --each texts --reference right.txt")
     assert "of type str; with --each expected a list" in cells.refusal(f"{SUMMARIZE} --each texts --reference one")
     assert "2 references for 3 rows" in cells.refusal(f"%translate --to de --each {table} --column en --reference few")
 

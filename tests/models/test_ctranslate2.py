@@ -84,6 +84,9 @@ def test_the_authors_settings_hold_and_can_be_overridden(models, manager):
             changed = generate(model, TEXTS, extra=extra)
             assert changed == generate(slow, TEXTS, extra=extra)
             assert changed != generate(model, TEXTS)
+        shorter = generate(model, TEXTS, min_new_tokens=3)  # in place of min_length, also where it is less
+        assert shorter == generate(slow, TEXTS, min_new_tokens=3)
+        assert min(item.n_new_tokens for item in shorter) < 8
     with manager.lease(models("m2m_100")) as slow, fast(manager, models("m2m_100")) as model:
         beams, short = {"num_beams": 3, "max_new_tokens": 12, **languages_for("m2m_100")}, {"length_penalty": -2.0}
         expected = generate(slow, TEXTS, extra=short | AS_CTRANSLATE2_SEARCHES, **beams)
@@ -350,6 +353,24 @@ def test_a_damaged_conversion_is_made_again(models, damage):
     with fast(manager, models("pegasus")) as model:
         assert generate(model, TEXTS, max_new_tokens=8) == written
     assert find_conversion(inspect_folder(models("pegasus")), "float32").n_bytes == (folder / "model.bin").stat().st_size
+    manager.close()
+
+
+@pytest.mark.parametrize("damage", [lambda folder: (folder / "config.json").write_text("{"),
+                                    lambda folder: (folder / "shared_vocabulary.json").unlink(),
+                                    lambda folder: (folder / "model.bin").write_bytes(
+                                        b"\0" * (folder / "model.bin").stat().st_size)])
+def test_a_conversion_that_looks_whole_and_cannot_be_opened_is_made_again(models, damage):
+    manager = ModelManager(device="cpu")
+    with fast(manager, models("pegasus")) as model:
+        written, folder = generate(model, TEXTS, max_new_tokens=8), model.conversion.folder
+    manager.unload(models("pegasus"))
+    damage(folder)
+    assert find_conversion(inspect_folder(models("pegasus")), "float32") is not None
+    for _ in range(2):
+        with fast(manager, models("pegasus")) as model:
+            assert generate(model, TEXTS, max_new_tokens=8) == written
+        manager.unload(models("pegasus"))
     manager.close()
 
 

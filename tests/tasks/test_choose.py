@@ -172,3 +172,11 @@ def test_what_an_installed_package_holds_is_taken_before_anything_is_fetched(cac
     assert (str(first.reference), first.why, first.notice) == ("package:minilm", "installed, it makes vectors of texts", "")
     monkeypatch.setattr("llm_magics.models.catalog.package_names", lambda: [])
     assert names("similarity", source="en")[0] == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def test_what_picks_sentences_says_that_precision_and_engine_made_no_difference():
+    choice = [Candidate(Reference("embedded", "extractive"), "as asked")]
+    for options, notes in (({"dtype": "int8", "engine": "ctranslate2"}, ("it has no weights: the precision and the engine "
+                                                                         "made no difference",)), ({}, ()), (None, ())):
+        with open_model(choice, None, options) as opened:
+            assert opened.notes == notes

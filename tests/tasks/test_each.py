@@ -14,6 +14,7 @@ from llm_magics.errors import DoesNotFit, InputError, ModelNotFound, WrongTask
 from llm_magics.tasks.ask import ask_each
 from llm_magics.tasks.each import WrittenRows, alone, work_through
 from llm_magics.tasks.results import RowError, Summary
+from llm_magics.tasks.row_source import column_names
 from llm_magics.tasks.summarize import summarize_each
 
 NEWS = "The river rose in the night. Two bridges were closed. The school will open again on Monday morning."
@@ -57,6 +58,8 @@ def test_rows_come_from_anywhere(kind, tmp_path):
 
 def test_a_table_must_say_its_column(tmp_path):
     (tmp_path / "rows.csv").write_text("en,de\na,b\n", encoding="utf-8")
+    with pytest.raises(InputError, match="name a column of text: a row has en, de"):
+        work_through(iter([{"en": "a", "de": "b"}]), alone(shout))
     with pytest.raises(InputError, match="name a column of text: rows.csv has en, de"):
         work_through(tmp_path / "rows.csv", alone(shout))
     with pytest.raises(InputError, match="no column 'fr': rows.csv has en, de"):
@@ -261,3 +264,72 @@ def test_every_task_takes_files_and_writes_them(tmp_path):
     again = summarize_each(["A text. Another text."], model="embedded:extractive", out_file=tmp_path / "sums.jsonl")
     assert again.first[0]["model"] == "embedded:extractive"
     assert isinstance(summarize_each(iter([NEWS]), model="embedded:extractive")[0], Summary)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_row_of_a_table_that_is_no_utf8_is_an_error_and_not_mangled(kind, tmp_path):
+    path, mark = tmp_path / f"latin.{kind}", {"csv": b",", "tsv": b"\t"}[kind]
+    path.write_bytes(mark.join([b"en", b"note\n"]) + mark.join([b"caf\xe9", b"x\n"]) + mark.join([b"tea", b"\xe9\n"]))
+    results = work_through(path, alone(shout), column="en")
+    assert [str(result) for result in results] == [f"row 0: latin.{kind} is no UTF-8 text here; save it as UTF-8", "TEA"]
+
+
+def test_rows_that_a_generator_gave_before_it_failed_are_done_and_written(tmp_path):
+    def rows():
+        yield from ["a", "b", "c"]
+        raise RuntimeError("no more")
+
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(RuntimeError, match="no more"):
+        work_through(rows(), alone(shout), window_rows=8, out_file=out)
+    assert [record["row"] for record in lines(out)] == [0, 1, 2]
+    assert len(work_through(["a", "b", "c", "d"], alone(shout), window_rows=8, out_file=out, resume=True)) == 4
+
+
+def test_a_column_may_be_called_by_a_number():
+    frame = pytest.importorskip("pandas").DataFrame({7: ["a"], "other": ["b"]})
+    assert [str(result) for result in work_through(frame, alone(shout), column="7")] == ["A"]
+
+
+def test_the_rows_that_are_shown_are_the_first_ones_in_whatever_order_they_were_done(tmp_path):
+    def backwards(rows, keep):
+        for i in sorted(rows, reverse=True):
+            keep(i, Upper(rows[i]))
+
+    found = work_through(list(map(str, range(30))), backwards, window_rows=30, out_file=tmp_path / "out.jsonl")
+    assert [record["row"] for record in found.first] == list(range(10))
+
+
+def test_a_file_of_results_that_cannot_be_written_is_an_input_error(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"out\.jsonl cannot be written: "):
+        work_through(["a"], alone(shout), out_file=tmp_path / "file" / "out.jsonl")
+
+
+def test_a_stop_is_heard_while_a_generator_gives_its_rows():
+    given = []
+
+    def rows():
+        for row in "abcdefgh":
+            given.append(row)
+            yield row
+
+    assert work_through(rows(), lambda rows, keep: None, window_rows=8, stop=lambda: len(given) > 2) == []
+    assert given == ["a", "b", "c"]
+
+
+def test_the_columns_of_a_table_are_those_of_its_head_whatever_its_rows_are(tmp_path):
+    (tmp_path / "rows.tsv").write_text('en\tde\n"a quote left open\tx\n', encoding="utf-8")
+    assert column_names(tmp_path / "rows.tsv") == ["en", "de"]
+
+
+def test_a_row_that_swallowed_the_lines_after_it_says_so(tmp_path):
+    (tmp_path / "rows.csv").write_text('en,de\n"open,x\nthe cat,y\nthe dog,z\n', encoding="utf-8")
+    (row,) = work_through(tmp_path / "rows.csv", alone(shout), column="en")
+    assert row.reason == "it has 1 fields where rows.csv has 2 columns; it goes over 4 lines: is a quote left open?"
+
+
+def test_a_table_in_utf16_is_not_said_to_lack_a_column(tmp_path):
+    (tmp_path / "rows.csv").write_text("en,de\na,b\n", encoding="utf-16")
+    with pytest.raises(InputError, match=r"rows.csv is no UTF-8 text; save it as UTF-8"):
+        work_through(tmp_path / "rows.csv", alone(shout), column="en")

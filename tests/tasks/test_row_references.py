@@ -52,6 +52,9 @@ def test_a_row_without_a_reference_is_done_and_not_scored(tiny, manager):
     texts = [row.text for row in found[:2]]
     assert found.scores["chrf"] == pytest.approx(sacrebleu.corpus_chrf(texts, [RIGHT[:2]]).score)
     assert found.scored.startswith("BLEU ")
+    assert found.scored.endswith(" (by the references of 2 of 3 rows)")
+    picked = summarize_each(["One. Two.", "Three. Four."], manager=manager, reference=["One.", None], language="en")
+    assert picked.scored.endswith(" (by the references of 1 of 2 rows)")
     plain = translate_each(TEXTS, manager=manager, model=tiny("house"), **LIMIT)
     assert type(plain) is list
     assert [row.text for row in plain[:2]] == texts
@@ -110,6 +113,7 @@ def test_a_model_that_fails_leaves_the_others_their_rows_and_is_tried_once(tiny,
     assert found[0].models == ("embedded:extractive",)
     assert "cannot summarise" in found[0].failures[tiny("house")]
     assert found[0].record()["agreement"] is None
+    assert found.scored.startswith(f"{tiny('house')} left 2 rows undone: ")
     with pytest.raises(WrongTask):
         compare_each("summarize", rows, [tiny("house"), tiny("marian")], manager=manager)
     with pytest.raises(ModelNotFound):

@@ -86,6 +86,17 @@ def test_the_word_that_looked_at_a_term_is_replaced_as_a_last_resort():
     assert (pair.target, use.how) == ("Ich mag Emacs, auch.", "replaced")
 
 
+def test_a_sentence_is_not_lost_for_a_term_that_every_word_looked_at():
+    pairs = [SentencePair("I like Emacs, too.", "Ich mag Elche, auch.")]
+
+    def link(pair):
+        words = ("I ", "like ", "Emacs, ", "too."), ("Ich ", "mag ", "Elche, ", "auch.")
+        return SentencePair(pair.source, pair.target, *words, ((0.2, 0.2, 0.4, 0.2),) * 4)
+
+    found, (use,) = keep_terms(pairs, terms_of("Emacs"), nothing, link)
+    assert (found, use.kept) == (pairs, False)
+
+
 def test_a_term_that_cannot_be_kept_is_said():
     pairs = [SentencePair("I like Emacs.", "Ich mag Elche.")]
     found, (use,) = keep_terms(pairs, terms_of("Emacs"), nothing, None)

@@ -5,6 +5,8 @@ import torch
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, ModelNotFound, TooLong, UnknownLanguage, WrongTask
+from llm_magics.tasks.progress import TranslationProgress
+from llm_magics.tasks.segments import segment
 from llm_magics.tasks.translate import translate
 
 TEXT = "# The cat\n\nThe cat sat on the mat. Where is the station?\n\n- I do not know.\n- I do not know. 😀\n"
@@ -127,6 +129,12 @@ def test_progress_grows_and_ends_with_the_result(tiny, manager):
     assert seen[-1][:2] == (5, 5)
     assert seen[-1][2] == result.text
     assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)
+
+
+def test_sentences_that_touched_are_parted_while_they_are_written_as_in_the_end():
+    document = segment("今天天气很好。我饿了。", "zh")
+    progress = TranslationProgress(document, ["It is fine.", "I am hungry."], [True, True], "zh", "en", "a model")
+    assert progress.text == "It is fine. I am hungry."
 
 
 def test_stopping_keeps_what_there_is_and_the_model(tiny, manager):

@@ -82,6 +82,15 @@ def test_a_translation_is_translated_back_and_compared(tiny, manager):
     assert "came back as" in render(result.node())
 
 
+@pytest.mark.parametrize("back", ["embedded:nothing", "embedded:fr-en"])
+def test_a_translation_is_there_though_it_cannot_be_translated_back(tiny, manager, back):
+    result = translate(TEXT, manager=manager, model=tiny("house"), back_translate=back, reference="Die Katze.", **LIMIT)
+    assert result.text == translate(TEXT, manager=manager, model=tiny("house"), **LIMIT).text
+    assert result.back_translation is None
+    assert result.scores
+    assert any(note.startswith("it was not translated back: ") for note in result.notes)
+
+
 def test_flagged_are_the_sentences_that_differ_most():
     chrf = (90.0, 10.0, 49.0, 51.0, 30.0, 20.0, -1.0)
     back = BackTranslation(sources=tuple("abcdefg"), sentences=tuple("abcdefg"), chrf=chrf, score=50.0, provenance=None)
