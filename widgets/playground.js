@@ -393,7 +393,7 @@ function render({ model, el }) {
   show_status();
   return () => {
     actions.end();
-    window.clearTimeout(editing);
+    settle(); // what was typed last is not lost with the view
     window.clearTimeout(typing);
     for (const [event, callback] of listeners) model.off(event, callback);
   };
