@@ -150,9 +150,9 @@ def test_rows_have_seeds_of_their_own_and_a_bad_row_stops_no_other(manager, base
 
 
 def test_rows_that_a_stop_cut_off_are_left_out(manager, base):
-    asked = []
+    asked = []  # once for every row that is read, then for every token
     found = generate_each([TEXT] * 40, manager=manager, model=base, seed=1, max_tokens=4,
-                          stop=lambda: asked.append(1) or len(asked) > 12)
+                          stop=lambda: asked.append(1) or len(asked) > 40 + 12)
     assert 0 < len(found) < 40
     assert not any(getattr(one, "interrupted", False) for one in found)
 
