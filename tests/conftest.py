@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return "tests/browser" if file.startswith("tests/browser/") else file
 
     return FileScheduling(config, log)
+
+
+@pytest.fixture(scope="session")
+def tiny_builders() -> dict:
+    """Family -> the function that builds a tiny model of it in a folder: those of tests/models, for other folders."""
+    place = Path(__file__).parent / "models" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny_models", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.BUILDERS

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, WrongTask
 from llm_magics.models.boundary import boundary
-from llm_magics.models.decode_transformers import _decode, _default_new_tokens, _ends
+from llm_magics.models.decode_transformers import decode_texts, default_new_tokens, end_tokens
 
 if TYPE_CHECKING:
     from llm_magics.models.ctranslate2_model import CTranslate2Model
@@ -37,7 +37,7 @@ def decode_batch(model: CTranslate2Model, ids: list[list[int]], positions: list[
     from llm_magics.models.generation import Generation, different
 
     settings = _settings(model, request)
-    ends, forced = _ends(model.generation_config), settings["forced_eos_token_id"]
+    ends, forced = end_tokens(model.generation_config), settings["forced_eos_token_id"]
     limit = _limit(model, max(map(len, ids)), request)
     watcher = _Watcher(model, positions, request)
     with boundary(str(model.reference), "run by CTranslate2"):
@@ -52,7 +52,7 @@ def decode_batch(model: CTranslate2Model, ids: list[list[int]], positions: list[
             last = forced[0] if isinstance(forced, list) else forced
             written = [row if row and row[-1] in ends else [*row[:limit - 1], last] for row in written]
         rows.append(written[0])
-        texts.append(_decode(model, written, request.forced_bos))
+        texts.append(decode_texts(model, written, request.forced_bos))
     ended = [bool(row) and row[-1] in ends for row in rows]
     return [
         Generation(best, tuple(row[:-1] if at_end else row), len(read), len(row), at_end or not watcher.was_stopped,
@@ -73,7 +73,7 @@ def _start(model: CTranslate2Model, ids: list[list[int]], request: Request, sett
         [[str(token) for token in tokens] for tokens in ids], None if first is None else [[str(first)]] * len(ids),
         beam_size=request.num_beams, num_hypotheses=request.alternatives + 1, asynchronous=True, max_input_length=0,
         min_decoding_length=least, max_decoding_length=most, return_end_token=True,
-        end_token=sorted(_ends(model.generation_config)) or None, length_penalty=_number(settings["length_penalty"]),
+        end_token=sorted(end_tokens(model.generation_config)) or None, length_penalty=_number(settings["length_penalty"]),
         repetition_penalty=_number(settings["repetition_penalty"]),
         no_repeat_ngram_size=settings["no_repeat_ngram_size"] or 0,
         suppress_sequences=[[str(token) for token in tokens] for tokens in never] or None,
@@ -104,7 +104,7 @@ def _number(value: float | None) -> float:
 
 def _limit(model: CTranslate2Model, longest: int, request: Request) -> int:
     """Tokens to write at most, the ending one included; positions there are none for are not asked for."""
-    wanted = request.max_new_tokens or _default_new_tokens(model, longest, model.generation_config)
+    wanted = request.max_new_tokens or default_new_tokens(model, longest, model.generation_config)
     return min(wanted, model.max_source_tokens or wanted)
 
 
@@ -154,7 +154,7 @@ class _Watcher:
             self.rows.is_over = True
             self.was_stopped = self.is_greedy
         elif request.on_text is not None and self.is_greedy and self.throttle.due():
-            texts = _decode(self.model, [list(row) for row in self.rows.written], request.forced_bos)
+            texts = decode_texts(self.model, [list(row) for row in self.rows.written], request.forced_bos)
             for position, text in zip(self.positions, texts, strict=True):
                 request.on_text(position, text, False)
             self.throttle.spent()

@@ -12,7 +12,7 @@ from llm_magics.models.loaded import LoadedModel
 if TYPE_CHECKING:
     from llm_magics.models.generation import Generation, Request
 
-__all__ = ["decode_batch"]
+__all__ = ["decode_batch", "decode_texts", "default_new_tokens", "end_tokens"]
 
 DEFAULT_NEW_TOKENS = 512
 _TRANSLATORS = ("marian", "m2m_100", "mbart")
@@ -38,8 +38,8 @@ def decode_batch(
         rows = _new_tokens(output, start, config)
     each = request.alternatives + 1  # rows of one source stand together, best first
     rows = [row[: limits[i // each]] for i, row in enumerate(rows)]
-    texts = _decode(model, rows, request.forced_bos)
-    ended = [bool(row) and row[-1] in _ends(config) for row in rows[::each]]
+    texts = decode_texts(model, rows, request.forced_bos)
+    ended = [bool(row) and row[-1] in end_tokens(config) for row in rows[::each]]
     return [
         Generation(
             texts[each * i], tuple(row[:-1] if at_end else row), len(read), len(row), at_end or not watcher.was_stopped,
@@ -73,20 +73,20 @@ def _configuration(model: LoadedModel, ids: list[list[int]], request: Request, m
         return_dict_in_generate=False, min_new_tokens=request.min_new_tokens,
         forced_bos_token_id=request.forced_bos, eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
     )  # fmt: skip
-    limit = most or _default_new_tokens(model, longest, authors)
+    limit = most or default_new_tokens(model, longest, authors)
     if authors.max_new_tokens is None:
         config.max_length = limit + (longest if model.kind == "causal" else 1)
     else:
         config.max_new_tokens = limit
     if config.pad_token_id is None:
-        config.pad_token_id = min(_ends(config), default=0)
+        config.pad_token_id = min(end_tokens(config), default=0)
     unknown = config.update(**request.extra)
     if unknown:
         raise InputError(f"transformers knows no generation setting {sorted(unknown)[0]!r}")
     return config
 
 
-def _default_new_tokens(model: LoadedModel, longest: int, authors: Any) -> int:
+def default_new_tokens(model: LoadedModel, longest: int, authors: Any) -> int:
     """How much to write when nobody said: in proportion for translations, else what the model's authors set."""
     limit = model.max_source_tokens or DEFAULT_NEW_TOKENS
     if model.kind == "causal":
@@ -95,21 +95,23 @@ def _default_new_tokens(model: LoadedModel, longest: int, authors: Any) -> int:
     return max(1, min(most, 3 * longest + 32) if model.family in _TRANSLATORS else most)
 
 
-def _ends(config: Any) -> set[int]:
+def end_tokens(config: Any) -> set[int]:
+    """The tokens that end a text, by a GenerationConfig."""
     end = config.eos_token_id
     return set(end) if isinstance(end, list | tuple) else set() if end is None else {end}
 
 
 def _new_tokens(output: Any, start: int, config: Any) -> list[list[int]]:
     """The tokens written in each row, up to and with the first that ends it."""
-    ends, rows = _ends(config), []
+    ends, rows = end_tokens(config), []
     for row in output[:, start:].tolist():
         end = next((place for place, token in enumerate(row) if token in ends), len(row))
         rows.append(row[: end + 1])
     return rows
 
 
-def _decode(model: LoadedModel, rows: list[list[int]], language: int | None) -> list[str]:
+def decode_texts(model: LoadedModel, rows: list[list[int]], language: int | None) -> list[str]:
+    """The text of each row of tokens; `language` is the token that names the language at the front of a row, if any."""
     # The token that names the language is not text, whether or not the tokenizer counts it as special.
     rows = [row[1:] if row and row[0] == language else row for row in rows]
     with model.using_tokenizer() as tokenizer:
@@ -140,7 +142,7 @@ def _watcher(
         def _look(self, rows: Callable[[], list[list[int]]] | None) -> None:
             self.was_stopped = self.was_stopped or request.stopped()
             if rows and request.on_text is not None and request.num_beams == 1 and self.throttle.due():
-                texts = _decode(model, rows(), request.forced_bos)
+                texts = decode_texts(model, rows(), request.forced_bos)
                 for position, text in zip(positions, texts, strict=True):
                     request.on_text(position, text, False)
                 self.throttle.spent()

@@ -98,14 +98,19 @@ def translate(
         provenance=provenance, notes=tuple(note for note in notes if note), interrupted=not whole, terms=uses,
     )
     if back_translate and whole:
-        how = {name: value for name, value in (load_options or {}).items() if name != "engine"}  # asked for this model
-        try:
-            back = translate_back(pairs, direction, manager=manager, load_options=how, stop=stop,
-                                  model=None if back_translate is True else back_translate)
-            result = replace(result, back_translation=back)
-        except LLMMagicsError as error:  # the translation is there
-            result = replace(result, notes=(*result.notes, f"it was not translated back: {error}"))
+        result = _with_back(result, direction, None if back_translate is True else back_translate, manager, load_options, stop)
     return result if reference is None else replace(result, scores=translation_scores(result, reference))
+
+
+def _with_back(result: Translation, direction: Direction, model: str | None, manager: ModelManager | None,
+               load_options: Mapping[str, object] | None, stop: Callable[[], bool] | None) -> Translation:
+    """The translation with what comes back of it, or a note why nothing does: the translation itself is there."""
+    how = {name: value for name, value in (load_options or {}).items() if name != "engine"}  # asked for the other model
+    try:
+        back = translate_back(result.sentences, direction, manager=manager, load_options=how, stop=stop, model=model)
+    except LLMMagicsError as error:
+        return replace(result, notes=(*result.notes, f"it was not translated back: {error}"))
+    return replace(result, back_translation=back)
 
 
 def _keep(model: LoadedModel, progress: TranslationProgress, direction: Direction, terms: tuple[Term, ...],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,22 +11,14 @@ from llm_magics.errors import WrongTask
 pytest.importorskip("ctranslate2", reason="needs pip install 'llm_magics[fast]'")
 
 
-def builders():
-    place = Path(__file__).parents[1] / "models" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.BUILDERS
+@pytest.fixture(scope="module")
+def marian(tmp_path_factory, tiny_builders):
+    return tiny_builders["marian"](tmp_path_factory.mktemp("marian") / "opus-mt-en-de")
 
 
 @pytest.fixture(scope="module")
-def marian(tmp_path_factory):
-    return builders()["marian"](tmp_path_factory.mktemp("marian") / "opus-mt-en-de")
-
-
-@pytest.fixture(scope="module")
-def t5(tmp_path_factory):
-    return builders()["mt5"](tmp_path_factory.mktemp("t5") / "mt5")
+def t5(tmp_path_factory, tiny_builders):
+    return tiny_builders["mt5"](tmp_path_factory.mktemp("t5") / "mt5")
 
 
 def test_a_translation_says_its_engine_and_is_that_of_torch_without_links(cells, marian):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 
 @pytest.fixture(scope="module")
-def tagger(tmp_path_factory):
+def tagger(tmp_path_factory, tiny_builders):
     """The folder of a small tagger of our own, with random weights."""
-    place = Path(__file__).parents[1] / "models" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.build_house_tagger(tmp_path_factory.mktemp("tagger") / "model"))
+    return str(tiny_builders["house_tagger"](tmp_path_factory.mktemp("tagger") / "model"))
 
 
 def test_a_line_and_a_cell_give_the_same(cells):

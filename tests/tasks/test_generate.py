@@ -17,15 +17,9 @@ TEXT = "The cat sat on the mat."
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
+def base(tmp_path_factory, tiny_builders):
     """A causal model without a chat format, whose authors set nothing."""
-    import importlib.util
-    from pathlib import Path
-
-    spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "models" / "conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    folder = module.build_llama(tmp_path_factory.mktemp("base") / "base", None)
+    folder = tiny_builders["llama"](tmp_path_factory.mktemp("base") / "base", None)
     place = folder / "generation_config.json"
     settings = json.loads(place.read_text())
     for name in ("do_sample", "temperature", "top_p"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import math
@@ -84,16 +83,6 @@ def bases(tmp_path_factory):
         "bart": saved(root / "bart", t.BartForConditionalGeneration(bart_config), bart),
         "llama": saved(root / "llama", t.LlamaForCausalLM(llama_config), llama),
     }
-
-
-@pytest.fixture(scope="module")
-def builders():
-    """The tiny models of the tests of `models`: family → function that builds one in a folder."""
-    place = Path(__file__).parent.parent / "models" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.BUILDERS
 
 
 @pytest.fixture(autouse=True)
@@ -484,8 +473,8 @@ def test_a_checkpoint_with_another_head_says_what_it_holds_and_what_the_task_nee
     assert message.endswith(hint)
 
 
-def test_a_house_model_is_refused(home, bases, builders):
-    folder = builders["house"](home / "house")
+def test_a_house_model_is_refused(home, bases, tiny_builders):
+    folder = tiny_builders["house"](home / "house")
     with pytest.raises(RecipeError, match="trained from scratch here"):
         set_up(new_run(home, bases, "translate", base=folder))
 
@@ -501,8 +490,8 @@ def test_rows_are_no_longer_than_the_model_reads(home, bases):
 
 @pytest.mark.parametrize(("family", "source", "target"), [
     ("marian", "en", "de"), ("m2m_100", "en", "de"), ("nllb", "en", "de"), ("bart", "", ""), ("pegasus", "", "")])
-def test_every_family_of_translators_gets_its_own_marks(home, bases, builders, family, source, target):
-    base = builders[family](home / ("opus-mt-en-de" if family == "marian" else family))
+def test_every_family_of_translators_gets_its_own_marks(home, bases, tiny_builders, family, source, target):
+    base = tiny_builders[family](home / ("opus-mt-en-de" if family == "marian" else family))
     objective = set_up(new_run(home, bases, "translate", base=base, rows=10, held_out=3,
                                **{"data.source_language": source, "data.target_language": target}))
     tokenizer, model = objective.tokenizer, objective.model.eval()
@@ -521,8 +510,8 @@ def test_every_family_of_translators_gets_its_own_marks(home, bases, builders, f
         assert len(objective.predict(model, "validation", beams=2)) == 3
 
 
-def test_a_marian_model_of_several_languages_is_told_which_to_write(home, bases, builders):
-    base = builders["marian"](home / "opus-mt-en-mul", prefixes=(">>deu<<", ">>fra<<"))
+def test_a_marian_model_of_several_languages_is_told_which_to_write(home, bases, tiny_builders):
+    base = tiny_builders["marian"](home / "opus-mt-en-mul", prefixes=(">>deu<<", ">>fra<<"))
     languages = {"data.source_language": "en", "data.target_language": "fr"}
     objective = set_up(new_run(home, bases, "translate", base=base, rows=5, held_out=2, **languages))
     assert objective.prefix == ">>fra<< "
@@ -557,8 +546,8 @@ def test_a_masked_piece_keeps_the_marks_and_asks_for_what_it_hides(home, bases):
     assert kept < asked - masked + 1
 
 
-def test_only_the_first_token_of_a_word_is_asked_for_its_tag(home, bases, builders):
-    base = builders["bert"](home / "pieces")
+def test_only_the_first_token_of_a_word_is_asked_for_its_tag(home, bases, tiny_builders):
+    base = tiny_builders["bert"](home / "pieces")
     objective = set_up(new_run(home, bases, "label-tokens", base=base, rows=20))
     assert any(len(ids) > len(row[0]) for (ids, _), row in zip(objective.items["train"], objective.corpus.train, strict=False))
     for (ids, targets), (words, tags) in zip(objective.items["train"], objective.corpus.train, strict=True):
@@ -603,8 +592,8 @@ def test_the_best_span_is_that_of_all_pairs():
         assert _best_span(starts, ends, offsets) == (pytest.approx(score), first, last)
 
 
-def test_noise_leaves_the_marks_of_the_model_where_they_are(home, bases, builders):
-    base = builders["nllb"](home / "nllb")
+def test_noise_leaves_the_marks_of_the_model_where_they_are(home, bases, tiny_builders):
+    base = tiny_builders["nllb"](home / "nllb")
     objective = set_up(new_run(home, bases, "translate", base=base, rows=10, held_out=2, **{
         "data.source_language": "en", "data.target_language": "de", "augmentation.drop": 0.5, "augmentation.swap": 0.5}))
     items = objective.items["train"]
