@@ -18,11 +18,11 @@ PACKAGE = Path(llm_magics.__file__).parent
 ROOMS = {
     "errors": set(),
     "nn": set(),
-    "text": set(),
+    "text": {"models", "display"},
     "attention": {"nn"},
     "models": {"attention", "nn"},
     "metrics": set(),  # the field's scores: trainings judge by them, results that are given a reference
-    "rows": {"metrics", "display", "text", "models"},
+    "rows": {"metrics", "display", "text", "models", "tasks"},
     # display, here and in training: results draw themselves
     "tasks": {"models", "attention", "display", "metrics", "text", "rows"},
     "training": {"nn", "models", "attention", "display", "metrics", "rows", "text"},
