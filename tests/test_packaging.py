@@ -33,7 +33,7 @@ def test_the_wheel_holds_all_that_is_needed_and_nothing_at_the_top_but_the_packa
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} <= {
         "llm_magics",
-        f"llm_magics-{version()}.dist-info",
+        f"llm_magics_notebook-{version()}.dist-info",
     }
     assert {name for name in names if "/widgets/static/" in name} == {
         f"llm_magics/widgets/static/{path.relative_to(ROOT / 'widgets').as_posix()}"

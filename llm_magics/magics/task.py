@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llm_magics.extras import install_hint
 from llm_magics.magics.core.command import Box, Call, Command, python_call
 from llm_magics.magics.core.options import Option
 from llm_magics.magics.rows import BATCH, EACH, each_code, run_each
@@ -12,8 +13,7 @@ __all__ = ["ENGINE", "PANEL", "TaskCommand"]
 ENGINE = Option(
     "--engine",
     "what computes the model: torch, or ctranslate2 for less memory and faster beams with Marian, "
-    "M2M100, NLLB, BART, mBART, Pegasus and T5, without word links; needs pip install "
-    "'llm_magics[fast]'",
+    "M2M100, NLLB, BART, mBART, Pegasus and T5, without word links; needs " + install_hint("fast"),
     "ENGINE",
     default="torch",
     choices=("torch", "ctranslate2"),
