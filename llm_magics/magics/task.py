@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from llm_magics.extras import install_hint
 from llm_magics.magics.core.command import Box, Call, Command, python_call
+from llm_magics.magics.core.objects import text_of
 from llm_magics.magics.core.options import Option
 from llm_magics.magics.rows import BATCH, EACH, each_code, run_each
 from llm_magics.magics.stream import stream
@@ -12,8 +14,7 @@ __all__ = ["ENGINE", "PANEL", "TaskCommand"]
 ENGINE = Option(
     "--engine",
     "what computes the model: torch, or ctranslate2 for less memory and faster beams with Marian, "
-    "M2M100, NLLB, BART, mBART, Pegasus and T5, without word links; needs pip install "
-    "'llm_magics[fast]'",
+    "M2M100, NLLB, BART, mBART, Pegasus and T5, without word links; needs " + install_hint("fast"),
     "ENGINE",
     default="torch",
     choices=("torch", "ctranslate2"),
@@ -58,15 +59,9 @@ class TaskCommand(Command):
         return PanelOpener(self)
 
     def named_text(self, call: Call, option: str) -> str:
-        """The text of the variable that `option` of a box names; "" when the option was not
-        given."""
-        expression = call[option.lstrip("-")]
-        value = call.look_up(str(expression)) if expression else ""
-        if not isinstance(value, str):
-            raise call.wrong(
-                f"{option} {expression} is of type {type(value).__name__}, expected text"
-            )
-        return value
+        """The text of what `option` of a box names; "" when the option was not given."""
+        name = option.lstrip("-")
+        return text_of(call, name) if call[name] else ""
 
     def run(self, call: Call) -> object:
         arguments = self.arguments(call)

