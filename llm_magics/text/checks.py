@@ -2,8 +2,8 @@
 
 Each check looks for one way in which translators and language models fail in silence: figures that
 changed, protected parts that went missing, words in a loop, a length out of proportion, nothing,
-the source itself, characters that could not be decoded, the end cut off. `faults` names what it finds;
-no fault does not mean a good sentence.
+the source itself, characters that could not be decoded, the end cut off. `faults` names what it
+finds; no fault does not mean a good sentence.
 """
 
 from __future__ import annotations
