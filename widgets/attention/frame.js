@@ -6,7 +6,7 @@ import { colour_tables, weights_picture } from "./colours.js";
 import { head_grid } from "./heads.js";
 import { requests_of } from "./requests.js";
 import { silence_panel } from "./silence.js";
-import { KIND_NAMES, VIEW_NAMES, head_name } from "./state.js";
+import { KINDS, SEGMENT_NAMES, VIEW_NAMES, head_name } from "./state.js";
 import { tile_painter } from "./tiles.js";
 import { cross_view } from "./view_cross.js";
 import { diff_view } from "./view_diff.js";
@@ -307,7 +307,7 @@ export function render({ model, el }) {
     kind_tabs.draw(
       explorer
         .sources()
-        [selection.source].panels.map(({ kind }) => [kind, KIND_NAMES[kind] ?? kind]),
+        [selection.source].panels.map(({ kind }) => [kind, KINDS[kind]?.title ?? kind]),
       selection.kind,
     );
     source.draw(
@@ -317,18 +317,7 @@ export function render({ model, el }) {
       String(selection.source),
     );
     const is_pair = panel.row_segments?.includes(1) || panel.column_segments?.includes(1);
-    segment.draw(
-      is_pair
-        ? [
-            ["", "A and B"],
-            ["AA", "A → A"],
-            ["AB", "A → B"],
-            ["BA", "B → A"],
-            ["BB", "B → B"],
-          ]
-        : [],
-      selection.segment,
-    );
+    segment.draw(is_pair ? Object.entries(SEGMENT_NAMES) : [], selection.segment);
     main.hidden = is_overview;
     for (const [of, view] of Object.entries(views)) view.root.hidden = of !== selection.view;
     const is_wide = width >= SIDE_BY_SIDE_FROM_PX;

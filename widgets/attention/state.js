@@ -1,3 +1,5 @@
+import VOCABULARY from "./views.json" with { type: "json" };
+
 // The words of the attention explorer: what Python sends, what is selected, and how heads are named and ordered.
 
 /**
@@ -7,11 +9,13 @@
  * }} Panel rows and columns are places in `tokens`
  * @typedef {{ title: string, formula: string, source: string, unit: string, low: number | null, high: number | null }} Measure
  * @typedef {{ title: string, panels: Panel[], measures: Record<string, Measure> }} Source
- * @typedef {"overview" | "map" | "lines" | "neuron" | "cross" | "diff" | "steps"} ViewName
+ * @typedef {keyof typeof VOCABULARY.views} ViewName
+ * @typedef {keyof typeof VOCABULARY.segments} Segment
+ * @typedef {{ title: string, rows: string, columns: string }} Kind what stands on the two axes
  * @typedef {{
  *   source: number, against: [number, number, number] | null, view: ViewName, kind: string, layer: number, head: number,
  *   heads: [number, number][], rows: number[], columns: number[], silenced: [string, number, number][], step: number | null,
- *   sort: string, segment: "" | "AA" | "AB" | "BA" | "BB",
+ *   sort: string, segment: Segment,
  * }} Selection
  * @typedef {{ source: number, kind: string, layer: number, head: number }} Head
  * @typedef {{ row: number, column: number }} Cell
@@ -19,27 +23,10 @@
  * @typedef {{ side: "row" | "column", place: number }} Token
  */
 
-export const KIND_NAMES = /** @type {Record<string, string>} */ ({
-  encoder: "Encoder",
-  decoder: "Decoder",
-  cross: "Cross",
-  self: "Self",
-});
-export const VIEW_NAMES = /** @type {Record<ViewName, string>} */ ({
-  overview: "Overview",
-  map: "Map",
-  lines: "Lines",
-  cross: "Alignment",
-  neuron: "Neuron",
-  diff: "Difference",
-  steps: "Steps",
-});
-export const AXES = /** @type {Record<string, [string, string]>} */ ({
-  encoder: ["source token", "source token"],
-  decoder: ["target token", "target token"],
-  cross: ["target token", "source token"],
-  self: ["token", "token"],
-});
+/** Names of views, kinds of attention and parts of a text pair, in the order in which they are shown. */
+export const VIEW_NAMES = /** @type {Record<ViewName, string>} */ (VOCABULARY.views);
+export const KINDS = /** @type {Record<string, Kind>} */ (VOCABULARY.kinds);
+export const SEGMENT_NAMES = /** @type {Record<Segment, string>} */ (VOCABULARY.segments);
 const LONGEST_LABEL = 14;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 

@@ -2,7 +2,7 @@ import { element } from "../shared/elements.js";
 import { number_text } from "../shared/numbers.js";
 import { map_gestures, still_state } from "./gestures.js";
 import { draw_plane, plane_area } from "./plane.js";
-import { AXES, key_of, range_of, segment_block, strongest, weight_of } from "./state.js";
+import { KINDS, key_of, range_of, segment_block, strongest, weight_of } from "./state.js";
 
 // One head enlarged: point for the exact weight, zoom, pan, mark tokens.
 
@@ -215,7 +215,7 @@ export function map_view(explorer) {
     },
     focus: () => canvas.focus(),
     about: () => {
-      const [row, column] = AXES[explorer.selection().kind] ?? AXES.self;
+      const { rows: row, columns: column } = KINDS[explorer.selection().kind] ?? KINDS.self;
       return `row: ${row} · column: the ${column} it looks at`;
     },
   };

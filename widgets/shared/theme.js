@@ -1,3 +1,5 @@
+import THEME from "./theme.json" with { type: "json" };
+
 // The host's colours, and when they change.
 
 /** @typedef {[number, number, number]} Rgb red, green and blue, 0…255 */
@@ -35,9 +37,9 @@ export function theme_at(root) {
     style.getPropertyValue(name).trim() || otherwise;
   return {
     ink: style.color,
-    muted: read("--llm-muted", "#767c85"),
+    muted: read("--llm-muted", THEME.ink),
     line: read("--llm-line", "rgba(128,128,128,.28)"),
-    accent: read("--llm-accent", "#2979d1"),
+    accent: read("--llm-accent", THEME.accent),
     background,
     dark: (background[0] + background[1] + background[2]) / 3 < 128,
     font: style.fontFamily || "system-ui, sans-serif",

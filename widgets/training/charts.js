@@ -2,6 +2,7 @@ import { fitted, once_a_frame } from "../shared/canvas.js";
 import { element } from "../shared/elements.js";
 import { nice_ticks, number_text } from "../shared/numbers.js";
 import { on_theme_or_size, theme_at } from "../shared/theme.js";
+import THEME from "../shared/theme.json" with { type: "json" };
 
 // Lines over steps: what is drawn where, and a chart that can be pointed at, by pointer and by key.
 
@@ -15,14 +16,10 @@ import { on_theme_or_size, theme_at } from "../shared/theme.js";
 
 /** Shorter series, such as one value an epoch, stay as they are: an average would only lag behind them. */
 const FEWEST_SMOOTHED = 30;
-const COLOURS = {
-  light: ["#1f6fb8", "#c8590f", "#128a5e", "#934ca6", "#94700a", "#bd3549"],
-  dark: ["#5aa9ee", "#f08c3e", "#3ec796", "#cd8fdc", "#d9b23a", "#f07a8b"],
-};
 
 /** The colour of a line on this page. @param {number} number @param {boolean} dark */
 export function line_colour(number, dark) {
-  const palette = dark ? COLOURS.dark : COLOURS.light;
+  const palette = dark ? THEME.series.dark : THEME.series.light;
   return palette[number % palette.length];
 }
 

@@ -2,6 +2,7 @@ import { fitted, once_a_frame } from "../shared/canvas.js";
 import { element } from "../shared/elements.js";
 import { nice_ticks, number_text } from "../shared/numbers.js";
 import { on_theme_or_size, theme_at } from "../shared/theme.js";
+import THEME from "../shared/theme.json" with { type: "json" };
 
 /**
  * @typedef {{
@@ -31,24 +32,6 @@ const BOARD_STATUS = {
   interrupted: "stopped",
   failed: "failed",
 };
-/** The colour of a curve says what its words say, too. */
-const STATE_COLOURS = {
-  light: {
-    running: "#1f6fb8",
-    complete: "#128a5e",
-    failed: "#bd3549",
-    stopped: "#94700a",
-    interrupted: "#94700a",
-  },
-  dark: {
-    running: "#5aa9ee",
-    complete: "#3ec796",
-    failed: "#f07a8b",
-    stopped: "#d9b23a",
-    interrupted: "#d9b23a",
-  },
-};
-
 /**
  * The scale that all curves share; logarithmic where one trial that went astray would flatten the others.
  * @param {Trial[]} trials
@@ -118,9 +101,14 @@ export const all_places = ({ places, value }, [low, high]) => [
   high > low ? ((value ?? low) - low) / (high - low) : 0.5,
 ];
 
-/** @param {string} state @param {boolean} dark @param {string} otherwise */
-const state_colour = (state, dark, otherwise) =>
-  STATE_COLOURS[dark ? "dark" : "light"][/** @type {"running"} */ (state)] ?? otherwise;
+/**
+ * The colour of a curve says what its words say, too.
+ * @param {string} state @param {boolean} dark @param {string} otherwise
+ */
+function state_colour(state, dark, otherwise) {
+  const number = /** @type {Record<string, number | null>} */ (THEME.states)[state] ?? null;
+  return number === null ? otherwise : THEME.series[dark ? "dark" : "light"][number];
+}
 
 /** A button that says so until what it asks for has happened, or for a while. @param {string} text @param {string} title @param {() => void} act */
 function stop_button(text, title, act) {
