@@ -17,9 +17,14 @@ const MAP_WIDEST_PX = 760;
 const MAP_HIGHEST_PX = 620;
 const ASK_AFTER_MS = 60;
 const HINT =
-  "Point at a cell. Click, then wheel or + − to zoom, drag to pan; Shift-drag, or Enter twice, marks tokens.";
+  "Point at a cell. Click, then wheel or + − to zoom, drag to pan; " +
+  "Shift-drag, or Enter twice, marks tokens.";
 
-/** The cells that are selected, where they are one rectangle. @param {{ rows: number[], columns: number[] }} selection @returns {Block | null} */
+/**
+ * The cells that are selected, where they are one rectangle.
+ * @param {{ rows: number[], columns: number[] }} selection
+ * @returns {Block | null}
+ */
 export function selected_block({ rows, columns }) {
   if (!rows.length || !columns.length) return null;
   const [row, column] = [Math.min(...rows), Math.min(...columns)];
@@ -39,7 +44,10 @@ export const tokens_of = (block) => ({
 
 /**
  * The weights of one row as far as they are known: exact, from the picture, or null.
- * @param {Explorer} explorer @param {import("./state.js").Head} head @param {number} row @param {boolean} exactly ask for them
+ * @param {Explorer} explorer
+ * @param {import("./state.js").Head} head
+ * @param {number} row
+ * @param {boolean} exactly ask for them
  * @returns {{ weights: Float32Array, exact: boolean } | null}
  */
 export function row_weights(explorer, head, row, exactly) {
@@ -57,7 +65,12 @@ export function row_weights(explorer, head, row, exactly) {
   };
 }
 
-/** "most: the 0.61, cat 0.20": what a row looks at most. @param {string[]} tokens @param {ArrayLike<number>} weights @returns {(Node | string)[]} */
+/**
+ * "most: the 0.61, cat 0.20": what a row looks at most.
+ * @param {string[]} tokens
+ * @param {ArrayLike<number>} weights
+ * @returns {(Node | string)[]}
+ */
 export const most_of = (tokens, weights) =>
   strongest(weights, 4)
     .filter(({ weight }) => weight >= 0.005)
@@ -159,7 +172,8 @@ export function map_view(explorer) {
     ];
     canvas.setAttribute(
       "aria-label",
-      `${head.kind} attention, layer ${head.layer}, head ${head.head}, ${rows.length} by ${columns.length} tokens`,
+      `${head.kind} attention, layer ${head.layer}, head ${head.head}, ` +
+        `${rows.length} by ${columns.length} tokens`,
     );
     most.replaceChildren();
     if (!at) return value.replaceChildren(element("span", { class: "llm-muted" }, HINT));
