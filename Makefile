@@ -27,7 +27,7 @@ test: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
-	cd widgets && npx prettier --check --log-level warn '*.js' '*.css'
+	cd widgets && npx prettier --check --log-level warn '**/*.js' '**/*.css' '**/*.json'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("llm_magics needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

@@ -1,5 +1,6 @@
-import { duration_text, element } from "./common.js";
-import { combobox } from "./combobox.js";
+import { element } from "./shared/elements.js";
+import { duration_text } from "./shared/numbers.js";
+import { combobox } from "./shared/combobox.js";
 
 /**
  * @typedef {{
@@ -7,7 +8,7 @@ import { combobox } from "./combobox.js";
  *   models: ModelLine[],
  *   summary: string,
  *   choices: Record<string, string[]>,
- *   offers: import("./combobox.js").Offer[],
+ *   offers: import("./shared/combobox.js").Offer[],
  *   plan: string,
  *   working: number,
  *   notice: string,
@@ -280,7 +281,7 @@ function load_row(choices, { load, plan, opened }) {
   };
 }
 
-/** @param {{ model: import("./common.js").Model<Traits>, el: HTMLElement }} view */
+/** @param {{ model: import("./shared/elements.js").Model<Traits>, el: HTMLElement }} view */
 function render({ model, el }) {
   const spoken = element("div", { class: "llm-spoken", "aria-live": "polite" });
   const summary = element("span", { class: "llm-summary" });

@@ -1,4 +1,5 @@
-import { element, floats_of } from "./common.js";
+import { element } from "./shared/elements.js";
+import { floats_of } from "./shared/numbers.js";
 
 // A text as a language model sees it: shaded where it was surprised, with what it would rather have said at every place.
 // A click on a token shows its candidates, a click on a candidate goes on with it: Python makes the next text.
@@ -24,7 +25,7 @@ import { element, floats_of } from "./common.js";
  * }} Traits
  */
 
-/** @typedef {import("./common.js").Model<Traits>} NextWordModel */
+/** @typedef {import("./shared/elements.js").Model<Traits>} NextWordModel */
 /** @typedef {{ text: string, gap: string, probability: number, bits: number, rank: number, is_mask: boolean }} Token */
 /** @typedef {{ text: string, probability: number, fixed: boolean }} Candidate */
 

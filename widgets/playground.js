@@ -1,16 +1,17 @@
-import { duration_text, element } from "./common.js";
-import { combobox } from "./combobox.js";
-import { built } from "./nodes.js";
+import { element } from "./shared/elements.js";
+import { duration_text } from "./shared/numbers.js";
+import { combobox } from "./shared/combobox.js";
+import { built } from "./shared/nodes.js";
 
 /**
  * @typedef {{
  *   form: Form,
  *   texts: Record<string, string>,
  *   values: Record<string, string>,
- *   offers: Record<string, import("./combobox.js").Offer[]>,
+ *   offers: Record<string, import("./shared/combobox.js").Offer[]>,
  *   status: "ready" | "running" | "stopping" | "done" | "stopped" | "failed",
  *   note: string,
- *   shown: import("./nodes.js").Tree | [],
+ *   shown: import("./shared/nodes.js").Tree | [],
  *   magic: string,
  *   as_typed: boolean,
  *   heard: number,
@@ -18,7 +19,7 @@ import { built } from "./nodes.js";
  * @typedef {{ name: string, kind: string, help: string, choices: string[], hint: string, default: string, low?: number, high?: number, step?: number | "any" }} FormField
  * @typedef {{ texts: Record<string, string>, values: Record<string, string> }} Filled
  * @typedef {{ task: string, about: string, boxes: { name: string, label: string }[], fields: FormField[], examples: Filled[] }} Form
- * @typedef {{ root: HTMLElement, value: () => string, set_value: (value: string) => void, set_offers?: (offers: import("./combobox.js").Offer[]) => void }} Control
+ * @typedef {{ root: HTMLElement, value: () => string, set_value: (value: string) => void, set_offers?: (offers: import("./shared/combobox.js").Offer[]) => void }} Control
  */
 
 const EDIT_MS = 200;
@@ -423,7 +424,7 @@ function action_row(task, does) {
   };
 }
 
-/** @param {{ model: import("./common.js").Model<Traits>, el: HTMLElement }} view */
+/** @param {{ model: import("./shared/elements.js").Model<Traits>, el: HTMLElement }} view */
 function render({ model, el }) {
   const form = model.get("form");
   const spoken_line = element("div", { class: "llm-spoken", "aria-live": "polite" });
@@ -543,7 +544,8 @@ function render({ model, el }) {
   }
   function show_result() {
     const tree = model.get("shown");
-    if (tree.length) result.replaceChildren(built(/** @type {import("./nodes.js").Tree} */ (tree)));
+    if (tree.length)
+      result.replaceChildren(built(/** @type {import("./shared/nodes.js").Tree} */ (tree)));
     result.hidden = !tree.length;
   }
   function take_form() {

@@ -12,7 +12,7 @@ from llm_magics.magics.parts import split_at_rule
 
 if TYPE_CHECKING:
     from llm_magics.display.page import FramedPage
-    from llm_magics.widgets.attention_explorer import AttentionExplorer
+    from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
 
 __all__ = ["AttentionMagic", "bertviz", "explore_attention"]
 
@@ -242,8 +242,8 @@ def explore_attention(
     kept steps of a run).
     """
     from llm_magics.session import current_session
-    from llm_magics.widgets.attention_explorer import AttentionExplorer
-    from llm_magics.widgets.attention_panel import Panel, thumb_side
+    from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
+    from llm_magics.widgets.attention.panel import Panel, thumb_side
 
     found = current_session().attention(model, text, second, **options)
     for source in found.sources:

@@ -4,11 +4,23 @@ import subprocess
 
 import pytest
 
+from llm_magics.display import browser_files
 from llm_magics.widgets import _assets
 
-NAMES = ["training_panel", "attention_explorer"]
-STYLED = ["model_panel", "next_word", "playground", "training_panel", "tuning_board"]
-"""Widgets whose sheet imports the common one."""
+NAMES = ["training/training_panel", "attention/attention_explorer"]
+STYLED = [
+    "model_panel",
+    "next_word",
+    "playground",
+    "training/training_panel",
+    "training/tuning_board",
+]
+"""Widgets whose sheet imports the one for all."""
+
+
+def own_class(name):
+    """The class that all rules of a widget begin with."""
+    return f".llm-{name.split('/')[-1].replace('_', '-')}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +56,7 @@ def test_nothing_is_loaded_from_elsewhere(name):
 def test_every_style_rule_stays_inside_its_widget(name):
     sheet = re.sub(r"@keyframes[^{]*\{[^{}]*\{[^{}]*\}\s*\}", "", _assets.style(name))
     sheet = re.sub(r"@media[^{]*\{(.*)\}\s*$", r"\1", sheet, flags=re.DOTALL)
-    own = f".llm-{name.replace('_', '-')}"
+    own = own_class(name)
     for selectors in re.findall(r"([^{}]+)\{[^{}]*\}", sheet):
         for selector in selectors.split(","):
             assert selector.strip().startswith(own), selector
@@ -52,13 +64,15 @@ def test_every_style_rule_stays_inside_its_widget(name):
 
 @pytest.mark.parametrize("name", STYLED)
 def test_what_a_style_sheet_imports_stands_before_it_for_that_widget_alone(name):
-    sheet, own = _assets.style(name), f".llm-{name.replace('_', '-')}"
+    sheet, own = _assets.style(name), own_class(name)
     assert sheet.startswith(f"{own} {{\n  --llm-ink: ")
     assert f"{own} [hidden] {{ display: none !important; }}" in " ".join(sheet.split())
     assert (f"{own} .llm-offers {{" in sheet) == (name in ("model_panel", "playground"))
     assert not re.search(r"@import|llm-widget|/\*", sheet)
-    written = (_assets._CHECKOUT / f"{name}.css").read_text(encoding="utf-8")
-    assert not re.search(r"--llm-(ink|muted|line|accent):", written)  # said once, in common.css
+    written = (browser_files.CHECKOUT / f"{name}.css").read_text(encoding="utf-8")
+    assert not re.search(
+        r"--llm-(ink|muted|line|accent):", written
+    )  # said once, in shared/widget.css
 
 
 def test_a_missing_browser_half_says_what_to_do():

@@ -97,7 +97,7 @@ class _Notebook(_Silent):
     def __init__(self) -> None:
         from IPython.display import display
 
-        from llm_magics.widgets.tuning_board import TuningBoard
+        from llm_magics.widgets.training.tuning_board import TuningBoard
 
         self.board = TuningBoard()
         self._handle = display(self.board, display_id=True)
