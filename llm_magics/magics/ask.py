@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from llm_magics.magics.core.command import MODEL, PRECISION, Box, Call, python_call
+from llm_magics.magics.core.objects import text_of
 from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.parts import SEPARATOR, split_at_rule
 from llm_magics.magics.rows import EACH, each_code, run_each
@@ -13,8 +12,6 @@ from llm_magics.magics.stream import stream
 from llm_magics.magics.task import ENGINE, TaskCommand
 
 __all__ = ["AskMagic"]
-
-_MOST_BYTES = 4_000_000
 
 
 class AskMagic(TaskCommand):
@@ -81,9 +78,6 @@ class AskMagic(TaskCommand):
         }
         return {name: value for name, value in given.items() if value is not None}
 
-    def named_text(self, call: Call, option: str) -> str:
-        return (_context(call) or "") if option == "--context" else super().named_text(call, option)
-
     def run(self, call: Call) -> object:
         arguments = self.arguments(call)
         if call["each"]:
@@ -134,24 +128,5 @@ def _parts(call: Call) -> tuple[list[str], str]:
 
 
 def _context(call: Call) -> str | None:
-    """The text that --context names: a variable of the notebook, else a file."""
-    named = call["context"]
-    if not named:
-        return None
-    path = Path(str(named)).expanduser()
-    if str(named).split(".")[0].split("[")[0] not in call.scope and path.is_file():
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise call.wrong(
-                f"{path.name} has {size:,} bytes, more than the {_MOST_BYTES:,} that are "
-                "read at "
-                "once"
-            )
-        try:
-            return path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise call.wrong(f"{path.name} cannot be read as UTF-8 text: {error}") from None
-    value = call.look_up(str(named))
-    if not isinstance(value, str):
-        raise call.wrong(f"--context {named} is of type {type(value).__name__}, expected text")
-    return value
+    """The text that --context names."""
+    return text_of(call, "context") if call["context"] else None

@@ -7,8 +7,9 @@ from pathlib import Path
 from llm_magics.display.progress import counted
 from llm_magics.display.table import table
 from llm_magics.magics.core.command import Call, Source, python_call
+from llm_magics.magics.core.objects import file_or_variable, find_file, text_of
 from llm_magics.magics.core.options import Option, whole
-from llm_magics.magics.rows import each_code, file_or_variable, run_each
+from llm_magics.magics.rows import each_code, run_each
 from llm_magics.magics.stream import stream
 from llm_magics.magics.task import TaskCommand
 
@@ -115,7 +116,7 @@ def checked(call: Call) -> dict[str, object]:
     named = call["reference"]
     reference = None
     if named:
-        reference = _references(call, str(named)) if call["each"] else _reference(call, str(named))
+        reference = _references(call, str(named)) if call["each"] else text_of(call, "reference")
     return {"alternatives": call["alternatives"] or None, "reference": reference}
 
 
@@ -132,13 +133,15 @@ def _references(call: Call, named: str) -> object:
         named in columns
     ):  # of a table the column itself, as that of the texts is taken out of it, too
         return rows[named] if hasattr(rows, "columns") or hasattr(rows, "column_names") else named
-    if named.isidentifier() and named not in call.scope:
+    if named.isidentifier() and named not in call.scope and find_file(named, call.scope) is None:
         beside = (
             f"{call['each']} has {', '.join(columns)}"
             if columns
             else f"{call['each']} has no columns"
         )
-        raise call.wrong(f"--reference {named} is neither a column ({beside}) nor a variable")
+        raise call.wrong(
+            f"--reference {named} is neither a column ({beside}) nor a variable nor a file"
+        )
     held = file_or_variable(call, "reference")
     if isinstance(held, (str, bytes, dict)) or not (
         isinstance(held, Path) or hasattr(held, "__iter__")
@@ -175,16 +178,3 @@ def _reference_source(call: Call) -> object:
         )
     held = file_or_variable(call, "reference")
     return str(held) if isinstance(held, Path) else Source(named)
-
-
-def _reference(call: Call, named: str) -> str:
-    path = Path(named).expanduser()
-    if path.suffix and named.split(".")[0] not in call.scope and path.is_file():
-        try:
-            return path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise call.wrong(f"{path.name} cannot be read as UTF-8 text: {error}") from None
-    value = call.look_up(named)
-    if not isinstance(value, str):
-        raise call.wrong(f"--reference {named} is of type {type(value).__name__}, expected text")
-    return value

@@ -3,7 +3,6 @@ progress bar."""
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,12 +12,14 @@ from llm_magics.display.html import Node, render
 from llm_magics.display.progress import counted, progress_node, progress_text
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
+from llm_magics.extras import require
 from llm_magics.magics.core.command import Call, Interrupted, Source, python_call
 from llm_magics.magics.core.interrupt import StopOnInterrupt
 from llm_magics.magics.core.live_output import Live
+from llm_magics.magics.core.objects import file_or_variable
 from llm_magics.magics.core.options import Option
 
-__all__ = ["BATCH", "EACH", "Rows", "each_code", "file_or_variable", "run_each"]
+__all__ = ["BATCH", "EACH", "Rows", "each_code", "run_each"]
 
 EACH = Option(
     "--each",
@@ -40,7 +41,6 @@ BATCH = (
     ),
 )
 """What goes with --each."""
-_FILES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 _SHOWN = 10
 
 
@@ -77,6 +77,7 @@ class Rows(list):
 
     def to_series(self) -> object:
         """`texts` as a pandas Series with the index of the rows given."""
+        require("pandas", extra="pandas", what="to_series()")
         import pandas
 
         index = None if self.index is None else self.index[: len(self)]
@@ -259,21 +260,6 @@ class _Bar:
     def text(self) -> str:
         """The bar as a line."""
         return progress_text(self.done, self.total, self.label, self.eta_s())
-
-
-def file_or_variable(call: Call, option: str) -> object:
-    """What an option names: the path of a file that rows can be read from, or what a variable
-    holds."""
-    expression = str(call[option])
-    path = Path(expression).expanduser()
-    if (
-        path.suffix.lower() in _FILES
-        and re.split(r"[.\[]", expression, maxsplit=1)[0] not in call.scope
-    ):
-        if not path.is_file():
-            raise call.wrong(f"--{option} {expression}: there is no such file")
-        return path
-    return call.look_up(expression)
 
 
 def _rows(call: Call) -> object:

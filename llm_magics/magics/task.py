@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llm_magics.extras import install_hint
 from llm_magics.magics.core.command import Box, Call, Command, python_call
+from llm_magics.magics.core.objects import text_of
 from llm_magics.magics.core.options import Option
 from llm_magics.magics.rows import BATCH, EACH, each_code, run_each
 from llm_magics.magics.stream import stream
@@ -58,15 +59,9 @@ class TaskCommand(Command):
         return PanelOpener(self)
 
     def named_text(self, call: Call, option: str) -> str:
-        """The text of the variable that `option` of a box names; "" when the option was not
-        given."""
-        expression = call[option.lstrip("-")]
-        value = call.look_up(str(expression)) if expression else ""
-        if not isinstance(value, str):
-            raise call.wrong(
-                f"{option} {expression} is of type {type(value).__name__}, expected text"
-            )
-        return value
+        """The text of what `option` of a box names; "" when the option was not given."""
+        name = option.lstrip("-")
+        return text_of(call, name) if call[name] else ""
 
     def run(self, call: Call) -> object:
         arguments = self.arguments(call)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, ComparedCommand, checked
 from llm_magics.magics.core.command import MODEL, PRECISION, Call
+from llm_magics.magics.core.objects import file_or_variable, text_of
 from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
@@ -20,9 +24,6 @@ class TranslateMagic(ComparedCommand):
     details = (
         "Sentence by sentence; paragraphs, blank lines and list marks stay as they are. "
         "The text is never read as options and never formatted: quotes and braces survive. "
-        "A single line that ends in ? asks IPython for help before any magic sees it: put a "
-        "question below "
-        "%%translate."
     )
     text = "TEXT"
     cell = "TEXT"
@@ -49,8 +50,9 @@ class TranslateMagic(ComparedCommand):
         ),
         Option(
             "--glossary",
-            "how words are to be translated: cat=Kater,dog=Rüde, or a variable that holds a dict",
-            "PAIRS|VAR",
+            "how words are to be translated: cat=Kater,dog=Rüde, a variable that holds a dict, "
+            "or a .csv or .tsv file of two columns",
+            "PAIRS|VAR|FILE",
             completes="variable",
         ),
         Option(
@@ -111,18 +113,32 @@ def _glossary(call: Call) -> dict[str, str] | None:
     if not given:
         return None
     if "=" not in str(given):
-        held = call.look_up(str(given))
+        held = file_or_variable(call, "glossary")
+        if isinstance(held, Path):
+            return _glossary_file(call, held)
         if not isinstance(held, dict):
             raise call.wrong(
-                f"--glossary {given} is of type {type(held).__name__}, expected a dict: "
-                "source "
-                "to target"
+                f"--glossary {given} is of type {type(held).__name__}, expected a dict: source to "
+                "target"
             )
         return held
     pairs = [pair.partition("=") for pair in str(given).split(",")]
     if not all(source.strip() and target.strip() for source, _, target in pairs):
         raise call.wrong(f"--glossary {given}: expected pairs such as cat=Kater,dog=Rüde")
     return {source.strip(): target.strip() for source, _, target in pairs}
+
+
+def _glossary_file(call: Call, path: Path) -> dict[str, str]:
+    """A .csv or .tsv file of two columns, source and target, without a head."""
+    delimiter = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower())
+    if delimiter is None:
+        raise call.wrong(f"--glossary {call['glossary']}: expected a .csv or .tsv file of pairs")
+    lines = text_of(call, "glossary").splitlines()
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2 or not all(part.strip() for part in row):
+            raise call.wrong(f"{path.name}, pair {number}: expected source and target, got {row}")
+    return {source.strip(): target.strip() for source, target in rows}
 
 
 def _back(call: Call) -> object:

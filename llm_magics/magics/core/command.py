@@ -11,10 +11,11 @@ import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError, LLMMagicsError, ModelNotFound, printable
-from llm_magics.magics.core import namespace
+from llm_magics.magics.core import namespace, objects
 from llm_magics.magics.core.interrupt import StopOnInterrupt
 from llm_magics.magics.core.live_output import Live, hidden
 from llm_magics.magics.core.options import (
@@ -27,6 +28,7 @@ from llm_magics.magics.core.options import (
     suggestion,
     usage_error,
 )
+from llm_magics.magics.core.python_source import PlainText, Source, python_call
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -87,15 +89,6 @@ class Box:
     label: str
     option: str = ""
     """The option that takes this part from a variable or a file; "" none."""
-
-
-class PlainText(str):
-    """Text, such as Python source, that a notebook shows as it is instead of as a quoted string."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True)
@@ -186,8 +179,8 @@ class Call:
         return usage_error(f"{self.prog}: {message}")
 
     def body(self) -> str:
-        """The text to work on: the cell, the rest of the line or the variable of `--in`, exactly
-        one of them."""
+        """The text to work on: the cell, the rest of the line, or what `--in` names, exactly one
+        of them."""
         sources = {}
         if self.cell is not None:
             sources["the cell"] = self.cell.removesuffix(
@@ -196,12 +189,13 @@ class Call:
         if self.text:
             sources["the line"] = self.text
         if self.values.get("in"):
-            value = self.look_up(str(self["in"]))
-            if not isinstance(value, str):
+            value = objects.file_or_variable(self, "in")
+            if not isinstance(value, (str, Path)):
                 raise self.wrong(
                     f"--in {self['in']} is of type {type(value).__name__}, expected text; "
                     "for a list or column write --each"
                 )
+            value = objects.text_of(self, "in")
             sources[f"--in {self['in']}"] = value
         if not any(text.strip() for text in sources.values()):
             where = next(iter(sources), None)
@@ -209,7 +203,7 @@ class Call:
                 f"{where} is empty; expected text"
                 if where
                 else "there is no text; write it behind the "
-                f"options, or below %%{self.prog.lstrip('%')}, or name a variable with --in"
+                f"options, or below %%{self.prog.lstrip('%')}, or name a variable or file with --in"
             )
         given = {name: text for name, text in sources.items() if text.strip()}
         if len(given) > 1:
@@ -357,27 +351,3 @@ class Command:
         examples = [f"  {line}" for example in self.examples for line in example.splitlines()]
         epilog = "\n".join([*shown, "examples:", *examples])
         return build_parser(prog, self.all_options(), usage, about, epilog)
-
-
-class Source:
-    """An expression of the notebook, as `python_call` writes it."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def __repr__(self) -> str:
-        return self.source
-
-
-def python_call(
-    imports: str, function: str, *arguments: object, assign: str = "result", **options: object
-) -> str:
-    """The source of one call: `from llm_magics import f` and `assign = f(…)`; options that are None
-    are left out."""
-    shown = [getattr(argument, "source", None) or repr(argument) for argument in arguments]
-    shown += [
-        f"{key}={getattr(value, 'source', None) or repr(value)}"
-        for key, value in options.items()
-        if value is not None
-    ]
-    return f"{imports}\n\n{assign} = {function}({', '.join(shown)})"
