@@ -139,7 +139,7 @@ def test_what_is_declared_covers_every_setting_and_the_options_that_set_one():
     for name, one in SETTINGS.items():
         if one.option:
             assert one.option in options, name
-            assert options[one.option].choices == (one.one_of or None), name
+            assert options[one.option].choices == one.one_of, name
     with pytest.raises(RecipeError, match=r"optimizer.lr = 0.0: expected a number above 0"):
         recipe(optimizer={"lr": 0.0})
     with pytest.raises(RecipeError, match=r"model.dropout = 1.0: expected a share"):
