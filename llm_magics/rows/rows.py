@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from llm_magics.display.progress import counted
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
+from llm_magics.extras import require
 
 if TYPE_CHECKING:
     import pandas
@@ -141,6 +142,7 @@ class Rows(Sequence[Any]):
 
     def to_series(self) -> pandas.Series:
         """`texts` as a pandas Series with the index of the rows given."""
+        require("pandas", extra="pandas", what="to_series()")
         import pandas
 
         return pandas.Series(self.texts, index=self._index(), dtype=object)
@@ -148,6 +150,7 @@ class Rows(Sequence[Any]):
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame, one line a row, with what a file of results holds of it; what is nested has
         columns such as `scores.chrf`. Its index is that of the rows given, else their numbers."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         records = [_record(item) for item in self]
