@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.memory import DeviceMemory, ModelInMemory
 from llm_magics.display.progress import counted
+from llm_magics.display.units import count, size
 from llm_magics.magics import find_command
 from llm_magics.magics.core.completion import candidates
-from llm_magics.magics.models import count, size
-from llm_magics.magics.panels.form import origin_of
+from llm_magics.models.reference import origin_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
