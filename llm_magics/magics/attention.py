@@ -12,6 +12,7 @@ from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.options import Option, Word, whole
 from llm_magics.magics.core.python_source import python_call
 from llm_magics.magics.split_cell import split_at_rule
+from llm_magics.widgets.attention.selection import KINDS, VIEWS
 
 if TYPE_CHECKING:
     from llm_magics.display.page import FramedPage
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AttentionMagic", "bertviz", "explore_attention"]
 
-_KINDS = ("encoder", "decoder", "cross", "self")
-_VIEWS = ("overview", "map", "lines", "cross", "neuron", "diff", "steps")
 _SELECTED = ("view", "kind", "layer", "head", "sort")
 _ENDINGS = (".html", ".svg", ".png")
 
@@ -75,8 +74,8 @@ class AttentionMagic(Command):
             "what the model is taken to have written, in place of its own output",
             "TEXT",
         ),
-        Option("--view", "what is shown first", "VIEW", choices=_VIEWS),
-        Option("--kind", "which attention is shown first", "KIND", choices=_KINDS),
+        Option("--view", "what is shown first", "VIEW", choices=VIEWS),
+        Option("--kind", "which attention is shown first", "KIND", choices=KINDS),
         Option("--layer", "which layer is enlarged first, from 0", "N", whole(0, 10_000)),
         Option("--head", "which head is enlarged first, from 0", "N", whole(0, 10_000)),
         Option(

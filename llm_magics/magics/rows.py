@@ -12,6 +12,7 @@ from llm_magics.display.html import Node, render
 from llm_magics.display.progress import counted, progress_node, progress_text
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
+from llm_magics.extras import require
 from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.interrupt import Interrupted, StopOnInterrupt
 from llm_magics.magics.core.live_output import Live
@@ -77,6 +78,7 @@ class Rows(list):
 
     def to_series(self) -> object:
         """`texts` as a pandas Series with the index of the rows given."""
+        require("pandas", extra="pandas", what="to_series()")
         import pandas
 
         index = None if self.index is None else self.index[: len(self)]

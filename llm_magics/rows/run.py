@@ -16,6 +16,7 @@ from llm_magics.display.progress import counted
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
 from llm_magics.errors import DoesNotFit, InputError, LLMMagicsError
+from llm_magics.extras import require
 from llm_magics.rows.results_file import ResultsFile
 from llm_magics.rows.source import BadRow, open_rows
 from llm_magics.tasks.provenance import readable
@@ -98,6 +99,7 @@ class WrittenRows:
     def to_pandas(self) -> object:
         """The whole file as a DataFrame, one line a row; what is nested has columns such as
         `scores.chrf`."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         if not self.count:

@@ -15,6 +15,7 @@ from llm_magics.display.candidates import Shaded, candidate_bars, shaded_text, v
 from llm_magics.display.html import Node, el
 from llm_magics.display.result import Provenance, Result
 from llm_magics.errors import InputError, WrongTask
+from llm_magics.extras import require
 from llm_magics.models.read.next_tokens import Candidate, ScoredToken, score_tokens
 from llm_magics.rows.run import WrittenRows, alone, settings_of, work_through
 from llm_magics.tasks.choose import candidates, open_model
@@ -85,6 +86,7 @@ class NextWord(Result):
     def to_pandas(self) -> object:
         """One row a token: text, start, end, probability, surprisal in bits, rank, best candidate
         and its probability."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         return pandas.DataFrame(
