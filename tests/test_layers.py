@@ -23,7 +23,7 @@ ROOMS = {
     "attention": {"nn"},
     "models": {"attention", "nn"},
     "metrics": set(),  # the field's scores: trainings judge by them, results that are given a reference
-    "rows": {"metrics", "display", "text", "models", "tasks"},
+    "rows": {"metrics", "display", "text", "models"},
     # display, here and in training: results draw themselves
     "tasks": {"models", "attention", "display", "metrics", "text", "rows"},
     "training": {"nn", "models", "attention", "display", "metrics", "rows", "text"},
