@@ -21,13 +21,28 @@ __all__ = [
     "macro_f1",
     "perplexity",
     "score",
+    "score_line",
     "token_f1",
 ]
+
+_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "back_chrf": "chrF of what came back",
+}
 
 
 def score(metric: str, predictions: Sequence, expected: Sequence, language: str = "") -> float:
     """`metric` of these predictions, in percent (see METRICS); `language` is that of the texts."""
     return METRICS[metric](predictions, expected, language)
+
+
+def score_line(scores: dict[str, float]) -> str:
+    """`BLEU 31.2, chrF 58.0`; nothing when there are none."""
+    return ", ".join(f"{_NAMES.get(name, name)} {value:.1f}" for name, value in scores.items())
 
 
 def check_installed(metric: str) -> None:

@@ -113,7 +113,7 @@ test("only noisy lines are smoothed, and lines without a point are left out", ()
   assert.ok(Math.abs(noisy.drawn[999] - 0.5) < 0.1);
 });
 
-test("a spike behind a smoothed line does not flatten it; without raw values it plays no part", () => {
+test("a spike behind a smoothed line does not flatten it; without raw values it plays none", () => {
   const values = Array.from({ length: 1000 }, (_, i) => (i === 500 ? 1e6 : 1 + (i % 2)));
   const [shown] = drawn_lines([line(values, { noisy: true })], 0.5);
   const raw = seen_of(shown)[1].values;
