@@ -23,7 +23,7 @@ ROOMS = {
     "attention": {"nn"},
     "models": {"attention", "nn"},
     "metrics": set(),  # the field's scores: trainings judge by them, results that are given a reference
-    "rows": {"metrics", "display", "text", "models", "tasks"},
+    "rows": {"metrics", "display", "text", "models"},
     # display, here and in training: results draw themselves
     "tasks": {"models", "attention", "display", "metrics", "text", "rows"},
     "training": {"nn", "models", "attention", "display", "metrics", "rows", "text"},
@@ -50,7 +50,7 @@ OPEN_TO_MAGICS = {
 THIRD_PARTY = {
     "errors": set(),
     "extras": set(),
-    "display": {"PIL"},  # svg_png only, when a picture is saved as .png
+    "display": {"resvg_py"},  # svg_png only, when a picture is saved as .png
     "nn": {"torch"},
     "metrics": {"sacrebleu", "sacremoses", "rouge_score"},
     "widgets": {"anywidget", "traitlets", "ipykernel", "pandas"},  # pandas in to_pandas() only

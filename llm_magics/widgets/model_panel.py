@@ -17,7 +17,7 @@ from llm_magics.display.html import Node, render
 from llm_magics.display.memory import DeviceMemory, ModelInMemory, memory_node, memory_table
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
-from llm_magics.widgets.live import ignored, keep_front_end_route
+from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["Keeper", "ModelPanel"]
 

@@ -19,7 +19,7 @@ from llm_magics.display.html import Node
 from llm_magics.display.result import Result
 from llm_magics.errors import LLMMagicsError, printable
 from llm_magics.widgets import _assets
-from llm_magics.widgets.live import ignored, keep_front_end_route
+from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["NextWord", "Place", "Reading"]
 

@@ -15,7 +15,7 @@ from llm_magics.display import theme
 from llm_magics.display.html import Node, as_data, el, fragment, render, user_text
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
-from llm_magics.widgets.live import ignored, keep_front_end_route
+from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["Playground", "Screen", "Work"]
 

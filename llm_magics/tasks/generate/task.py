@@ -22,11 +22,12 @@ from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.generate.sample import continue_texts
 from llm_magics.models.generate.sampling import SamplingParams
 from llm_magics.models.generate.types import INTERRUPTED, Continuation, SamplingOptions
-from llm_magics.rows.run import Keep, WrittenRows, readable_rows, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import Keep, readable_rows, settings_of, work_through
 from llm_magics.tasks.choose import Opened, candidates, open_model
 from llm_magics.tasks.generate.result import Generated, GeneratedText, GenerationProgress
-from llm_magics.tasks.provenance import account, readable
-from llm_magics.tasks.results import RowError
+from llm_magics.tasks.provenance import account
+from llm_magics.text.clean import clean_text
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
@@ -156,7 +157,7 @@ def generate(
     Raises EmptyInput, TooLong, InputError, WrongTask for models that write no open text, or a
     ModelError.
     """
-    text = readable(text)
+    text = clean_text(text)
     asked = _Asked(
         temperature,
         top_p,
@@ -189,7 +190,7 @@ def generate_each(
     on_row: Callable[[int, Generated | RowError], None] | None = None,
     stop: Stop = None,
     **options: object,
-) -> list[Generated | RowError] | WrittenRows:
+) -> Rows:
     """One Generated, or one RowError with the reason, for each row, in order; `options` as in
     `generate`.
 
