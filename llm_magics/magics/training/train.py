@@ -4,9 +4,12 @@ can be stopped."""
 from __future__ import annotations
 
 from llm_magics.display.html import el
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.display.plan import plan_table
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.live_output import Live
 from llm_magics.magics.core.options import Option, Word
+from llm_magics.magics.core.python_source import python_call
 from llm_magics.magics.core.waiting import aside, follow, wait
 from llm_magics.magics.training.request import arguments_of, choices_of, typed
 from llm_magics.magics.training.runs import attach, listing
@@ -178,8 +181,6 @@ class TrainMagic(Command):
         return _train(call, **arguments_of(call))
 
     def plan(self, call: Call) -> object:
-        from llm_magics.magics.models import plan_table
-
         if self._action(call):
             return super().plan(call)
 
