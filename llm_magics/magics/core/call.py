@@ -67,6 +67,8 @@ class Call:
             value = self[option.name] if option.argument else None
             if value is None or value is False or value == option.default:
                 continue
+            if value == "" and option.resolve:
+                continue  # an empty name names nothing
             arguments[option.argument] = (
                 option.resolve(self, as_source) if option.resolve else value
             )
