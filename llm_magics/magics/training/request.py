@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from typing import Any
 
 from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.objects import module_or_text, object_or_text
@@ -18,7 +19,7 @@ _WITH_DATA = ("validation", "test", "task", "from", "to", "fields", "loss")
 """Options that say something about --data."""
 
 
-def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
+def arguments_of(call: Call, as_source: bool = False) -> dict[str, Any]:
     """Arguments of `Session.train`, from exactly one source of what is to be trained.
 
     as_source: objects of the notebook as `python_call` writes them. Raises UsageError for a line
