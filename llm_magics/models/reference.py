@@ -7,6 +7,7 @@
     run:my-run                   a model trained here
     openai:name                  a model behind a configured endpoint (models.endpoint)
     variable:name                a module of the notebook, registered with the manager
+    scheme:anything              a model that an installed package opens (models.backends.plugins)
 
 This module is light: it imports the standard library only.
 """  # noqa: E501  a table or a pattern
@@ -40,7 +41,7 @@ __all__ = [
     "runs_root",
 ]
 
-Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable"]
+Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable", "backend"]
 
 # Matched in full: a run's name becomes a folder's name. A trailing dot is refused because Windows
 # drops it.
@@ -65,7 +66,8 @@ class Reference:
     kind: Kind
     """Where the model comes from."""
     name: str
-    """Hub id, path of the folder, or the name behind the prefix."""
+    """Hub id, path of the folder, or the name behind the prefix; of a package's backend the prefix
+    too."""
     revision: str | None = None
     """Branch, tag or commit; hub models only."""
 
@@ -74,7 +76,7 @@ class Reference:
             return self.name if self.revision is None else f"{self.name}@{self.revision}"
         if self.kind == "local":
             return self.name if _looks_like_path(self.name) else f"./{self.name}"
-        return f"{self.kind}:{self.name}"
+        return self.name if self.kind == "backend" else f"{self.kind}:{self.name}"
 
     @property
     def folder(self) -> Path | None:
@@ -128,6 +130,10 @@ def _looks_like_path(text: str) -> bool:
 
 def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     if prefix not in _PREFIXES:
+        from llm_magics.models.backends.plugins import installed_schemes
+
+        if name and prefix in installed_schemes():
+            return Reference("backend", text)
         near = difflib.get_close_matches(prefix.lower(), _PREFIXES, n=1)
         hint = (
             f"did you mean {near[0]}:{name}?"

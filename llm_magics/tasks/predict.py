@@ -16,6 +16,7 @@ from llm_magics.display.html import Node, el
 from llm_magics.display.result import Provenance, Result
 from llm_magics.errors import InputError, WrongTask
 from llm_magics.extras import require
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.read.next_tokens import Candidate, ScoredToken, score_tokens
 from llm_magics.rows.rows import RowError, Rows
 from llm_magics.rows.run import one_by_one, settings_of, work_through
@@ -226,7 +227,7 @@ def predict(
         candidates("predict", model=model, default=default), manager, load_options
     ) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             raise WrongTask(
                 f"{opened.reference} has no weights and predicts no words; choose a language model"
             )

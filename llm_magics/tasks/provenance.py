@@ -112,21 +112,12 @@ def account(
     not measured."""
     seconds = 0.0 if started is None else time.perf_counter() - started
     loaded = opened.loaded
-    about = (
-        {}
-        if loaded is None
-        else {"device": str(loaded.device), "dtype": str(loaded.dtype).removeprefix("torch.")}
-    )
-    if loaded is not None and loaded.is_remote:
-        about = {"endpoint": loaded.endpoint.origin}
-    elif loaded is not None and loaded.engine != "torch":
-        about["engine"] = loaded.engine
     return Provenance(
         model=str(opened.reference),
-        revision=getattr(loaded, "revision", None),
+        revision=loaded.revision,
         why=opened.why,
-        parameters={**parameters, **about},
+        parameters={**parameters, **loaded.backend.provenance(loaded)},
         seconds=seconds,
         tokens=tokens,
-        versions=package_versions(*([loaded.engine] if "engine" in about else ())),
+        versions=package_versions(*loaded.backend.packages),
     )

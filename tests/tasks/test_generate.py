@@ -125,9 +125,9 @@ def test_markup_in_prompt_and_text_is_shown_as_text(manager, base):
 
 
 def test_progress_tells_of_every_candidate(manager, base, monkeypatch):
-    from llm_magics.models.generate import sample as continuation
+    from llm_magics.models.generate import types
 
-    monkeypatch.setattr(continuation.Throttle, "due", lambda self: True)
+    monkeypatch.setattr(types.Throttle, "due", lambda self: True)
     told = []
     found = write(manager, base, n=2, seed=1, on_progress=told.append)
     assert told[-1].texts == tuple(one.text for one in found)

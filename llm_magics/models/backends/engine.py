@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, UnsafeModel, WrongTask
 from llm_magics.extras import install_hint
+from llm_magics.models.families import FAMILIES, family_of
 from llm_magics.models.folder.precision import load_itemsize
 from llm_magics.models.number_format import parse_number_format
 from llm_magics.models.reference import Reference
@@ -26,7 +27,6 @@ __all__ = [
     "COMPUTE_TYPES",
     "CTRANSLATE2",
     "ENGINES",
-    "FAMILIES",
     "TORCH",
     "bytes_per_weight",
     "check_engine",
@@ -39,8 +39,6 @@ __all__ = [
 
 TORCH, CTRANSLATE2 = "torch", "ctranslate2"
 ENGINES = (TORCH, CTRANSLATE2)
-FAMILIES = ("marian", "m2m_100", "bart", "mbart", "pegasus", "t5", "mt5")
-"""`model_type` of what CTranslate2 is used for here; NLLB is of the family m2m_100."""
 COMPUTE_TYPES = {
     "float32": "float32",
     "int8": "int8_float32",
@@ -84,12 +82,13 @@ def check_folder(reference: Reference, facts: FolderFacts) -> None:
             f"{reference} has {what}: the engine ctranslate2 takes safetensors without code only"
         )
     made = str((facts.config.get("architectures") or [""])[0])
-    if facts.family not in FAMILIES or (made and not made.endswith(_WRITERS)):
-        what = "a model of this project" if facts.is_house else f"a {made or facts.family}"
+    if not family_of(facts.family).ctranslate2 or (made and not made.endswith(_WRITERS)):
+        names = [name for name, family in FAMILIES.items() if family.ctranslate2]
+        what = "a model of this project" if facts.is_native else f"a {made or facts.family}"
         raise WrongTask(
             f"{reference} is {what}, which torch computes; the engine ctranslate2 is for "
             "encoder-decoders that "
-            f"write, of the families {', '.join(FAMILIES)}: leave the engine out, or choose one "
+            f"write, of the families {', '.join(names)}: leave the engine out, or choose one "
             "of those"
         )
 

@@ -143,8 +143,8 @@ def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: 
 
     floats = torch.float32 if dtype == torch.int8 else dtype
     with LOAD_LOCK, boundary(str(facts.folder)):
-        opened = _open_house(facts) if facts.is_house else _open_transformers(facts, floats)
-        module = opened.pop("module").eval()
+        opened = _open_native(facts) if facts.is_native else _open_transformers(facts, floats)
+        module = opened["backend"].module.eval()
         check_no_meta(module, str(reference))
         module.to(device=device, dtype=floats)
         if dtype != floats:
@@ -153,7 +153,6 @@ def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: 
         sum(both) for both in zip(tensor_bytes(module), packed_size(module), strict=True)
     )
     return LoadedModel(
-        module=module,
         device=device,
         dtype=str(dtype).removeprefix("torch."),
         n_parameters=parameters,
@@ -178,15 +177,15 @@ def identity(reference: Reference, facts: FolderFacts, opened: dict[str, Any]) -
     }
 
 
-def _open_house(facts: FolderFacts) -> dict[str, Any]:
-    from llm_magics.models.folder.native import house_kind, load_house
+def _open_native(facts: FolderFacts) -> dict[str, Any]:
+    from llm_magics.models.backends.native import NativeBackend
+    from llm_magics.models.folder.native import load_native, native_kind
 
-    module, tokenizer, config = load_house(facts.folder, facts)
+    module, tokenizer, config = load_native(facts.folder, facts)
     return {
-        "module": module,
-        "tokenizer": tokenizer,
-        "family": "house",
-        "kind": house_kind(module),
+        "backend": NativeBackend(module, tokenizer),
+        "family": "native",
+        "kind": native_kind(module),
         "source_language": config.get("source_language"),
         "target_language": config.get("target_language"),
         "task": str(config.get("task", "")),
@@ -200,8 +199,10 @@ def _whole(value: object) -> int | None:
 
 
 def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
+    from llm_magics.models.backends.hf.backend import HfBackend
+
     config, tokenizer, about = describe_transformers(facts)
-    return {"module": read_module(facts, config, dtype), "tokenizer": tokenizer, **about}
+    return {"backend": HfBackend(read_module(facts, config, dtype), tokenizer), **about}
 
 
 def describe_transformers(facts: FolderFacts) -> tuple[Any, Any, dict[str, Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import EmptyInput, InputError, WrongTask
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.read.spans import Inquiry, answer_spans
 from llm_magics.rows.results_file import fingerprint
 from llm_magics.rows.rows import RowError, Rows
@@ -85,9 +86,9 @@ def ask(
     ) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds
         text = _Text(context, language, manager)
-        extractive = opened.loaded is None or opened.loaded.kind == "encoder"
+        extractive = opened.loaded.backend.kind == EXTRACTIVE or opened.loaded.kind == "encoder"
         tokens, interrupted = 0, False
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             found = [_picked(question, text, count) for question in asked]
         elif extractive:
             found = _spans(opened, asked, text, count)

@@ -10,7 +10,7 @@ from llm_magics.display.html import Node, el, fragment, user_text
 from llm_magics.display.result import Provenance, Result
 from llm_magics.errors import InputError
 from llm_magics.extras import require
-from llm_magics.models.generate.sample import INTERRUPTED, LENGTH, MODEL_END, STOP_STRING
+from llm_magics.models.generate.types import INTERRUPTED, LENGTH, MODEL_END, STOP_STRING
 from llm_magics.tasks.results import badges, header, remarks, shortened
 
 __all__ = ["Generated", "GeneratedText", "GenerationProgress"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.catalog import language_name
 from llm_magics.rows.rows import RowError, Rows
 from llm_magics.rows.run import one_by_one, settings_of, work_through
@@ -71,7 +72,7 @@ def summarize(
     with open_model(choices, manager, load_options) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds
         sources = [sentence.text for sentence in segment(text, language).sentences]
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             sentences, positions, remark = _extract(sources, max_words)
             tokens, interrupted, others, parts = 0, False, (), 1
             only = "sentences are picked in one way only: no alternatives" if alternatives else ""
@@ -96,7 +97,7 @@ def summarize(
     result = Summary(
         text=_written(sentences, style, language),
         sentences=tuple(sentences),
-        extractive=opened.loaded is None,
+        extractive=opened.loaded.backend.kind == EXTRACTIVE,
         source_text=text,
         source_words=count_words(text),
         language=language,

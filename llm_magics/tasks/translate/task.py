@@ -239,7 +239,7 @@ def _pairs(
     failed."""
     pairs, remark = progress.pairs, ""
     if (
-        not align or model.kind != "seq2seq" or model.engine != "torch"
+        not align or model.kind != "seq2seq" or not model.backend.capabilities.module
     ):  # which alone shows its attention
         return pairs, remark
     end = time.perf_counter() + _ALIGN_SECONDS

@@ -13,27 +13,31 @@ from llm_magics.models.generate.sampling import choose_tokens
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
-    from llm_magics.models.generate.sample import Row, Watch
-    from llm_magics.models.generate.sampling import Dice, Drawing
+    from llm_magics.models.generate.sample_rows import Row, SampleWatcher
+    from llm_magics.models.generate.sampling import RandomStreams, SamplingParams
 
 __all__ = ["write_rows"]
 
 
 def write_rows(
-    model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch
+    model: LoadedModel,
+    rows: list[Row],
+    params: SamplingParams,
+    streams: RandomStreams,
+    watcher: SampleWatcher,
 ) -> None:
     """Goes on with each row until it has ended."""
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
     config = _configuration(model, rows)
     inputs, mask = _padded(model, rows, config.pad_token_id)
-    processors = [] if drawing.is_greedy else [_chooser(drawing, dice, range(len(rows)))]
+    processors = [] if params.is_greedy else [_chooser(params, streams, range(len(rows)))]
     model.module.generate(
         input_ids=inputs,
         attention_mask=mask,
         generation_config=config,
         logits_processor=LogitsProcessorList(processors),
-        stopping_criteria=StoppingCriteriaList([_criterion(watch)]),
+        stopping_criteria=StoppingCriteriaList([_criterion(watcher)]),
     )
 
 
@@ -83,20 +87,20 @@ def _configuration(model: LoadedModel, rows: list[Row]) -> Any:
     return config
 
 
-def _chooser(drawing: Drawing, dice: Dice, places: range) -> Any:
+def _chooser(params: SamplingParams, streams: RandomStreams, places: range) -> Any:
     """The logits processor that leaves one token of each row."""
     import torch
     from transformers import LogitsProcessor
 
     class Chooser(LogitsProcessor):
         def __call__(self, input_ids: Any, scores: Any) -> Any:
-            chosen = choose_tokens(scores, drawing, dice, places)
+            chosen = choose_tokens(scores, params, streams, places)
             return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)
 
     return Chooser()
 
 
-def _criterion(watch: Watch) -> Any:
+def _criterion(watcher: SampleWatcher) -> Any:
     """The stopping criterion that hands every new token to its row, and ends the rows that are
     done."""
     import torch
@@ -105,7 +109,7 @@ def _criterion(watch: Watch) -> Any:
     class Criterion(StoppingCriteria):
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
             newest = input_ids[:, -1]
-            alive = torch.tensor(watch.take(newest.tolist()), device=newest.device)
-            return torch.full_like(alive, True) if watch.stopped() else ~alive
+            alive = torch.tensor(watcher.take(newest.tolist()), device=newest.device)
+            return torch.full_like(alive, True) if watcher.stopped() else ~alive
 
     return Criterion()

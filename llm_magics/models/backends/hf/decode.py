@@ -6,24 +6,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError
-from llm_magics.models.backends.loaded import LoadedModel
+from llm_magics.models.families import family_of
 from llm_magics.models.generate.fast.loop import lean_rows
+from llm_magics.models.generate.types import DecodeRequest, Generation, Throttle, different
 
 if TYPE_CHECKING:
-    from llm_magics.models.generate.generate import Generation, Request
+    from llm_magics.models.backends.loaded import LoadedModel
 
 __all__ = ["decode_batch", "decode_texts", "default_new_tokens", "end_tokens"]
 
 DEFAULT_NEW_TOKENS = 512
-_TRANSLATORS = ("marian", "m2m_100", "mbart")
 
 
 def decode_batch(
-    model: LoadedModel, ids: list[list[int]], positions: list[int], request: Request
+    model: LoadedModel, ids: list[list[int]], positions: list[int], request: DecodeRequest
 ) -> list[Generation]:
     """Texts for token lists; `positions` are the indices reported to `on_text`."""
-    from llm_magics.models.generate.generate import Generation, different
-
     own = request.limits_of(positions)
     config = _configuration(model, ids, request, max(own) if own else request.max_new_tokens)
     inputs, mask = _padded(model, ids, config.pad_token_id)
@@ -72,7 +70,7 @@ def _padded(model: LoadedModel, ids: list[list[int]], pad: int) -> tuple[Any, An
 
 
 def _configuration(
-    model: LoadedModel, ids: list[list[int]], request: Request, most: int | None
+    model: LoadedModel, ids: list[list[int]], request: DecodeRequest, most: int | None
 ) -> Any:
     """What was asked for; `generate` takes everything left at None from the model's own
     settings."""
@@ -109,7 +107,7 @@ def default_new_tokens(model: LoadedModel, longest: int, authors: Any) -> int:
     if model.kind == "causal":
         return max(1, min(DEFAULT_NEW_TOKENS, limit - longest))
     most = min(limit, authors.max_new_tokens or authors.max_length or DEFAULT_NEW_TOKENS) - 1
-    return max(1, min(most, 3 * longest + 32) if model.family in _TRANSLATORS else most)
+    return max(1, min(most, 3 * longest + 32) if family_of(model.family).translates else most)
 
 
 def end_tokens(config: Any) -> set[int]:
@@ -138,13 +136,11 @@ def decode_texts(model: LoadedModel, rows: list[list[int]], language: int | None
 
 
 def _watcher(
-    model: LoadedModel, positions: list[int], request: Request, start: int, config: Any
+    model: LoadedModel, positions: list[int], request: DecodeRequest, start: int, config: Any
 ) -> Any:
     """A stopping criterion that reports the texts so far and asks whether to stop, once per
     token."""
     import torch
-
-    from llm_magics.models.generate.generate import Throttle
 
     class Watcher:
         was_stopped = False
