@@ -66,7 +66,7 @@ class AskMagic(TaskCommand):
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.ask` besides questions and context, those at their default left
+        """Arguments of `llm_magics.ask` besides questions and context, those at their default left
         out."""
         model = call.model()
         given = {
@@ -79,16 +79,19 @@ class AskMagic(TaskCommand):
         return {name: value for name, value in given.items() if value is not None}
 
     def run(self, call: Call) -> object:
+        from llm_magics import api
+
         arguments = self.arguments(call)
         if call["each"]:
-            return run_each(call, call.session.ask_each, {**arguments, "context": _context(call)})
-        return stream(call, call.session.ask, *_parts(call), **arguments)
+            return run_each(call, api.ask_each, {**arguments, "context": _context(call)})
+        return stream(call, api.ask, *_parts(call), **arguments)
 
     def plan(self, call: Call) -> object:
+        from llm_magics import api
         from llm_magics.magics.models import plan_table
 
         context = (_context(call) or "") if call["each"] else _parts(call)[1]
-        return plan_table(call.session.plan("ask", text=context, **self.arguments(call)))
+        return plan_table(api.plan("ask", text=context, **self.arguments(call)))
 
     def code(self, call: Call) -> str:
         if call["each"]:

@@ -38,20 +38,20 @@ class ComparedCommand(TaskCommand):
     """A task magic with --compare."""
 
     def run(self, call: Call) -> object:
+        from llm_magics import api
+
         if not call["compare"]:
             return super().run(call)
         models, arguments = self._models(call), self.arguments(call)
         if call["each"]:
             return run_each(
                 call,
-                lambda rows, **options: call.session.compare_each(
-                    self.name, rows, models, **options
-                ),
+                lambda rows, **options: api.compare_each(self.name, rows, models, **options),
                 arguments,
             )
         return stream(
             call,
-            call.session.compare_models,
+            api.compare_models,
             self.name,
             call.body(),
             models,
@@ -62,12 +62,13 @@ class ComparedCommand(TaskCommand):
     def plan(self, call: Call) -> object:
         if not call["compare"]:
             return super().plan(call)
+        from llm_magics import api
         from llm_magics.magics.models import plan_table
 
         models, arguments = self._models(call), self.arguments(call)
         text = "" if call["each"] else call.body()
         tables = [
-            plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model}))
+            plan_table(api.plan(self.name, text=text, **{**arguments, "model": model}))
             for model in models
         ]
         plans = [dict(plan.rows) for plan in tables]
@@ -122,8 +123,10 @@ def checked(call: Call) -> dict[str, object]:
 
 def _columns(call: Call) -> tuple[object, list[str]]:
     """(what --each names, its columns)."""
+    from llm_magics.rows.source import column_names
+
     rows = file_or_variable(call, "each")
-    return rows, call.session.row_columns(rows)
+    return rows, column_names(rows)
 
 
 def _references(call: Call, named: str) -> object:
@@ -151,7 +154,9 @@ def _references(call: Call, named: str) -> object:
             "or column, one "
             "reference a row"
         )
-    there = call.session.count_rows(held) if isinstance(held, Path) else _length(held)
+    from llm_magics.rows.source import open_rows
+
+    there = open_rows(held, whole=True).total if isinstance(held, Path) else _length(held)
     wanted = _length(rows)  # of a file they are counted where it is read
     if None not in (there, wanted) and there != wanted:
         raise call.wrong(

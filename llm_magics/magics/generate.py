@@ -91,7 +91,7 @@ class GenerateMagic(TaskCommand):
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.generate`, those at their default left out."""
+        """Arguments of `llm_magics.generate`, those at their default left out."""
         model = call.model()
         given = {
             "temperature": call["temperature"],

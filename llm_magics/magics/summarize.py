@@ -68,7 +68,7 @@ class SummarizeMagic(ComparedCommand):
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.summarize`, those at their default left out."""
+        """Arguments of `llm_magics.summarize`, those at their default left out."""
         model = call.model()
         given = {
             "max_words": call["max-words"] if call["max-words"] != 100 else None,

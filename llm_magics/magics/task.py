@@ -26,8 +26,10 @@ PANEL = Option(
 
 
 class TaskCommand(Command):
-    """A magic whose name is a method of `Session`, with a twin NAME_each for many rows. A subclass
-    gives `arguments`."""
+    """A magic whose name is a function of `llm_magics.api`, with a twin NAME_each for many rows.
+
+    A subclass gives `arguments`.
+    """
 
     boxes: tuple[Box, ...] = (Box("text", "Text", option="--in"),)
     """The parts of its text, each a box of the panel."""
@@ -64,19 +66,20 @@ class TaskCommand(Command):
         return text_of(call, name) if call[name] else ""
 
     def run(self, call: Call) -> object:
+        from llm_magics import api
+
         arguments = self.arguments(call)
         if call["each"]:
-            return run_each(call, getattr(call.session, f"{self.name}_each"), arguments)
-        return stream(
-            call, getattr(call.session, self.name), call.body(), grows=self.grows, **arguments
-        )
+            return run_each(call, getattr(api, f"{self.name}_each"), arguments)
+        return stream(call, getattr(api, self.name), call.body(), grows=self.grows, **arguments)
 
     def plan(self, call: Call) -> object:
+        from llm_magics import api
         from llm_magics.magics.models import plan_table
 
         arguments = self.arguments(call)
         text = "" if call["each"] else call.body()
-        return plan_table(call.session.plan(self.name, text=text, **arguments))
+        return plan_table(api.plan(self.name, text=text, **arguments))
 
     def code(self, call: Call) -> str:
         arguments = self.arguments(call)

@@ -84,7 +84,7 @@ class TranslateMagic(ComparedCommand):
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.translate`, those that were not given left out."""
+        """Arguments of `llm_magics.translate`, those that were not given left out."""
         settings = settings_of(call.shell)
         target, model = call["to"] or settings.target_language, call.model()
         default = None if model else settings.translate_model or None

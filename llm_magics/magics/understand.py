@@ -73,7 +73,7 @@ class UnderstandMagic(TaskCommand):
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.understand`, those at their default left out."""
+        """Arguments of `llm_magics.understand`, those at their default left out."""
         settings = settings_of(call.shell)
         defaults = {
             aspect: model
@@ -93,8 +93,10 @@ class UnderstandMagic(TaskCommand):
         return {name: value for name, value in given.items() if value is not None}
 
     def plan(self, call: Call) -> Table:
+        from llm_magics import api
+
         text = "" if call["each"] else call.body()
-        plans = call.session.understanding_plan(text, **self.arguments(call))
+        plans = api.plan_understanding(text, **self.arguments(call))
         rows = [
             [
                 aspect,

@@ -1,4 +1,4 @@
-"""From a line of %train to the arguments of `Session.train`: one source of what is trained,
+"""From a line of %train to the arguments of `llm_magics.train`: one source of what is trained,
 settings, objects."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WITH_DATA = ("validation", "test", "task", "from", "to", "fields", "loss")
 
 
 def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
-    """Arguments of `Session.train`, from exactly one source of what is to be trained.
+    """Arguments of `llm_magics.train`, from exactly one source of what is to be trained.
 
     as_source: objects of the notebook as `python_call` writes them. Raises UsageError for a line
     that makes no sense.

@@ -14,7 +14,7 @@ from llm_magics.training.recipe.recipe import OPTIMIZERS, SCHEDULES, TASKS
 
 __all__ = ["TrainMagic"]
 
-_METHODS = {"list": "runs", "attach": "find_run", "stop": "stop_run"}
+_METHODS = {"list": "all", "attach": "find", "stop": "stop"}
 
 
 class TrainMagic(Command):
@@ -172,18 +172,19 @@ class TrainMagic(Command):
         if action == "attach":
             return attach(call)
         if action == "stop":
-            return call.session.stop_run(call["stop"])
+            return call.session.runs.stop(call["stop"])
         if call["find-lr"]:
             return _find_lr(call, **arguments_of(call))
         return _train(call, **arguments_of(call))
 
     def plan(self, call: Call) -> object:
+        from llm_magics import api
         from llm_magics.magics.models import plan_table
 
         if self._action(call):
             return super().plan(call)
 
-        return plan_table(call.session.plan("train", **arguments_of(call)))
+        return plan_table(api.plan("train", **arguments_of(call)))
 
     def code(self, call: Call) -> str:
         action = self._action(call)
@@ -191,15 +192,15 @@ class TrainMagic(Command):
             given = [] if action == "list" else [call[action]]
             return python_call(
                 "from llm_magics import current_session",
-                f"current_session().{_METHODS[action]}",
+                f"current_session().runs.{_METHODS[action]}",
                 *given,
             )
         arguments = arguments_of(call, as_source=True)
         if call["find-lr"]:
             arguments = _without_a_run(arguments)
             return python_call(
-                "from llm_magics import current_session",
-                "current_session().find_lr",
+                "from llm_magics import find_lr",
+                "find_lr",
                 **{name: value for name, value in arguments.items() if value},
             )
         started = python_call(
@@ -224,25 +225,27 @@ class TrainMagic(Command):
 
 
 def _without_a_run(arguments: dict[str, object]) -> dict[str, object]:
-    """Arguments of `Session.find_lr`, which makes no run: those of `Session.train` without what is
-    said of one."""
+    """Arguments of `find_lr`, which makes no run: those of `train` without what is said of one."""
     return {key: value for key, value in arguments.items() if key not in ("replace", "resume")}
 
 
 def _find_lr(call: Call, **arguments: object) -> object:
     """The range test, with a line that says how far it is."""
+    from llm_magics import api
+
     live = Live(call.shell, quiet=bool(call["quiet"]))
 
     def on_step(step: int, rate: float, loss: float) -> None:
         line = f"learning rate {rate:.2g}: loss {loss:.3f}"
         live.status(lambda: el("div", {}, line), line)
 
-    result = call.session.find_lr(**_without_a_run(arguments), on_step=on_step)
+    result = api.find_lr(**_without_a_run(arguments), on_step=on_step)
     live.close()
     return result
 
 
 def _train(call: Call, **arguments: object) -> object:
+    from llm_magics import api
     from llm_magics.magics.training.train_view import view_for
 
     recipe = arguments["recipe"]
@@ -253,7 +256,7 @@ def _train(call: Call, **arguments: object) -> object:
     )
     view = view_for(call.shell, title, quiet=bool(call["quiet"]))
     try:
-        run = call.session.train(**arguments, on_event=view.on_event)
+        run = api.train(**arguments, on_event=view.on_event)
     except BaseException:
         view.close("failed")
         raise

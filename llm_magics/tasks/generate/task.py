@@ -123,7 +123,7 @@ def _of_authors(model: LoadedModel) -> Drawing | None:
 def generate(
     text: str,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
     top_k: int | None = None,
@@ -177,7 +177,7 @@ def generate(
 def generate_each(
     rows: Iterable[str] | str | Path,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     column: str | None = None,
     out_file: str | Path | None = None,
     resume: bool = False,

@@ -116,7 +116,7 @@ _SCOPES: dict[str, _Scope] = {
     "batch.rows": _Scope("a module of the notebook", (_MODULE,)),
     "evaluation.beams": _TWO_SIDES,
 }
-"""Dotted setting, table, or word of `Session.train` → the trainings it means something to; others
+"""Dotted setting, table, or word of `train` → the trainings it means something to; others
 mean something to all."""
 
 _WORDS = ("description", "published")
