@@ -43,12 +43,13 @@ if TYPE_CHECKING:
     from llm_magics.errors import LLMMagicsError
     from llm_magics.magics.panels.models import model_panel
     from llm_magics.magics.panels.playground import playground
+    from llm_magics.rows.rows import RowError, Rows
     from llm_magics.session import Session, current_session
     from llm_magics.tasks.ask.result import Answers
     from llm_magics.tasks.compare import Comparison
     from llm_magics.tasks.generate.result import Generated
     from llm_magics.tasks.predict import NextWord
-    from llm_magics.tasks.results import RowError, Summary, Translation
+    from llm_magics.tasks.results import Summary, Translation
     from llm_magics.tasks.understand.result import Understanding
 
     __version__: str
@@ -60,6 +61,7 @@ __all__ = [
     "LLMMagicsError",
     "NextWord",
     "RowError",
+    "Rows",
     "Session",
     "Summary",
     "Translation",
@@ -123,6 +125,7 @@ _HOMES = {
     "errors": ("LLMMagicsError",),
     "magics.panels.models": ("model_panel",),
     "magics.panels.playground": ("playground",),
+    "rows.rows": ("RowError", "Rows"),
     "session": (
         "Session",
         "current_session",
@@ -133,6 +136,7 @@ _HOMES = {
     "tasks.predict": ("NextWord",),
     "tasks.results": (
         "RowError",
+        "Rows",
         "Summary",
         "Translation",
     ),

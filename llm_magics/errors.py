@@ -14,6 +14,7 @@
     │   ├── DoesNotFit           more memory needed than the budget has
     │   ├── WrongTask            the model cannot do what was asked of it
     │   └── ManagerClosed        used after close, or in a forked child
+    ├── MissingExtra             a feature whose package is not installed
     ├── AttentionError           attention could not be captured from this model
     └── TrainingError
         ├── RecipeError          a recipe that contradicts itself or names what is not there
@@ -41,6 +42,7 @@ __all__ = [
     "InputError",
     "LLMMagicsError",
     "ManagerClosed",
+    "MissingExtra",
     "ModelError",
     "ModelNotFound",
     "NonFinite",
@@ -52,6 +54,7 @@ __all__ = [
     "UnsafeModel",
     "WrongTask",
     "printable",
+    "with_article",
 ]
 
 # C0 controls but tab, line feed and carriage return; DEL; C1 controls; lone surrogates.
@@ -66,6 +69,11 @@ def printable(text: object) -> str:
     error message would otherwise make a notebook cell show no error at all.
     """
     return _UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def with_article(noun: str) -> str:
+    """`noun`, such as the name of a type, behind the article that goes with it: "an int"."""
+    return f"{'an' if noun[:1].lower() in tuple('aeio') else 'a'} {noun}"
 
 
 class LLMMagicsError(Exception):
@@ -130,6 +138,10 @@ class WrongTask(ModelError):
 
 class ManagerClosed(ModelError):
     """The model manager was used after it was closed, or in a forked child."""
+
+
+class MissingExtra(LLMMagicsError):
+    """The package that a feature needs is not installed."""
 
 
 class AttentionError(LLMMagicsError):

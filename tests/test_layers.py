@@ -24,7 +24,7 @@ ROOMS = {
     "attention": {"nn"},
     "models": {"attention", "nn"},
     "metrics": set(),  # the field's scores: trainings judge by them, results that are given a reference
-    "rows": {"metrics", "display", "text", "models", "tasks"},
+    "rows": {"metrics", "display", "text", "models"},
     # display, here and in training: results draw themselves
     "tasks": {"models", "attention", "display", "metrics", "text", "rows"},
     "training": {"nn", "models", "attention", "display", "metrics", "rows", "text"},
@@ -35,7 +35,7 @@ ROOMS = {
     "widgets": {"display"},
     "magics": {"api", "session", "display", "widgets"},
     "extension": {"magics"},
-    "__init__": {"extension", "api", "session", "magics", "tasks"},
+    "__init__": {"extension", "api", "session", "magics", "rows", "tasks"},
 }
 # Modules of plain names and values, without weights: what completion and the curve need, open to
 # the magics.

@@ -16,10 +16,19 @@ import { built } from "./shared/nodes.js";
  *   as_typed: boolean,
  *   heard: number,
  * }} Traits
- * @typedef {{ name: string, kind: string, help: string, choices: string[], hint: string, default: string, low?: number, high?: number, step?: number | "any" }} FormField
+ * @typedef {{
+ *   name: string, kind: string, help: string, choices: string[], hint: string, default: string,
+ *   low?: number, high?: number, step?: number | "any",
+ * }} FormField
  * @typedef {{ texts: Record<string, string>, values: Record<string, string> }} Filled
- * @typedef {{ task: string, about: string, boxes: { name: string, label: string }[], fields: FormField[], examples: Filled[] }} Form
- * @typedef {{ root: HTMLElement, value: () => string, set_value: (value: string) => void, set_offers?: (offers: import("./shared/combobox.js").Offer[]) => void }} Control
+ * @typedef {{
+ *   task: string, about: string, boxes: { name: string, label: string }[], fields: FormField[],
+ *   examples: Filled[],
+ * }} Form
+ * @typedef {{
+ *   root: HTMLElement, value: () => string, set_value: (value: string) => void,
+ *   set_offers?: (offers: import("./shared/combobox.js").Offer[]) => void,
+ * }} Control
  */
 
 const EDIT_MS = 200;
@@ -39,7 +48,8 @@ const WORDS = {
 export const spoken = (name) => name.replaceAll("-", " ");
 
 /**
- * The fields in their groups: languages, the model and choices come first; many others are folded away.
+ * The fields in their groups: languages, the model and choices come first; many others are folded
+ * away.
  * @param {FormField[]} fields
  * @returns {{ first: FormField[], more: FormField[] }}
  */
@@ -68,8 +78,8 @@ export function short_name({ texts }) {
 }
 
 /**
- * What was changed here, by name with the number of the edit that tells Python of it. Until Python has heard that edit, its
- * own value for the name is older than what stands here.
+ * What was changed here, by name with the number of the edit that tells Python of it. Until Python
+ * has heard that edit, its own value for the name is older than what stands here.
  */
 export class Changes {
   /** @type {Map<string, number>} */
@@ -89,7 +99,8 @@ export class Changes {
   }
 
   /**
-   * The next edit: its number, and whether it has to tell a name. Another view of the same panel may have told some, too.
+   * The next edit: its number, and whether it has to tell a name. Another view of the same panel
+   * may have told some, too.
    * @param {number} [heard] the last edit that Python has heard
    */
   tell(heard = 0) {
@@ -100,7 +111,11 @@ export class Changes {
     return { edit, holds: (/** @type {string} */ name) => told.has(name) };
   }
 
-  /** Whether what stands here is newer than what Python says. @param {string} name @param {number} heard */
+  /**
+   * Whether what stands here is newer than what Python says.
+   * @param {string} name
+   * @param {number} heard
+   */
   is_newer(name, heard) {
     return this.#untold.has(name) || (this.#edits.get(name) ?? 0) > heard;
   }
@@ -110,11 +125,20 @@ export class Changes {
 export const told_value = ({ default: usual }, value) =>
   value.trim() === usual ? "" : value.trim();
 
-/** The entries of a record whose names are wanted. @param {Record<string, string>} all @param {(name: string) => boolean} wanted */
+/**
+ * The entries of a record whose names are wanted.
+ * @param {Record<string, string>} all
+ * @param {(name: string) => boolean} wanted
+ */
 const only = (all, wanted) =>
   Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
 
-/** @param {FormField} field @param {() => void} changed @param {() => void} opened @returns {Control} */
+/**
+ * @param {FormField} field
+ * @param {() => void} changed
+ * @param {() => void} opened
+ * @returns {Control}
+ */
 function field_control(field, changed, opened) {
   const name = spoken(field.name);
   const described = { title: field.help, "aria-label": `${name}: ${field.help}` };
@@ -260,7 +284,8 @@ function field_rows(form, { changed, opened }) {
 
 /**
  * The boxes for text, and examples that fill them.
- * @param {Form} form @param {{ changed: (name: string) => void, filled: (example: Filled) => void }} does
+ * @param {Form} form
+ * @param {{ changed: (name: string) => void, filled: (example: Filled) => void }} does
  */
 function text_boxes(form, { changed, filled }) {
   const boxes = form.boxes.map(({ name, label }, i) => {
@@ -363,7 +388,8 @@ function copy_row({ asked_code, told }) {
 
 /**
  * Run and stop, how far it is, and whether to run as one types.
- * @param {string} task @param {{ run: () => void, stop: () => void, as_typed: (on: boolean) => void }} does
+ * @param {string} task
+ * @param {{ run: () => void, stop: () => void, as_typed: (on: boolean) => void }} does
  */
 function action_row(task, does) {
   const run = element(
@@ -516,7 +542,8 @@ function render({ model, el }) {
     const values = { ...fields.values() };
     [values[from], values[to]] = [values[to] ?? "", values[from] ?? ""];
     fields.set_values(values);
-    if (!values[to]) fields.controls.get(to)?.root.querySelector("input")?.focus(); // what was detected is not known here
+    // what was detected is not known here
+    if (!values[to]) fields.controls.get(to)?.root.querySelector("input")?.focus();
     changed(field(from), field(to));
   };
   root.onkeydown = (event) => {

@@ -32,16 +32,7 @@ __all__ = [
     "tuning_node",
 ]
 
-STATES = {
-    "queued": "#8a9099",
-    "running": "#2f7fc8",
-    "complete": "#1d9a6c",
-    "pruned": "#8a9099",
-    "stopped": "#b8860b",
-    "interrupted": "#b8860b",
-    "failed": "#cf4a5c",
-    "skipped": "#8a9099",
-}
+STATES = theme.PICTURE_STATES
 """What a trial can be, and the colour that goes with the word."""
 LIVE_STATES = ("queued", "running")
 """Those that a person can still stop."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llm_magics.magics.core.command import Call, Command, python_call
 from llm_magics.magics.core.options import Option, Word, whole
 from llm_magics.magics.parts import split_at_rule
+from llm_magics.widgets.attention.selection import KINDS, VIEWS
 
 if TYPE_CHECKING:
     from llm_magics.display.page import FramedPage
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AttentionMagic"]
 
-_KINDS = ("encoder", "decoder", "cross", "self")
-_VIEWS = ("overview", "map", "lines", "cross", "neuron", "diff", "steps")
 _SELECTED = ("view", "kind", "layer", "head", "sort")
 _ENDINGS = (".html", ".svg", ".png")
 
@@ -72,8 +71,8 @@ class AttentionMagic(Command):
             "what the model is taken to have written, in place of its own output",
             "TEXT",
         ),
-        Option("--view", "what is shown first", "VIEW", choices=_VIEWS),
-        Option("--kind", "which attention is shown first", "KIND", choices=_KINDS),
+        Option("--view", "what is shown first", "VIEW", choices=VIEWS),
+        Option("--kind", "which attention is shown first", "KIND", choices=KINDS),
         Option("--layer", "which layer is enlarged first, from 0", "N", whole(0, 10_000)),
         Option("--head", "which head is enlarged first, from 0", "N", whole(0, 10_000)),
         Option(

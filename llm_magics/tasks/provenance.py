@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llm_magics.display.result import Provenance, package_versions
-from llm_magics.errors import EmptyInput, InputError, printable
+from llm_magics.errors import InputError
 from llm_magics.tasks.prompts import parse_answer
-from llm_magics.text.segments import check_length
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
@@ -22,28 +21,12 @@ __all__ = [
     "answers",
     "check_alternatives",
     "excess",
-    "readable",
     "run",
 ]
 
 MAX_ALTERNATIVES = 20
 _SPECIAL_TOKENS = 40
 OnText = Callable[[int, str, bool], None]
-
-
-def readable(text: object) -> str:
-    """`text`, checked, with lone surrogates, NUL and controls replaced one by one and without a
-    byte order mark.
-
-    Raises InputError for what is no text, TooLong before any work is done, EmptyInput for white
-    space.
-    """
-    if not isinstance(text, str):
-        raise InputError(f"a text is needed, a {type(text).__name__} was given")
-    check_length(text)
-    if not text.strip().strip("\ufeff"):
-        raise EmptyInput("there is no text: nothing but white space was given")
-    return printable(text.removeprefix("\ufeff"))
 
 
 def check_alternatives(alternatives: object) -> None:

@@ -5,9 +5,9 @@ of ours that a widget imports is put in front of it, once, without its `export`s
 becomes a constant. So a name at the top of one file must not be used again at the top of another.
 JSDoc comments stay behind: each widget sends its module to the page, and they are a quarter of it.
 
-A style sheet is put together likewise: what it imports stands before it, with the widget's own
-class in place of `.llm-widget`, as a rule for all widgets in the sheet of one would undo what
-another's says later.
+A style sheet is put together likewise: the palette and what it imports stand before it, with the
+widget's own class in place of `.llm-widget`, as a rule for all widgets in the sheet of one would
+undo what another's says later.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import posixpath
 import re
 from functools import cache
 
+from llm_magics.display import theme
 from llm_magics.display.browser_files import read_json, read_text
 
 __all__ = ["module", "style"]
@@ -70,7 +71,16 @@ def style(name: str) -> str:
     def shared(part: re.Match[str]) -> str:
         return read_text(_beside(file, part[1])).replace(_ANY_WIDGET, own)
 
-    return _COMMENT.sub("", _SHEET.sub(shared, read_text(file)))
+    sheet = _COMMENT.sub("", _SHEET.sub(shared, read_text(file)))
+    return f"{own} {{\n{_palette()}}}\n{sheet}"
+
+
+def _palette() -> str:
+    """The colours of lines and bars as CSS variables."""
+    return "".join(
+        f"  --llm-series-{number}: {colour};\n"
+        for number, colour in enumerate(theme.PICTURE_SERIES)
+    )
 
 
 def _beside(file: str, relative: str) -> str:

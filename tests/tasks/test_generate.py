@@ -10,9 +10,8 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, WrongTask
-from llm_magics.rows import run as each
+from llm_magics.rows.rows import RowError, Rows
 from llm_magics.tasks.generate.task import generate, generate_each
-from llm_magics.tasks.results import RowError
 
 TEXT = "The cat sat on the mat."
 
@@ -176,8 +175,8 @@ def test_rows_are_written_to_a_file_and_resumed(manager, base, tmp_path):
     options = {"manager": manager, "model": base, "seed": 3, "max_tokens": 5}
     generate_each([TEXT, "A dog"], out_file=place, **options)
     again = generate_each([TEXT, "A dog", "We read"], out_file=place, resume=True, **options)
-    assert isinstance(again, each.WrittenRows)
-    assert (again.count, again.resumed) == (3, 2)
+    assert isinstance(again, Rows)
+    assert (len(again), again.resumed) == (3, 2)
     assert [record["text"] for record in again] == [
         one.text for one in generate_each([TEXT, "A dog", "We read"], **options)
     ]

@@ -7,7 +7,7 @@ import pytest
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, HubUnreachable, InputError, ModelNotFound, WrongTask
 from llm_magics.models.reference import package_names
-from llm_magics.tasks.results import RowError
+from llm_magics.rows.rows import RowError
 from llm_magics.tasks.understand.task import plan_understanding, understand, understand_each
 
 TEXT = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.magics.training.train import TrainMagic
+from llm_magics.training.recipe.recipe import SETTINGS, TABLES, recipe_from_dict
 from llm_magics.training.recipe.request import SAID
-from llm_magics.training.recipe.settings import _SCOPES, check_meaning, matters, telling_differences
+from llm_magics.training.recipe.settings import check_meaning, matters, telling_differences
 
 DATA = {"train": "rows.jsonl"}
 
@@ -125,13 +126,24 @@ def test_a_setting_that_means_something_passes(made, given):
     check_meaning(made, given, SAID)
 
 
-def test_every_entry_of_the_table_is_a_setting_of_a_recipe():
+def test_what_is_declared_covers_every_setting_and_the_options_that_set_one():
     document = recipe().to_dict()
-    for name in _SCOPES:
-        table, _, setting = name.partition(".")
-        assert name in ("from", "to", "fields", "loss") or (
-            setting in document[table] if setting else table in document
-        ), name
+    dotted = {
+        f"{table}.{name}"
+        for table, values in document.items()
+        if table in TABLES
+        for name in values
+    }
+    assert set(SETTINGS) == dotted | set(document)
+    options = {option.flag: option for option in TrainMagic.options}
+    for name, one in SETTINGS.items():
+        if one.option:
+            assert one.option in options, name
+            assert options[one.option].choices == (one.one_of or None), name
+    with pytest.raises(RecipeError, match=r"optimizer.lr = 0.0: expected a number above 0"):
+        recipe(optimizer={"lr": 0.0})
+    with pytest.raises(RecipeError, match=r"model.dropout = 1.0: expected a share"):
+        recipe(model={"dropout": 1.0})
 
 
 def test_only_differences_that_can_have_mattered_are_told():

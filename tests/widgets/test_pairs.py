@@ -85,6 +85,17 @@ def test_each_part_of_a_widget_has_tests():
     assert untested == DRAWN
 
 
+def test_no_line_is_wider_than_a_hundred_columns():
+    """Prettier leaves comments and strings as long as they are."""
+    wide = [
+        f"{path.relative_to(BROWSER)}:{number} {len(line)}"
+        for path in (*browser_files(".js"), *browser_files(".css"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 100
+    ]
+    assert not wide
+
+
 def test_no_python_lies_among_the_browser_halves():
     assert not browser_files(".py")
 

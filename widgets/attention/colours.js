@@ -1,11 +1,15 @@
 import { element } from "../shared/elements.js";
 import { colour_ramp, oklab_to_rgb, rgb_to_oklab } from "../shared/oklab.js";
 
-// Bytes to pixels: one weight to one colour, two weights to the colour of their difference, a head to its own colour.
+// Bytes to pixels: one weight to one colour, two weights to the colour of their difference, a head
+// to its own colour.
 
 /** @typedef {import("../shared/theme.js").Rgb} Rgb */
 
-/** Colours that stay apart for colour-blind readers (Okabe & Ito, 2008), without those that vanish on white or black. */
+/**
+ * Colours that stay apart for colour-blind readers (Okabe & Ito, 2008), without those that vanish
+ * on white or black.
+ */
 export const HEAD_COLOURS = [
   "#0083c9",
   "#e08a00",
@@ -19,7 +23,8 @@ export const HEAD_COLOURS = [
 const word = (/** @type {Rgb} */ [r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 /**
- * 511 colours for -255…255: orange below, the page's background at zero, blue above, even in perceived lightness.
+ * 511 colours for -255…255: orange below, the page's background at zero, blue above, even in
+ * perceived lightness.
  * @param {Rgb} background
  * @returns {Uint32Array}
  */
@@ -54,13 +59,17 @@ export function diverging_ramp(background) {
 }
 
 /**
- * The place of a difference of weights, -1…1, on the diverging ramp: its square root, with its sign.
+ * The place of a difference of weights, -1…1, on the diverging ramp: its square root, with its
+ * sign.
  * @param {number} difference
  */
 export const diverging_level = (difference) =>
   Math.round(255 * Math.sign(difference) * Math.sqrt(Math.min(1, Math.abs(difference))));
 
-/** Colours of all 256 × 256 pairs of companded bytes, first · 256 + second. @param {Uint32Array} ramp */
+/**
+ * Colours of all 256 × 256 pairs of companded bytes, first · 256 + second.
+ * @param {Uint32Array} ramp
+ */
 export function difference_table(ramp) {
   const table = new Uint32Array(65536);
   for (let first = 0; first < 256; first++)
@@ -71,12 +80,18 @@ export function difference_table(ramp) {
 }
 
 /**
+ * @typedef {{
+ *   weights: Uint32Array, diverging: Uint32Array, differences: () => Uint32Array,
+ * }} Tables
+ */
+
+/**
  * The tables for one background, made again only when it changes.
- * @returns {(background: Rgb) => { weights: Uint32Array, diverging: Uint32Array, differences: () => Uint32Array }}
+ * @returns {(background: Rgb) => Tables}
  */
 export function colour_tables() {
   let made_for = "";
-  /** @type {{ weights: Uint32Array, diverging: Uint32Array, differences: () => Uint32Array } | undefined} */
+  /** @type {Tables | undefined} */
   let tables;
   return (background) => {
     if (tables && made_for === String(background)) return tables;
@@ -106,7 +121,13 @@ function painted(width, height, paint) {
   return canvas;
 }
 
-/** Weights as a picture, one pixel a byte. @param {Uint8Array} levels @param {number} width @param {number} height @param {Uint32Array} table */
+/**
+ * Weights as a picture, one pixel a byte.
+ * @param {Uint8Array} levels
+ * @param {number} width
+ * @param {number} height
+ * @param {Uint32Array} table
+ */
 export const weights_picture = (levels, width, height, table) =>
   painted(width, height, (pixels) => {
     for (let i = 0; i < pixels.length; i++) pixels[i] = table[levels[i] ?? 0];
@@ -114,7 +135,11 @@ export const weights_picture = (levels, width, height, table) =>
 
 /**
  * First minus second as a picture, one pixel a byte of each.
- * @param {Uint8Array} first @param {Uint8Array} second @param {number} width @param {number} height @param {Uint32Array} table
+ * @param {Uint8Array} first
+ * @param {Uint8Array} second
+ * @param {number} width
+ * @param {number} height
+ * @param {Uint32Array} table
  */
 export const difference_picture = (first, second, width, height, table) =>
   painted(width, height, (pixels) => {

@@ -24,7 +24,7 @@ for (const background of /** @type {[number, number, number][]} */ ([
       assert.ok(Math.abs(away(255 + step) - away(255 - step)) < 0.02, "both arms are as strong");
     }
   });
-  test(`the two arms differ in blue against yellow, which colour-blind readers see, on ${background}`, () => {
+  test(`the arms differ in blue and yellow, as colour-blind readers see, on ${background}`, () => {
     const ramp = diverging_ramp(background);
     assert.ok(rgb_to_oklab(rgb(ramp[127]))[2] > 0.05 && rgb_to_oklab(rgb(ramp[383]))[2] < -0.05);
   });

@@ -6,7 +6,7 @@ import { colour_tables, weights_picture } from "./colours.js";
 import { head_grid } from "./heads.js";
 import { requests_of } from "./requests.js";
 import { silence_panel } from "./silence.js";
-import { KIND_NAMES, VIEW_NAMES, head_name } from "./state.js";
+import { KINDS, SEGMENT_NAMES, VIEW_NAMES, head_name } from "./state.js";
 import { tile_painter } from "./tiles.js";
 import { cross_view } from "./view_cross.js";
 import { diff_view } from "./view_diff.js";
@@ -15,7 +15,8 @@ import { map_view } from "./view_map.js";
 import { neuron_view } from "./view_neuron.js";
 import { steps_view } from "./view_steps.js";
 
-// The frame around the views: what they share, the tabs, the heads at the side, and the keys that work everywhere.
+// The frame around the views: what they share, the tabs, the heads at the side, and the keys that
+// work everywhere.
 
 /**
  * @typedef {import("./attention_explorer.js").Traits} Traits
@@ -89,7 +90,8 @@ function explorer_of(model, root) {
       void (spoken.textContent = text),
     select(/** @type {Partial<Selection>} */ part) {
       model.set("selection", settled({ ...selection(), ...part }));
-      if (IS_A_MAP.has(selection().view)) requests.picture(explorer.head()); // asked a frame before it is drawn, and before Python is told
+      // asked a frame before it is drawn, and before Python is told
+      if (IS_A_MAP.has(selection().view)) requests.picture(explorer.head());
       model.save_changes();
     },
     toggle_head(/** @type {{ layer: number, head: number }} */ { layer, head }) {
@@ -113,7 +115,10 @@ function explorer_of(model, root) {
     },
     /** Puts the keyboard into the view. */ focus_view: () => {},
   };
-  /** A selection whose parts fit each other: the head is one of the panel's, the tokens are the panel's. */
+  /**
+   * A selection whose parts fit each other: the head is one of the panel's, the tokens are the
+   * panel's.
+   */
   function settled(/** @type {Selection} */ wanted) {
     const { layers, heads } = panel(wanted);
     const inside = {
@@ -173,7 +178,11 @@ function tab_row(label, choose) {
   };
 }
 
-/** A select that is only there when there is a choice. @param {string} label @param {(value: string) => void} choose */
+/**
+ * A select that is only there when there is a choice.
+ * @param {string} label
+ * @param {(value: string) => void} choose
+ */
 function choice(label, choose) {
   const root = element("select", { "aria-label": label });
   root.onchange = () => choose(root.value);
@@ -191,7 +200,11 @@ function choice(label, choose) {
   };
 }
 
-/** The colours from weight 0 to 1 with the weights they stand for; steps are those of the square root. @param {Explorer} explorer */
+/**
+ * The colours from weight 0 to 1 with the weights they stand for; steps are those of the square
+ * root.
+ * @param {Explorer} explorer
+ */
 function colour_scale(explorer) {
   const scale = element("canvas", { "aria-hidden": "true" });
   const marks = [0, 0.1, 0.5, 1].map((weight) => {
@@ -219,7 +232,11 @@ function colour_scale(explorer) {
   };
 }
 
-/** The views that say something about these sources and this panel. @param {Explorer} explorer @returns {[string, string][]} */
+/**
+ * The views that say something about these sources and this panel.
+ * @param {Explorer} explorer
+ * @returns {[string, string][]}
+ */
 export function views_of(explorer) {
   const [{ view }, panel, sources] = [explorer.selection(), explorer.panel(), explorer.sources()];
   const is_there = /** @type {Partial<Record<ViewName, boolean>>} */ ({
@@ -307,7 +324,7 @@ export function render({ model, el }) {
     kind_tabs.draw(
       explorer
         .sources()
-        [selection.source].panels.map(({ kind }) => [kind, KIND_NAMES[kind] ?? kind]),
+        [selection.source].panels.map(({ kind }) => [kind, KINDS[kind]?.title ?? kind]),
       selection.kind,
     );
     source.draw(
@@ -317,18 +334,7 @@ export function render({ model, el }) {
       String(selection.source),
     );
     const is_pair = panel.row_segments?.includes(1) || panel.column_segments?.includes(1);
-    segment.draw(
-      is_pair
-        ? [
-            ["", "A and B"],
-            ["AA", "A → A"],
-            ["AB", "A → B"],
-            ["BA", "B → A"],
-            ["BB", "B → B"],
-          ]
-        : [],
-      selection.segment,
-    );
+    segment.draw(is_pair ? Object.entries(SEGMENT_NAMES) : [], selection.segment);
     main.hidden = is_overview;
     for (const [of, view] of Object.entries(views)) view.root.hidden = of !== selection.view;
     const is_wide = width >= SIDE_BY_SIDE_FROM_PX;

@@ -8,9 +8,15 @@ import { around, bounded, cell_at, showing, zoomed } from "./viewport.js";
  * @typedef {import("./viewport.js").Viewport} Viewport
  * @typedef {import("./viewport.js").Area} Area
  * @typedef {{ area: Area, fit: Viewport, size: { rows: number, columns: number } }} Layout
- * @typedef {{ viewport: Viewport | null, at: Cell | null, draft: Block | null }} State viewport null: all of the map; draft: tokens being marked
  * @typedef {{
- *   changed: () => void, pointed: (at: Cell | null) => void, marked: (block: Block | null) => void, leave: () => void,
+ *   viewport: Viewport | null, at: Cell | null, draft: Block | null,
+ * }} State viewport null: all of the map; draft: tokens being marked
+ * @typedef {{
+ *   x: number, y: number, from: Cell | null, start: Viewport, marks: boolean, moved: boolean,
+ * }} Drag
+ * @typedef {{
+ *   changed: () => void, pointed: (at: Cell | null) => void,
+ *   marked: (block: Block | null) => void, leave: () => void,
  * }} Told
  */
 
@@ -32,8 +38,11 @@ export const spanned = (a, b) => ({
 });
 
 /**
- * What a key means to the cell pointed at: one step, a page with Ctrl, to the edge with Home and End; null for others.
- * @param {{ key: string, ctrlKey: boolean, metaKey: boolean }} event @param {Cell | null} at @param {{ rows: number, columns: number }} size
+ * What a key means to the cell pointed at: one step, a page with Ctrl, to the edge with Home and
+ * End; null for others.
+ * @param {{ key: string, ctrlKey: boolean, metaKey: boolean }} event
+ * @param {Cell | null} at
+ * @param {{ rows: number, columns: number }} size
  * @returns {Cell | null}
  */
 export function stepped({ key, ctrlKey, metaKey }, at, { rows, columns }) {
@@ -56,10 +65,13 @@ export const still_state = () => ({ viewport: null, at: null, draft: null });
 
 /**
  * Makes `canvas` a map to move around in; several canvases of one `state` move together.
- * @param {HTMLCanvasElement} canvas @param {State} state @param {() => Layout | null} layout @param {Told} told
+ * @param {HTMLCanvasElement} canvas
+ * @param {State} state
+ * @param {() => Layout | null} layout
+ * @param {Told} told
  */
 export function map_gestures(canvas, state, layout, told) {
-  /** @type {{ x: number, y: number, from: Cell | null, start: Viewport, marks: boolean, moved: boolean } | null} */
+  /** @type {Drag | null} */
   let drag = null;
   /** @type {Cell | null} */
   let anchor = null; // of a rectangle begun with Enter
@@ -151,7 +163,8 @@ export function map_gestures(canvas, state, layout, told) {
   canvas.addEventListener(
     "wheel",
     (event) => {
-      // A page of a notebook must still scroll past the map: it zooms once it was clicked, or with Ctrl or a pinch.
+      // A page of a notebook must still scroll past the map: it zooms once it was clicked, or with
+      // Ctrl or a pinch.
       if (!event.ctrlKey && !event.metaKey && document.activeElement !== canvas) return;
       event.preventDefault();
       zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), event.offsetX, event.offsetY);

@@ -3,7 +3,8 @@ import { element } from "../shared/elements.js";
 import { number_text } from "../shared/numbers.js";
 import { clamped, head_name, moved, order_of } from "./state.js";
 
-// All heads of a panel as thumbnails on one canvas under a grid of buttons, in the order of a measure if one is chosen.
+// All heads of a panel as thumbnails on one canvas under a grid of buttons, in the order of a
+// measure if one is chosen.
 
 /**
  * @typedef {import("./frame.js").Explorer} Explorer
@@ -19,7 +20,10 @@ const PREPARE_AFTER_MS = 120;
 
 /**
  * The size of a thumbnail with its gap, when `across` stand beside each other.
- * @param {number} width available @param {number} across @param {number} down @param {boolean} is_large the overview, not the side
+ * @param {number} width available
+ * @param {number} across
+ * @param {number} down
+ * @param {boolean} is_large the overview, not the side
  */
 export function pitch_of(width, across, down, is_large) {
   if (is_large) return clamped(Math.floor((width - 30) / across), SMALLEST_PX, LARGEST_PX);
@@ -31,7 +35,8 @@ export function pitch_of(width, across, down, is_large) {
 }
 
 /**
- * The share of a measure's range, 0…1; its own low and high where it has them, otherwise those of the values.
+ * The share of a measure's range, 0…1; its own low and high where it has them, otherwise those of
+ * the values.
  * @param {number} value @param {ArrayLike<number>} values @param {Measure} about
  */
 export function share_of(value, values, { low, high }) {
@@ -105,9 +110,9 @@ export function head_grid(explorer) {
     const { layer, head } = head_at(i);
     explorer.select({ layer, head });
     const of = values();
-    explorer.tell(
-      `layer ${layer}, head ${head}${of ? `, ${explorer.measures()[explorer.selection().sort].title} ${number_text(of[i])}` : ""}`,
-    );
+    const name = `layer ${layer}, head ${head}`;
+    const measure = explorer.measures()[explorer.selection().sort];
+    explorer.tell(of ? `${name}, ${measure.title} ${number_text(of[i])}` : name);
   }
   function button(/** @type {number} */ i) {
     const made = element("button", {
@@ -223,7 +228,8 @@ export function head_grid(explorer) {
       ...Object.values(theme).map(String),
       window.devicePixelRatio,
     ];
-    if (made_of.length === drawn.length && made_of.every((part, i) => part === drawn[i])) return; // a frame of a zoom has other work
+    // a frame of a zoom has other work
+    if (made_of.length === drawn.length && made_of.every((part, i) => part === drawn[i])) return;
     drawn = made_of;
     const context = fitted(
       canvas,
@@ -280,7 +286,11 @@ export function head_grid(explorer) {
       : shown.order[0];
     buttons().forEach((made, at) => {
       const i = shown.order[at];
-      const name = `layer ${head_at(i).layer} head ${head_at(i).head}${of ? `, ${number_text(of[i])}` : ""}${silent.has(i) ? ", silenced" : ""}`;
+      const name = [
+        `layer ${head_at(i).layer} head ${head_at(i).head}`,
+        ...(of ? [number_text(of[i])] : []),
+        ...(silent.has(i) ? ["silenced"] : []),
+      ].join(", ");
       made.tabIndex = i === chosen ? 0 : -1;
       made.title = name;
       made.setAttribute("aria-label", name);

@@ -26,7 +26,10 @@ export function line_style(bucket) {
 
 /**
  * The companded weights of one row, or null until they have come.
- * @param {Requests} requests @param {Head} head @param {number} row @param {boolean} exact whether rows can be asked for
+ * @param {Requests} requests
+ * @param {Head} head
+ * @param {number} row
+ * @param {boolean} exact whether rows can be asked for
  * @returns {Uint8Array | null}
  */
 export function row_levels(requests, head, row, exact) {
@@ -40,7 +43,10 @@ export function row_levels(requests, head, row, exact) {
 
 /**
  * Draws curves, the faint ones first.
- * @param {CanvasRenderingContext2D} context @param {Iterable<Link>} links @param {string} colour @param {"across" | "down"} way which way they leave their ends
+ * @param {CanvasRenderingContext2D} context
+ * @param {Iterable<Link>} links
+ * @param {string} colour
+ * @param {"across" | "down"} way which way they leave their ends
  */
 export function stroke_links(context, links, colour, way) {
   const paths = Array.from({ length: BUCKETS }, () => /** @type {Path2D | null} */ (null));

@@ -2,13 +2,17 @@ import { element } from "../shared/elements.js";
 import { render } from "./frame.js";
 import { inflated } from "./requests.js";
 
-// A saved explorer: the same browser modules over a stand-in for the model, which answers from what the page holds.
+// A saved explorer: the same browser modules over a stand-in for the model, which answers from what
+// the page holds.
 
 /**
- * @typedef {{ level: number, height: number, width: number, start: number, bytes: number }} Held a head's map pooled by 2 ** level, and where its bytes lie
+ * @typedef {{
+ *   level: number, height: number, width: number, start: number, bytes: number,
+ * }} Held a head's map pooled by 2 ** level, and where its bytes lie
  * @typedef {{
  *   state: Record<string, any>, note: string,
- *   heads: Record<string, Held>, atlases: { source: number, kind: string, start: number, bytes: number }[],
+ *   heads: Record<string, Held>,
+ *   atlases: { source: number, kind: string, start: number, bytes: number }[],
  *   measures: { source: number, kind: string, name: string, values: number[] }[], packed: string,
  * }} Saved packed: gzip and base64 of all maps, one after another
  */

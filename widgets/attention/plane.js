@@ -2,7 +2,8 @@ import { fitted } from "../shared/canvas.js";
 import { direction_of, short_token } from "./state.js";
 import { fitted_area, labelled } from "./viewport.js";
 
-// One map on a canvas: pieces of picture, tokens on both axes (only those in view), and what is marked.
+// One map on a canvas: pieces of picture, tokens on both axes (only those in view), and what is
+// marked.
 
 /**
  * @typedef {import("./state.js").Cell} Cell
@@ -12,9 +13,11 @@ import { fitted_area, labelled } from "./viewport.js";
  * @typedef {import("./tiles.js").Piece} Piece
  * @typedef {import("../shared/theme.js").Theme} Theme
  * @typedef {{
- *   rows: string[], columns: string[], area: Area, viewport: Viewport, pieces: Piece[], theme: Theme,
+ *   rows: string[], columns: string[], area: Area, viewport: Viewport, pieces: Piece[],
+ *   theme: Theme,
  *   at: Cell | null, marked: Block | null, kept: Block | null, dim_from: number | null,
- * }} Plane marked: the selected tokens; kept: what a filter leaves; dim_from: the first row that is not yet written
+ * }} Plane marked: the selected tokens; kept: what a filter leaves; dim_from: the first row that is
+ * not yet written
  */
 
 const LABEL_FONT_PX = 11.5;
@@ -24,7 +27,12 @@ const MOST_LABEL_PX = 110;
 
 /**
  * The room that labels need and the area left for cells.
- * @param {HTMLCanvasElement} canvas @param {string[]} rows @param {string[]} columns @param {Theme} theme @param {number} width @param {number} height
+ * @param {HTMLCanvasElement} canvas
+ * @param {string[]} rows
+ * @param {string[]} columns
+ * @param {Theme} theme
+ * @param {number} width
+ * @param {number} height
  */
 export function plane_area(canvas, rows, columns, theme, width, height) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -67,7 +75,12 @@ export function draw_plane(canvas, plane) {
   draw_labels(context, plane);
 }
 
-/** Where a block lies on the canvas. @param {Plane} plane @param {Block} block @returns {[number, number, number, number]} */
+/**
+ * Where a block lies on the canvas.
+ * @param {Plane} plane
+ * @param {Block} block
+ * @returns {[number, number, number, number]}
+ */
 function rectangle({ area, viewport }, { row, column, rows, columns }) {
   const { cell } = viewport;
   return [
@@ -82,12 +95,17 @@ function rectangle({ area, viewport }, { row, column, rows, columns }) {
 function draw_pieces(context, plane) {
   for (const piece of plane.pieces) {
     const [x, y, width, height] = rectangle(plane, piece);
-    context.imageSmoothingEnabled = width < piece.canvas.width; // pooled by maximum, so enlarging keeps edges square
+    // pooled by maximum, so enlarging keeps edges square
+    context.imageSmoothingEnabled = width < piece.canvas.width;
     context.drawImage(piece.canvas, x, y, width, height);
   }
 }
 
-/** What a filter leaves out, and rows that are not yet written, behind a veil. @param {CanvasRenderingContext2D} context @param {Plane} plane */
+/**
+ * What a filter leaves out, and rows that are not yet written, behind a veil.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plane} plane
+ */
 function draw_veils(context, plane) {
   const { rows, columns, kept, dim_from, theme } = plane;
   const veil = (/** @type {Block} */ block) =>
@@ -112,7 +130,13 @@ function draw_veils(context, plane) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Plane} plane @param {Block} block @param {number} width px @param {number} alpha */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Plane} plane
+ * @param {Block} block
+ * @param {number} width px
+ * @param {number} alpha
+ */
 function draw_frame(context, plane, block, width, alpha) {
   const [x, y, w, h] = rectangle(plane, block);
   context.save();
@@ -124,7 +148,8 @@ function draw_frame(context, plane, block, width, alpha) {
 }
 
 /**
- * A frame around the cell pointed at and its row; where cells are too small for frames, two faint rules that cross.
+ * A frame around the cell pointed at and its row; where cells are too small for frames, two faint
+ * rules that cross.
  * @param {CanvasRenderingContext2D} context @param {Plane} plane @param {Cell} at
  */
 function draw_pointed(context, plane, { row, column }) {

@@ -1,12 +1,20 @@
 import { bytes_of, floats_of } from "../shared/numbers.js";
 import { key_of } from "./state.js";
 
-// What the explorer has been sent, and the questions it asks Python: each once, answers kept while there is room.
+// What the explorer has been sent, and the questions it asks Python: each once, answers kept while
+// there is room.
 
 /**
  * @typedef {import("./state.js").Head} Head
- * @typedef {{ levels: Uint8Array, height: number, width: number, level: number }} Picture a map pooled by 2 ** level
- * @typedef {{ query: number[], key: number[], product: number[], dot: number, score: number, weight: number }} Neuron
+ * @typedef {{
+ *   levels: Uint8Array, height: number, width: number, level: number,
+ * }} Picture a map pooled by 2 ** level
+ * @typedef {{
+ *   query: number[], key: number[], product: number[], dot: number, score: number, weight: number,
+ * }} Neuron
+ * @typedef {{
+ *   key: string, read: (message: any, buffers: DataView[]) => [any, number],
+ * }} Waiting what was asked for, and how its answer is read: a value and its size
  * @typedef {{ kind: string, title?: string, entries: [string, number][] }} Prediction
  * @typedef {{ before: Prediction, after: Prediction, silenced: [string, number, number][] }} Change
  * @typedef {{ levels: Uint8Array, whole: boolean, version: number }} Atlas
@@ -44,11 +52,20 @@ export function kept_values(most) {
   };
 }
 
-/** Which power of two `length` tokens were pooled by to become `pooled`. @param {number} length @param {number} pooled */
+/**
+ * Which power of two `length` tokens were pooled by to become `pooled`.
+ * @param {number} length
+ * @param {number} pooled
+ */
 export const pooling_of = (length, pooled) =>
   Math.max(0, Math.ceil(Math.log2(length / Math.max(1, pooled)) - 1e-9));
 
-/** What was compressed. @param {Uint8Array} bytes @param {"deflate" | "gzip"} format @returns {Promise<Uint8Array>} */
+/**
+ * What was compressed.
+ * @param {Uint8Array} bytes
+ * @param {"deflate" | "gzip"} format
+ * @returns {Promise<Uint8Array>}
+ */
 export async function inflated(bytes, format) {
   const stream = new Blob([/** @type {any} */ (bytes)])
     .stream()
@@ -60,12 +77,13 @@ const KEPT_BYTES = 96 * 1024 * 1024;
 
 /**
  * @param {{ send(content: object): void }} model
- * @param {(source: number, kind: string) => { rows: number, columns: number }} size of a map in tokens
+ * @param {(source: number, kind: string) => { rows: number, columns: number }} size of a map in
+ *   tokens
  * @param {() => void} changed called after each answer
  */
 export function requests_of(model, size, changed) {
   const kept = /** @type {ReturnType<typeof kept_values<any>>} */ (kept_values(KEPT_BYTES));
-  /** @type {Map<string | number, { key: string, read: (message: any, buffers: DataView[]) => [any, number] }>} */
+  /** @type {Map<string | number, Waiting>} */
   const waiting = new Map();
   /** @type {Map<string, string>} */
   const failed = new Map(); // not asked again until something else is selected
@@ -92,7 +110,11 @@ export function requests_of(model, size, changed) {
     /** @type {[Uint8Array, number]} */ ([bytes_of(buffer), buffer.byteLength]);
 
   const requests = {
-    /** The first 512 × 512 or fewer pixels of a head. @param {Head} head @returns {Picture | null} */
+    /**
+     * The first 512 × 512 or fewer pixels of a head.
+     * @param {Head} head
+     * @returns {Picture | null}
+     */
     picture: (head) =>
       ask(
         `picture/${key_of(head)}`,
@@ -103,14 +125,25 @@ export function requests_of(model, size, changed) {
           return [{ levels: bytes_of(buffer), height, width, level }, buffer.byteLength];
         },
       ),
-    /** @param {Head} head @param {number} level @param {number} row @param {number} column @returns {Uint8Array | null} */
+    /**
+     * @param {Head} head
+     * @param {number} level
+     * @param {number} row
+     * @param {number} column
+     * @returns {Uint8Array | null}
+     */
     tile: (head, level, row, column) =>
       ask(
         `tile/${key_of(head)}/${level}/${row}/${column}`,
         { want: "tile", ...head, level, row, column },
         bytes,
       ),
-    /** The exact weights of one row. @param {Head} head @param {number} row @returns {Float32Array | null} */
+    /**
+     * The exact weights of one row.
+     * @param {Head} head
+     * @param {number} row
+     * @returns {Float32Array | null}
+     */
     row: (head, row) =>
       ask(`row/${key_of(head)}/${row}`, { want: "row", ...head, row }, (_, [buffer]) => [
         floats_of(buffer),
@@ -123,7 +156,13 @@ export function requests_of(model, size, changed) {
         { want: "neuron", ...head, row, column },
         ({ neuron }) => [neuron, 4096],
       ),
-    /** One value a head. @param {number} source @param {string} kind @param {string} name @returns {Float32Array | null} */
+    /**
+     * One value a head.
+     * @param {number} source
+     * @param {string} kind
+     * @param {string} name
+     * @returns {Float32Array | null}
+     */
     measure: (source, kind, name) =>
       ask(
         `measure/${source}/${kind}/${name}`,
@@ -137,7 +176,12 @@ export function requests_of(model, size, changed) {
         { want: "predict", silenced },
         ({ before, after }) => [{ before, after, silenced }, 4096],
       ),
-    /** The thumbnails of a panel, as many as have come. @param {number} source @param {string} kind @returns {Atlas | null} */
+    /**
+     * The thumbnails of a panel, as many as have come.
+     * @param {number} source
+     * @param {string} kind
+     * @returns {Atlas | null}
+     */
     atlas(source, kind) {
       const key = `${source}/${kind}`;
       return (
@@ -157,7 +201,11 @@ export function requests_of(model, size, changed) {
     failure: () => [...failed.values()].at(-1) ?? "",
     forget_failures: () => failed.clear(),
     is_waiting: () => waiting.size > 0,
-    /** Takes in what Python sent; what nobody here asked for is dropped. @param {any} message @param {DataView[]} buffers */
+    /**
+     * Takes in what Python sent; what nobody here asked for is dropped.
+     * @param {any} message
+     * @param {DataView[]} buffers
+     */
     receive(message, buffers) {
       if (message?.want === "thumbnails") {
         if (message.error) failed.set("thumbnails", message.error);

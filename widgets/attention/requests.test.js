@@ -54,7 +54,7 @@ test("answers to nobody here, and answered twice, are dropped", () => {
   assert.deepEqual([...(requests.row(head, 0) ?? [])], [1]);
 });
 
-test("what could not be answered is told and not asked again until something else is selected", () => {
+test("what could not be answered is told, and asked again when something else is selected", () => {
   const { requests, sent, answer } = connected();
   requests.row(head, 0);
   answer({ id: sent[0].id, error: "out of memory" });

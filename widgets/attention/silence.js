@@ -36,7 +36,11 @@ export function changes_of(before, after) {
 const signed = (value) =>
   `${value > 0 ? "+" : value < 0 ? "−" : "±"}${number_text(Math.abs(value), 2)}`;
 
-/** @param {string} title @param {Prediction} prediction @param {(number | null)[] | null} changes */
+/**
+ * @param {string} title
+ * @param {Prediction} prediction
+ * @param {(number | null)[] | null} changes
+ */
 function bar_list(title, { kind, entries }, changes) {
   const rows = entries.map(([text, value], i) => {
     const bar = element("i", { "aria-hidden": "true" });
@@ -91,9 +95,11 @@ export function silence_panel(explorer) {
       silence.title = "Run the model without this head (s)";
       silence.setAttribute("aria-pressed", String(is_silent));
       none.hidden = !silenced.length;
-      names.textContent = silenced.length
-        ? `silent: ${silenced.map(([k, l, h]) => `${k === kind ? "" : `${k} `}${head_name({ layer: l, head: h })}`).join(", ")}`
-        : "";
+      const silent = silenced.map(([k, l, h]) => {
+        const name = head_name({ layer: l, head: h });
+        return k === kind ? name : `${k} ${name}`;
+      });
+      names.textContent = silent.length ? `silent: ${silent.join(", ")}` : "";
       const change = silenced.length ? explorer.requests.predict(silenced) : null;
       if (!silenced.length) lists.replaceChildren();
       else if (!change)

@@ -1,45 +1,44 @@
-// The words of the attention explorer: what Python sends, what is selected, and how heads are named and ordered.
+import VOCABULARY from "./views.json" with { type: "json" };
+
+// The words of the attention explorer: what Python sends, what is selected, and how heads are named
+// and ordered.
 
 /**
  * @typedef {{
- *   kind: string, layers: number, heads: number, rows: number, columns: number, thumb_height: number, thumb_width: number,
+ *   kind: string, layers: number, heads: number, rows: number, columns: number,
+ *   thumb_height: number, thumb_width: number,
  *   row_segments: number[] | null, column_segments: number[] | null, first_step: number | null,
  * }} Panel rows and columns are places in `tokens`
- * @typedef {{ title: string, formula: string, source: string, unit: string, low: number | null, high: number | null }} Measure
- * @typedef {{ title: string, panels: Panel[], measures: Record<string, Measure> }} Source
- * @typedef {"overview" | "map" | "lines" | "neuron" | "cross" | "diff" | "steps"} ViewName
  * @typedef {{
- *   source: number, against: [number, number, number] | null, view: ViewName, kind: string, layer: number, head: number,
- *   heads: [number, number][], rows: number[], columns: number[], silenced: [string, number, number][], step: number | null,
- *   sort: string, segment: "" | "AA" | "AB" | "BA" | "BB",
+ *   title: string, formula: string, source: string, unit: string, low: number | null,
+ *   high: number | null,
+ * }} Measure
+ * @typedef {{ title: string, panels: Panel[], measures: Record<string, Measure> }} Source
+ * @typedef {keyof typeof VOCABULARY.views} ViewName
+ * @typedef {keyof typeof VOCABULARY.segments} Segment
+ * @typedef {{ title: string, rows: string, columns: string }} Kind what stands on the two axes
+ * @typedef {{
+ *   source: number, against: [number, number, number] | null, view: ViewName, kind: string,
+ *   layer: number, head: number,
+ *   heads: [number, number][], rows: number[], columns: number[],
+ *   silenced: [string, number, number][], step: number | null,
+ *   sort: string, segment: Segment,
  * }} Selection
  * @typedef {{ source: number, kind: string, layer: number, head: number }} Head
  * @typedef {{ row: number, column: number }} Cell
- * @typedef {{ row: number, column: number, rows: number, columns: number }} Block a rectangle of cells
+ * @typedef {{
+ *   row: number, column: number, rows: number, columns: number,
+ * }} Block a rectangle of cells
  * @typedef {{ side: "row" | "column", place: number }} Token
  */
 
-export const KIND_NAMES = /** @type {Record<string, string>} */ ({
-  encoder: "Encoder",
-  decoder: "Decoder",
-  cross: "Cross",
-  self: "Self",
-});
-export const VIEW_NAMES = /** @type {Record<ViewName, string>} */ ({
-  overview: "Overview",
-  map: "Map",
-  lines: "Lines",
-  cross: "Alignment",
-  neuron: "Neuron",
-  diff: "Difference",
-  steps: "Steps",
-});
-export const AXES = /** @type {Record<string, [string, string]>} */ ({
-  encoder: ["source token", "source token"],
-  decoder: ["target token", "target token"],
-  cross: ["target token", "source token"],
-  self: ["token", "token"],
-});
+/**
+ * Names of views, kinds of attention and parts of a text pair, in the order in which they are
+ * shown.
+ */
+export const VIEW_NAMES = /** @type {Record<ViewName, string>} */ (VOCABULARY.views);
+export const KINDS = /** @type {Record<string, Kind>} */ (VOCABULARY.kinds);
+export const SEGMENT_NAMES = /** @type {Record<Segment, string>} */ (VOCABULARY.segments);
 const LONGEST_LABEL = 14;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
@@ -65,7 +64,10 @@ export const short_token = (token) =>
 /** The direction in which a token is written. @param {string} token @returns {"rtl" | "ltr"} */
 export const direction_of = (token) => (RIGHT_TO_LEFT.test(token) ? "rtl" : "ltr");
 
-/** Whether most of these tokens, of those with letters, are written from right to left. @param {string[]} tokens */
+/**
+ * Whether most of these tokens, of those with letters, are written from right to left.
+ * @param {string[]} tokens
+ */
 export function is_right_to_left(tokens) {
   const written = tokens.filter((token) => /\p{L}/u.test(token));
   return written.filter((token) => direction_of(token) === "rtl").length * 2 > written.length;
@@ -85,9 +87,10 @@ export function heads_of({ source, kind, layer, head, heads }) {
 }
 
 /**
- * Heads in the order in which they are shown, and how many stand in a row: layer by layer, or by falling measure,
- * with what is not a number at the end.
- * @param {Panel} panel @param {ArrayLike<number> | null} values layers · heads of them; null: unsorted
+ * Heads in the order in which they are shown, and how many stand in a row: layer by layer, or by
+ * falling measure, with what is not a number at the end.
+ * @param {Panel} panel
+ * @param {ArrayLike<number> | null} values layers · heads of them; null: unsorted
  * @returns {{ order: number[], across: number }} places layer · heads + head
  */
 export function order_of({ layers, heads }, values) {
@@ -98,7 +101,8 @@ export function order_of({ layers, heads }, values) {
 }
 
 /**
- * Where an arrow key leads in a grid of `count` things, `across` in a row; null for a key that moves nothing.
+ * Where an arrow key leads in a grid of `count` things, `across` in a row; null for a key that
+ * moves nothing.
  * @param {string} pressed @param {number} place @param {number} count @param {number} across
  * @returns {number | null}
  */
@@ -126,8 +130,8 @@ export function moved(pressed, place, count, across) {
 }
 
 /**
- * The rectangle of cells that a text-pair filter keeps: rows of its first segment, columns of its second; null for no
- * filter, or when the panel has no such tokens.
+ * The rectangle of cells that a text-pair filter keeps: rows of its first segment, columns of its
+ * second; null for no filter, or when the panel has no such tokens.
  * @param {Panel} panel @param {Selection["segment"]} segment
  * @returns {Block | null}
  */
@@ -157,7 +161,8 @@ export function strongest(weights, count) {
 }
 
 /**
- * The one token whose lines alone are shown: the marked row, otherwise the marked column; null when there are several or none.
+ * The one token whose lines alone are shown: the marked row, otherwise the marked column; null when
+ * there are several or none.
  * @param {{ rows: number[], columns: number[] }} selection
  * @returns {Token | null}
  */

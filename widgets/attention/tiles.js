@@ -3,14 +3,19 @@ import { kept_values } from "./requests.js";
 import { key_of } from "./state.js";
 import { TILE, level_for, tiles_in } from "./viewport.js";
 
-// Pictures of a map, coarse to fine: thumbnail, whole picture, tiles. A picture is painted once and then only blitted.
+// Pictures of a map, coarse to fine: thumbnail, whole picture, tiles. A picture is painted once and
+// then only blitted.
 
 /**
  * @typedef {import("./state.js").Head} Head
  * @typedef {import("./viewport.js").Viewport} Viewport
  * @typedef {import("./viewport.js").Area} Area
  * @typedef {import("./requests.js").Requests} Requests
- * @typedef {{ canvas: HTMLCanvasElement, row: number, column: number, rows: number, columns: number }} Piece where a picture lies, in tokens
+ * @typedef {{
+ *   canvas: HTMLCanvasElement, row: number, column: number, rows: number, columns: number,
+ * }} Piece where a picture lies, in tokens
+ * @typedef {import("./state.js").Panel & { size: import("./viewport.js").Size }} SizedPanel
+ * @typedef {{ canvas: HTMLCanvasElement, table: Uint32Array, made_of: unknown }} Painted
  * @typedef {{ weights: Uint32Array, differences: () => Uint32Array }} Tables
  */
 
@@ -19,13 +24,10 @@ const MOST_QUESTIONS = 24;
 
 /**
  * @param {Requests} requests
- * @param {(source: number, kind: string) => import("./state.js").Panel & { size: import("./viewport.js").Size }} panel
+ * @param {(source: number, kind: string) => SizedPanel} panel
  */
 export function tile_painter(requests, panel) {
-  const kept =
-    /** @type {ReturnType<typeof kept_values<{ canvas: HTMLCanvasElement, table: Uint32Array, made_of: unknown }>>} */ (
-      kept_values(KEPT_PIXELS)
-    );
+  const kept = /** @type {ReturnType<typeof kept_values<Painted>>} */ (kept_values(KEPT_PIXELS));
 
   /** The canvas under `key`, painted again when its bytes or its colours are others. */
   function canvas_of(
@@ -67,7 +69,10 @@ export function tile_painter(requests, panel) {
     );
     return { canvas, row: 0, column: 0, rows: height * 2 ** level, columns: width * 2 ** level };
   }
-  /** The tiles that the viewport needs beyond the whole picture and that have come; others are asked for. */
+  /**
+   * The tiles that the viewport needs beyond the whole picture and that have come; others are asked
+   * for.
+   */
   function tiles(
     /** @type {Head[]} */ heads,
     /** @type {Tables} */ tables,
@@ -106,13 +111,27 @@ export function tile_painter(requests, panel) {
   }
   return {
     thumbnail,
-    /** What to draw of one head, coarse to fine. @param {Head} head @param {Tables} tables @param {Viewport} viewport @param {Area} area @returns {Piece[]} */
+    /**
+     * What to draw of one head, coarse to fine.
+     * @param {Head} head
+     * @param {Tables} tables
+     * @param {Viewport} viewport
+     * @param {Area} area
+     * @returns {Piece[]}
+     */
     pieces(head, tables, viewport, area) {
       const base = whole(head, tables);
       if (!base) return [thumbnail(head, tables)].filter((piece) => piece !== null);
       return [base, ...tiles([head], tables, viewport, area, requests.picture(head)?.level ?? 0)];
     },
-    /** What to draw of the difference of two heads of one size; [] until both are there. @param {[Head, Head]} pair @param {Tables} tables @param {Viewport} viewport @param {Area} area @returns {Piece[]} */
+    /**
+     * What to draw of the difference of two heads of one size; [] until both are there.
+     * @param {[Head, Head]} pair
+     * @param {Tables} tables
+     * @param {Viewport} viewport
+     * @param {Area} area
+     * @returns {Piece[]}
+     */
     differences(pair, tables, viewport, area) {
       const [first, second] = pair.map((head) => requests.picture(head));
       if (

@@ -14,7 +14,8 @@ import {
   weight_of,
 } from "./state.js";
 
-// The alignment under the sentences: the words looked at above, the words that look below, and weighted links between.
+// The alignment under the sentences: the words looked at above, the words that look below, and
+// weighted links between.
 
 /**
  * @typedef {import("./frame.js").Explorer} Explorer
@@ -52,9 +53,12 @@ export function set_in_bands(widths, bands, room) {
 }
 
 /**
- * Both texts in the same number of bands, so that what belongs together stands near; a text that is written from right
- * to left begins at the right edge of the longest band.
- * @param {number[]} above @param {number[]} below @param {number} room @param {[boolean, boolean]} from_right
+ * Both texts in the same number of bands, so that what belongs together stands near; a text that is
+ * written from right to left begins at the right edge of the longest band.
+ * @param {number[]} above
+ * @param {number[]} below
+ * @param {number} room
+ * @param {[boolean, boolean]} from_right
  */
 export function banded(above, below, room, from_right) {
   let bands = 1;
@@ -197,7 +201,8 @@ export function cross_view(explorer) {
         context.fillStyle = is_at ? theme.accent : theme.ink;
         context.font = `${is_at ? "600 " : ""}${CROSS_FONT_PX}px ${theme.font}`;
         context.direction = direction_of(tokens[word.place]);
-        context.textAlign = "center"; // an edge would mean the other side in text written from the right
+        // an edge would mean the other side in text written from the right
+        context.textAlign = "center";
         context.fillText(tokens[word.place], word.x + word.width / 2, y, word.width + 4);
       }
     }

@@ -21,9 +21,11 @@ const DIFF_HIGHEST_PX = 420;
 const GAP_PX = 18;
 
 /**
- * What the selected head is compared with: what was chosen, otherwise the same head of another source, otherwise the
- * next head.
- * @param {Selection} selection @param {number} sources how many there are @param {{ heads: number, layers: number }} panel
+ * What the selected head is compared with: what was chosen, otherwise the same head of another
+ * source, otherwise the next head.
+ * @param {Selection} selection
+ * @param {number} sources how many there are
+ * @param {{ heads: number, layers: number }} panel
  * @returns {Head}
  */
 export function compared_with({ against, source, kind, layer, head }, sources, { heads, layers }) {
@@ -102,7 +104,9 @@ export function diff_view(explorer) {
     };
 
   const title = (/** @type {Head} */ one) =>
-    `${head_name(one)}${explorer.sources().length > 1 ? ` · ${explorer.source_name(one.source)}` : ""}`;
+    explorer.sources().length > 1
+      ? `${head_name(one)} · ${explorer.source_name(one.source)}`
+      : head_name(one);
   /** @param {[Head, Head]} pair @param {boolean} alike */
   function describe([first, second], alike) {
     const { at } = state;
@@ -122,15 +126,12 @@ export function diff_view(explorer) {
     if (!a || !b) return value.replaceChildren(explorer.waiting_text());
     const [x, y] = [a.weights[at.column], b.weights[at.column]];
     const difference = x - y;
+    const sign = difference > 0 ? "+" : "";
     value.replaceChildren(
       element("bdi", {}, explorer.rows(first)[at.row]),
       " → ",
       element("bdi", {}, explorer.columns(first)[at.column]),
-      element(
-        "b",
-        {},
-        `${number_text(x)} − ${number_text(y)} = ${difference > 0 ? "+" : ""}${number_text(difference)}`,
-      ),
+      element("b", {}, `${number_text(x)} − ${number_text(y)} = ${sign}${number_text(difference)}`),
     );
     if (planes.some(({ canvas }) => canvas === document.activeElement))
       explorer.tell(value.textContent ?? "");

@@ -13,7 +13,8 @@ import {
   weight_of,
 } from "./state.js";
 
-// Token-to-token lines, several heads at once; only what is in view is drawn, so a long text scrolls.
+// Token-to-token lines, several heads at once; only what is in view is drawn, so a long text
+// scrolls.
 
 /**
  * @typedef {import("./frame.js").Explorer} Explorer
@@ -29,7 +30,14 @@ const LINES_FONT_PX = 12.5;
 const BLOCK_PX = 10;
 const ALL_ROWS_UP_TO = 96;
 
-/** The token under a point, or null. @param {Layout} layout @param {{ rows: number, columns: number }} size @param {number} x @param {number} y @returns {Token | null} */
+/**
+ * The token under a point, or null.
+ * @param {Layout} layout
+ * @param {{ rows: number, columns: number }} size
+ * @param {number} x
+ * @param {number} y
+ * @returns {Token | null}
+ */
 export function token_at({ left, right, scroll }, { rows, columns }, x, y) {
   const place = Math.floor((y + scroll) / PITCH);
   if (x < left && place >= 0 && place < rows) return { side: "row", place };
@@ -37,7 +45,13 @@ export function token_at({ left, right, scroll }, { rows, columns }, x, y) {
   return null;
 }
 
-/** Where an arrow key leads from a token; null for a key that moves nothing. @param {string} pressed @param {Token | null} at @param {{ rows: number, columns: number }} size @returns {Token | null} */
+/**
+ * Where an arrow key leads from a token; null for a key that moves nothing.
+ * @param {string} pressed
+ * @param {Token | null} at
+ * @param {{ rows: number, columns: number }} size
+ * @returns {Token | null}
+ */
 export function token_moved(pressed, at, { rows, columns }) {
   if (!/^Arrow(Up|Down|Left|Right)$/.test(pressed)) return null;
   if (!at) return { side: "row", place: 0 };
@@ -194,9 +208,10 @@ export function lines_view(explorer) {
   }
   function describe() {
     const at = focus();
+    const names = drawn_heads().map(head_name).join(", ");
     canvas.setAttribute(
       "aria-label",
-      `lines of ${drawn_heads().map(head_name).join(", ")}, ${size().rows} by ${size().columns} tokens`,
+      `lines of ${names}, ${size().rows} by ${size().columns} tokens`,
     );
     if (!row_levels(explorer.requests, explorer.head(), drawn_rows()[0], explorer.exact_rows()))
       return value.replaceChildren(explorer.waiting_text());

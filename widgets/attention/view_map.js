@@ -2,7 +2,7 @@ import { element } from "../shared/elements.js";
 import { number_text } from "../shared/numbers.js";
 import { map_gestures, still_state } from "./gestures.js";
 import { draw_plane, plane_area } from "./plane.js";
-import { AXES, key_of, range_of, segment_block, strongest, weight_of } from "./state.js";
+import { KINDS, key_of, range_of, segment_block, strongest, weight_of } from "./state.js";
 
 // One head enlarged: point for the exact weight, zoom, pan, mark tokens.
 
@@ -17,9 +17,14 @@ const MAP_WIDEST_PX = 760;
 const MAP_HIGHEST_PX = 620;
 const ASK_AFTER_MS = 60;
 const HINT =
-  "Point at a cell. Click, then wheel or + − to zoom, drag to pan; Shift-drag, or Enter twice, marks tokens.";
+  "Point at a cell. Click, then wheel or + − to zoom, drag to pan; " +
+  "Shift-drag, or Enter twice, marks tokens.";
 
-/** The cells that are selected, where they are one rectangle. @param {{ rows: number[], columns: number[] }} selection @returns {Block | null} */
+/**
+ * The cells that are selected, where they are one rectangle.
+ * @param {{ rows: number[], columns: number[] }} selection
+ * @returns {Block | null}
+ */
 export function selected_block({ rows, columns }) {
   if (!rows.length || !columns.length) return null;
   const [row, column] = [Math.min(...rows), Math.min(...columns)];
@@ -39,7 +44,10 @@ export const tokens_of = (block) => ({
 
 /**
  * The weights of one row as far as they are known: exact, from the picture, or null.
- * @param {Explorer} explorer @param {import("./state.js").Head} head @param {number} row @param {boolean} exactly ask for them
+ * @param {Explorer} explorer
+ * @param {import("./state.js").Head} head
+ * @param {number} row
+ * @param {boolean} exactly ask for them
  * @returns {{ weights: Float32Array, exact: boolean } | null}
  */
 export function row_weights(explorer, head, row, exactly) {
@@ -57,7 +65,12 @@ export function row_weights(explorer, head, row, exactly) {
   };
 }
 
-/** "most: the 0.61, cat 0.20": what a row looks at most. @param {string[]} tokens @param {ArrayLike<number>} weights @returns {(Node | string)[]} */
+/**
+ * "most: the 0.61, cat 0.20": what a row looks at most.
+ * @param {string[]} tokens
+ * @param {ArrayLike<number>} weights
+ * @returns {(Node | string)[]}
+ */
 export const most_of = (tokens, weights) =>
   strongest(weights, 4)
     .filter(({ weight }) => weight >= 0.005)
@@ -159,7 +172,8 @@ export function map_view(explorer) {
     ];
     canvas.setAttribute(
       "aria-label",
-      `${head.kind} attention, layer ${head.layer}, head ${head.head}, ${rows.length} by ${columns.length} tokens`,
+      `${head.kind} attention, layer ${head.layer}, head ${head.head}, ` +
+        `${rows.length} by ${columns.length} tokens`,
     );
     most.replaceChildren();
     if (!at) return value.replaceChildren(element("span", { class: "llm-muted" }, HINT));
@@ -215,7 +229,7 @@ export function map_view(explorer) {
     },
     focus: () => canvas.focus(),
     about: () => {
-      const [row, column] = AXES[explorer.selection().kind] ?? AXES.self;
+      const { rows: row, columns: column } = KINDS[explorer.selection().kind] ?? KINDS.self;
       return `row: ${row} · column: the ${column} it looks at`;
     },
   };

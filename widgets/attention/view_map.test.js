@@ -12,7 +12,7 @@ test("marked tokens and their rectangle are the same thing twice", () => {
   assert.equal(selected_block(tokens_of(null)), null);
 });
 
-test("a row is exact when it may be asked for, otherwise read from the picture, pooled or not", () => {
+test("a row is exact when it may be asked for, otherwise read from the picture", () => {
   const picture = { levels: Uint8Array.from([0, 255, 255, 0]), width: 2, height: 2, level: 1 };
   const explorer = /** @type {any} */ ({
     columns: () => ["a", "b", "c"],

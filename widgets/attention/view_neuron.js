@@ -12,19 +12,29 @@ import { row_weights } from "./view_map.js";
  * @typedef {import("./requests.js").Neuron} Neuron
  */
 
+const NEURON_HINT =
+  "Click a bar for another key, ↑ ↓ for another query. Blue is positive, orange negative.";
 const STRIP_PX = 22;
 const BARS_PX = 110;
 const LABELS_PX = 84;
 const NEURON_WIDEST_PX = 720;
 const MOST_LABELLED = 64;
 
-/** Numbers as places on the diverging ramp, the largest size at its end. @param {number[]} values */
+/**
+ * Numbers as places on the diverging ramp, the largest size at its end.
+ * @param {number[]} values
+ */
 export function strip_levels(values) {
   const largest = values.reduce((size, value) => Math.max(size, Math.abs(value)), 0) || 1;
   return values.map((value) => diverging_level(Number.isFinite(value) ? value / largest : 0));
 }
 
-/** The pair looked at: the selected tokens, otherwise the last row and what it looks at most. @param {{ rows: number[], columns: number[] }} selection @param {ArrayLike<number> | null} weights of that row @param {number} rows */
+/**
+ * The pair looked at: the selected tokens, otherwise the last row and what it looks at most.
+ * @param {{ rows: number[], columns: number[] }} selection
+ * @param {ArrayLike<number> | null} weights of that row
+ * @param {number} rows
+ */
 export function pair_of(selection, weights, rows) {
   const row = selection.rows[0] ?? rows - 1;
   return { row, column: selection.columns[0] ?? (weights ? strongest(weights, 1)[0].place : 0) };
@@ -166,18 +176,13 @@ export function neuron_view(explorer) {
       if (neuron) draw_neuron(neuron, at);
       if (all) draw_bars(all, at.column);
       const known = all
-        ? `${explorer.rows()[at.row]} → ${explorer.columns()[at.column]}: ${number_text(all[at.column])}`
+        ? `${explorer.rows()[at.row]} → ${explorer.columns()[at.column]}: ` +
+          number_text(all[at.column])
         : "";
       bars.setAttribute("aria-label", `weights of all ${explorer.columns().length} keys; ${known}`);
       value.replaceChildren(
         ...(neuron
-          ? [
-              element(
-                "span",
-                { class: "llm-muted" },
-                "Click a bar for another key, ↑ ↓ for another query. Blue is positive, orange negative.",
-              ),
-            ]
+          ? [element("span", { class: "llm-muted" }, NEURON_HINT)]
           : [explorer.waiting_text()]),
       );
       if (document.activeElement === bars && neuron) explorer.tell(known);

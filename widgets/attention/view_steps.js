@@ -2,14 +2,16 @@ import { element } from "../shared/elements.js";
 import { clamped } from "./state.js";
 import { map_view } from "./view_map.js";
 
-// A slider over what changes: the sources (training steps, models), or the tokens that the model wrote one after another.
+// A slider over what changes: the sources (training steps, models), or the tokens that the model
+// wrote one after another.
 
 /** @typedef {import("./frame.js").Explorer} Explorer */
 
 const PLAY_EVERY_MS = 450;
 
 /**
- * What the slider goes through: sources when there are several, otherwise the rows that the model wrote by itself.
+ * What the slider goes through: sources when there are several, otherwise the rows that the model
+ * wrote by itself.
  * @param {number} sources @param {number | null} first_step @param {number} rows
  * @returns {{ of: "sources" | "rows", first: number, last: number }}
  */
@@ -51,7 +53,8 @@ export function steps_view(explorer) {
   function text() {
     if (range().of === "sources") return explorer.source_name(explorer.selection().source);
     const row = at();
-    return `${explorer.panel().first_step === null ? "row" : "step"} ${row - range().first + 1}: ${explorer.rows()[row]}`;
+    const word = explorer.panel().first_step === null ? "row" : "step";
+    return `${word} ${row - range().first + 1}: ${explorer.rows()[row]}`;
   }
   function go(/** @type {number} */ to) {
     const { of, first, last } = range();

@@ -5,8 +5,12 @@ import { clamped } from "./state.js";
 /**
  * @typedef {import("./state.js").Cell} Cell
  * @typedef {import("./state.js").Block} Block
- * @typedef {{ left: number, top: number, width: number, height: number }} Area where the cells are drawn, CSS pixels
- * @typedef {{ row: number, column: number, cell: number }} Viewport the token at the upper left, as a fraction too, and pixels a token
+ * @typedef {{
+ *   left: number, top: number, width: number, height: number,
+ * }} Area where the cells are drawn, CSS pixels
+ * @typedef {{
+ *   row: number, column: number, cell: number,
+ * }} Viewport the token at the upper left, as a fraction too, and pixels a token
  * @typedef {{ rows: number, columns: number }} Size of the map in tokens
  */
 
@@ -16,8 +20,13 @@ const CLOSEST_CELL = 44;
 const LABEL_EVERY_PX = 11;
 
 /**
- * The area for a map, whole, in `width` × `height` pixels less the room of the labels, and the viewport that shows all of it.
- * @param {Size} size @param {number} width @param {number} height @param {number} left @param {number} top
+ * The area for a map, whole, in `width` × `height` pixels less the room of the labels, and the
+ * viewport that shows all of it.
+ * @param {Size} size
+ * @param {number} width
+ * @param {number} height
+ * @param {number} left
+ * @param {number} top
  * @returns {{ area: Area, fit: Viewport }}
  */
 export function fitted_area({ rows, columns }, width, height, left, top) {
@@ -30,7 +39,13 @@ export function fitted_area({ rows, columns }, width, height, left, top) {
   };
 }
 
-/** A viewport that shows nothing beside the map. @param {Viewport} viewport @param {Size} size @param {Area} area @param {number} smallest cell, px */
+/**
+ * A viewport that shows nothing beside the map.
+ * @param {Viewport} viewport
+ * @param {Size} size
+ * @param {Area} area
+ * @param {number} smallest cell, px
+ */
 export function bounded(viewport, { rows, columns }, area, smallest) {
   const cell = clamped(viewport.cell, smallest, Math.max(smallest, CLOSEST_CELL));
   return {
@@ -42,7 +57,13 @@ export function bounded(viewport, { rows, columns }, area, smallest) {
 
 /**
  * The viewport `factor` times closer, with the point x, y of the area staying where it is.
- * @param {Viewport} viewport @param {number} factor @param {number} x @param {number} y @param {Size} size @param {Area} area @param {number} smallest
+ * @param {Viewport} viewport
+ * @param {number} factor
+ * @param {number} x
+ * @param {number} y
+ * @param {Size} size
+ * @param {Area} area
+ * @param {number} smallest
  */
 export function zoomed(viewport, factor, x, y, size, area, smallest) {
   const cell = clamped(viewport.cell * factor, smallest, Math.max(smallest, CLOSEST_CELL));
@@ -56,7 +77,13 @@ export function zoomed(viewport, factor, x, y, size, area, smallest) {
   );
 }
 
-/** The viewport that shows a block as large as it can. @param {Block} block @param {Size} size @param {Area} area @param {number} smallest */
+/**
+ * The viewport that shows a block as large as it can.
+ * @param {Block} block
+ * @param {Size} size
+ * @param {Area} area
+ * @param {number} smallest
+ */
 export function around(block, size, area, smallest) {
   const cell = clamped(
     Math.min(area.width / block.columns, area.height / block.rows),
@@ -80,7 +107,14 @@ export function around(block, size, area, smallest) {
   );
 }
 
-/** The viewport moved just so far that a cell is inside. @param {Viewport} viewport @param {Cell} cell @param {Size} size @param {Area} area @param {number} smallest */
+/**
+ * The viewport moved just so far that a cell is inside.
+ * @param {Viewport} viewport
+ * @param {Cell} cell
+ * @param {Size} size
+ * @param {Area} area
+ * @param {number} smallest
+ */
 export function showing(viewport, cell, size, area, smallest) {
   const near = (
     /** @type {number} */ start,
@@ -99,7 +133,15 @@ export function showing(viewport, cell, size, area, smallest) {
   );
 }
 
-/** The cell under a point, or null beside the cells. @param {Viewport} viewport @param {Size} size @param {Area} area @param {number} x @param {number} y @returns {Cell | null} */
+/**
+ * The cell under a point, or null beside the cells.
+ * @param {Viewport} viewport
+ * @param {Size} size
+ * @param {Area} area
+ * @param {number} x
+ * @param {number} y
+ * @returns {Cell | null}
+ */
 export function cell_at(viewport, { rows, columns }, { left, top, width, height }, x, y) {
   if (x < left || y < top || x >= left + width || y >= top + height) return null;
   const [row, column] = [
@@ -110,8 +152,8 @@ export function cell_at(viewport, { rows, columns }, { left, top, width, height 
 }
 
 /**
- * The mip level at which a pixel of the map is at least one of the screen: nothing finer can be seen, and pooled by
- * maximum nothing is lost.
+ * The mip level at which a pixel of the map is at least one of the screen: nothing finer can be
+ * seen, and pooled by maximum nothing is lost.
  * @param {number} cell CSS pixels a token @param {number} density device pixels a CSS pixel
  */
 export const level_for = (cell, density) =>
@@ -142,8 +184,12 @@ export function tiles_in({ row, column, cell }, { rows, columns }, { width, heig
 }
 
 /**
- * Which labels to write so that none touches another; the one at `here` always, in place of its neighbours.
- * @param {number} start first token shown @param {number} end the one after the last @param {number} cell px @param {number} [here]
+ * Which labels to write so that none touches another; the one at `here` always, in place of its
+ * neighbours.
+ * @param {number} start first token shown
+ * @param {number} end the one after the last
+ * @param {number} cell px
+ * @param {number} [here]
  * @returns {number[]}
  */
 export function labelled(start, end, cell, here) {

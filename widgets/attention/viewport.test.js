@@ -83,7 +83,7 @@ test("the cell under a point is the one drawn there", () => {
   assert.equal(cell_at(fit, { rows: 3, columns: 3 }, area, 100, 100), null);
 });
 
-test("the level asked for has pixels no smaller than the screen's and less than twice as large", () => {
+test("the level asked for has pixels as large as the screen's and less than twice as large", () => {
   for (const cell of [0.06, 0.0625, 0.1, 0.3, 0.99]) {
     for (const density of [1, 2]) {
       const level = level_for(cell, density);

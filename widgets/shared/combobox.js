@@ -1,5 +1,7 @@
 import { element } from "./elements.js";
 
+// A text field that offers what could stand in it.
+
 /** @typedef {[string, string, string]} Offer the value, what it is called, a note */
 
 const MOST_SHOWN = 200;
@@ -24,7 +26,11 @@ export function matching(offers, typed) {
 /** What a field with this value says. @param {Offer[]} offers @param {string} value */
 export const called = (offers, value) => offers.find((offer) => offer[0] === value)?.[1] ?? value;
 
-/** The value of what was typed, which may be the name of an offer. @param {Offer[]} offers @param {string} typed */
+/**
+ * The value of what was typed, which may be the name of an offer.
+ * @param {Offer[]} offers
+ * @param {string} typed
+ */
 export function value_of(offers, typed) {
   const wanted = typed.trim();
   const same = (/** @type {string} */ text) => text.toLowerCase() === wanted.toLowerCase();
@@ -35,7 +41,9 @@ export function value_of(offers, typed) {
 
 /**
  * A text field that offers what could stand in it, and takes anything else as well.
- * @param {{ label: string, title?: string, placeholder?: string, changed: () => void, opened?: () => void }} options
+ * @param {{
+ *   label: string, title?: string, placeholder?: string, changed: () => void, opened?: () => void,
+ * }} options
  */
 export function combobox({ label, title = "", placeholder = "", changed, opened }) {
   const id = `llm-${Math.random().toString(36).slice(2, 10)}`;
@@ -108,7 +116,8 @@ export function combobox({ label, title = "", placeholder = "", changed, opened 
     if (is_open()) return;
     opened?.();
     list.hidden = false;
-    if (typeof list.showPopover === "function" && list.isConnected) list.showPopover(); // above all, whatever cuts an output off
+    // above all, whatever cuts an output off
+    if (typeof list.showPopover === "function" && list.isConnected) list.showPopover();
     input.setAttribute("aria-expanded", "true");
     fill();
     place();

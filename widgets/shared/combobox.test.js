@@ -14,7 +14,7 @@ const MODELS = [
   ["Helsinki-NLP/opus-mt-en-de", "Helsinki-NLP/opus-mt-en-de", "hub"],
 ];
 
-test("what begins with the typed text comes before what holds it, and nothing typed offers all", () => {
+test("what begins with the typed text comes before what holds it; nothing typed offers all", () => {
   assert.deepEqual(
     matching(LANGUAGES, "ger").map(([value]) => value),
     ["de", "nds"],

@@ -1,10 +1,18 @@
-// What `display/html.py` has built, made again as elements: nodes travel as [tag, attributes, children], never as markup.
+// What `display/html.py` has built, made again as elements: nodes travel as [tag, attributes,
+// children], never as markup.
 
-/** @typedef {[string, Record<string, string>, (Tree | string)[]]} Tree a tag of "" is a run of children without an element */
+/**
+ * @typedef {[string, Record<string, string>, (Tree | string)[]]} Tree a tag of "" is a run of
+ *   children without an element
+ */
 
 const NEVER = /^(?:script|iframe|object|embed|form|meta|base|link)$/i;
 
-/** Whether an element and its attributes may be made; the Python half makes no others. @param {string} tag @param {Record<string, string>} attributes */
+/**
+ * Whether an element and its attributes may be made; the Python half makes no others.
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ */
 export function harmless(tag, attributes) {
   return (
     !NEVER.test(tag) &&

@@ -44,8 +44,9 @@ export function rgb_to_oklab([red, green, blue]) {
 }
 
 /**
- * 256 colours from the page's background to the strongest, even in perceived lightness, as little-endian RGBA words
- * for an ImageData. Order rests on lightness, so it is safe for colour-blind readers.
+ * 256 colours from the page's background to the strongest, even in perceived lightness, as
+ * little-endian RGBA words for an ImageData. Order rests on lightness, so it is safe for
+ * colour-blind readers.
  * @param {Rgb} background
  * @returns {Uint32Array}
  */

@@ -1,9 +1,19 @@
+import THEME from "./theme.json" with { type: "json" };
+
 // The host's colours, and when they change.
 
 /** @typedef {[number, number, number]} Rgb red, green and blue, 0…255 */
-/** @typedef {{ ink: string, muted: string, line: string, accent: string, background: Rgb, dark: boolean, font: string }} Theme */
+/**
+ * @typedef {{
+ *   ink: string, muted: string, line: string, accent: string, background: Rgb, dark: boolean,
+ *   font: string,
+ * }} Theme
+ */
 
-/** @param {string} colour as getComputedStyle gives it @returns {[number, number, number, number]} */
+/**
+ * @param {string} colour as getComputedStyle gives it
+ * @returns {[number, number, number, number]}
+ */
 export function parse_colour(colour) {
   const parts = (colour.match(/[\d.]+/g) ?? []).map(Number);
   const scale = colour.startsWith("color(") ? 255 : 1;
@@ -35,9 +45,9 @@ export function theme_at(root) {
     style.getPropertyValue(name).trim() || otherwise;
   return {
     ink: style.color,
-    muted: read("--llm-muted", "#767c85"),
+    muted: read("--llm-muted", THEME.ink),
     line: read("--llm-line", "rgba(128,128,128,.28)"),
-    accent: read("--llm-accent", "#2979d1"),
+    accent: read("--llm-accent", THEME.accent),
     background,
     dark: (background[0] + background[1] + background[2]) / 3 < 128,
     font: style.fontFamily || "system-ui, sans-serif",
@@ -45,7 +55,8 @@ export function theme_at(root) {
 }
 
 /**
- * Calls `changed` when the host switches its theme or `root` changes its width; returns what ends that.
+ * Calls `changed` when the host switches its theme or `root` changes its width; returns what ends
+ * that.
  * @param {HTMLElement} root @param {() => void} changed
  * @returns {() => void}
  */

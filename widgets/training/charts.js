@@ -2,33 +2,40 @@ import { fitted, once_a_frame } from "../shared/canvas.js";
 import { element } from "../shared/elements.js";
 import { nice_ticks, number_text } from "../shared/numbers.js";
 import { on_theme_or_size, theme_at } from "../shared/theme.js";
+import THEME from "../shared/theme.json" with { type: "json" };
 
 // Lines over steps: what is drawn where, and a chart that can be pointed at, by pointer and by key.
 
 /**
- * @typedef {{ name: string, colour: number, thin: boolean, noisy: boolean, raw: boolean, end: string, steps: number[], values: number[] }} Line
- *   `colour` counts the palette; `noisy` lines are smoothed, over their `raw` values or without them; `end` is written where the line ends, with its last value
- * @typedef {{ left: number, right: number, top: number, bottom: number, x: [number, number], y: [number, number], log: boolean }} Frame
+ * @typedef {{
+ *   name: string, colour: number, thin: boolean, noisy: boolean, raw: boolean, end: string,
+ *   steps: number[], values: number[],
+ * }} Line
+ *   `colour` counts the palette; `noisy` lines are smoothed, over their `raw` values or without
+ *   them; `end` is written where the line ends, with its last value
+ * @typedef {{
+ *   left: number, right: number, top: number, bottom: number, x: [number, number],
+ *   y: [number, number], log: boolean,
+ * }} Frame
  * @typedef {{ log: boolean, smoothing: number, marks: Mark[], cursor: number | null }} How
  * @typedef {{ run: string, step: number, text: string }} Mark
  */
 
-/** Shorter series, such as one value an epoch, stay as they are: an average would only lag behind them. */
+/**
+ * Shorter series, such as one value an epoch, stay as they are: an average would only lag behind
+ * them.
+ */
 const FEWEST_SMOOTHED = 30;
-const COLOURS = {
-  light: ["#1f6fb8", "#c8590f", "#128a5e", "#934ca6", "#94700a", "#bd3549"],
-  dark: ["#5aa9ee", "#f08c3e", "#3ec796", "#cd8fdc", "#d9b23a", "#f07a8b"],
-};
 
 /** The colour of a line on this page. @param {number} number @param {boolean} dark */
 export function line_colour(number, dark) {
-  const palette = dark ? COLOURS.dark : COLOURS.light;
+  const palette = dark ? THEME.series.dark : THEME.series.light;
   return palette[number % palette.length];
 }
 
 /**
- * Exponential moving average with weight `weight` of the past, without the pull towards zero at the start;
- * values that are not finite stay and are passed over.
+ * Exponential moving average with weight `weight` of the past, without the pull towards zero at the
+ * start; values that are not finite stay and are passed over.
  * @param {number[]} values @param {number} weight
  * @returns {number[]}
  */
@@ -61,7 +68,11 @@ export function nearest(steps, step) {
 
 /**
  * Where values land: the range of everything that can be drawn, with a little air.
- * @param {{ steps: number[], values: number[] }[]} series @param {boolean} log @param {number} width @param {number} height @param {number} right_px
+ * @param {{ steps: number[], values: number[] }[]} series
+ * @param {boolean} log
+ * @param {number} width
+ * @param {number} height
+ * @param {number} right_px
  * @returns {Frame}
  */
 export function frame_of(series, log, width, height, right_px) {
@@ -117,7 +128,8 @@ export function y_ticks({ y: [low, high], log, bottom, top }) {
 }
 
 /**
- * One path of a line; where many points share a pixel column only the lowest and the highest are kept.
+ * One path of a line; where many points share a pixel column only the lowest and the highest are
+ * kept.
  * @param {Frame} frame @param {number[]} steps @param {number[]} values
  * @returns {[number, number][]}
  */
@@ -157,8 +169,9 @@ export function spread(wanted, apart, top, bottom) {
 }
 
 /**
- * The weight that smooths a curve of `count` points as much, for the eye, as `smoothing` does one of a thousand: an average
- * over the same share of the curve, so that a short one does not lag behind.
+ * The weight that smooths a curve of `count` points as much, for the eye, as `smoothing` does one
+ * of a thousand: an average over the same share of the curve, so that a short one does not lag
+ * behind.
  * @param {number} smoothing @param {number} count
  */
 export const weight_for = (smoothing, count) =>
@@ -191,7 +204,8 @@ export function end_text(end, value, width) {
 }
 
 /**
- * What the frame of a line must hold: all of it, but of the values behind a smoothed line only the middle 96 %.
+ * What the frame of a line must hold: all of it, but of the values behind a smoothed line only the
+ * middle 96 %.
  * @param {Line & { drawn: number[] }} line
  * @returns {{ steps: number[], values: number[] }[]}
  */
@@ -211,7 +225,11 @@ export function seen_of({ steps, values, drawn, raw }) {
 
 /**
  * Everything on the canvas: grid, marks, lines, their names at the end, and the rule at the cursor.
- * @param {HTMLCanvasElement} canvas @param {Line[]} lines @param {How} how @param {number} height @param {number} width
+ * @param {HTMLCanvasElement} canvas
+ * @param {Line[]} lines
+ * @param {How} how
+ * @param {number} height
+ * @param {number} width
  * @returns {Frame}
  */
 function draw_chart(canvas, lines, how, height, width) {
@@ -247,7 +265,13 @@ function draw_chart(canvas, lines, how, height, width) {
   return frame;
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Frame} frame @param {import("../shared/theme.js").Theme} theme @param {boolean} with_values @param {number} height */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Frame} frame
+ * @param {import("../shared/theme.js").Theme} theme
+ * @param {boolean} with_values
+ * @param {number} height
+ */
 function draw_grid(context, frame, theme, with_values, height) {
   context.textBaseline = "middle";
   context.font = `11px ${theme.font}`;
@@ -283,7 +307,12 @@ function draw_grid(context, frame, theme, with_values, height) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Frame} frame @param {import("../shared/theme.js").Theme} theme @param {number} step */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Frame} frame
+ * @param {import("../shared/theme.js").Theme} theme
+ * @param {number} step
+ */
 function draw_mark(context, frame, theme, step) {
   const x = Math.round(x_px(frame, step)) + 0.5;
   context.strokeStyle = theme.muted;
@@ -295,7 +324,13 @@ function draw_mark(context, frame, theme, step) {
   context.setLineDash([]);
 }
 
-/** @param {CanvasRenderingContext2D} context @param {[number, number][]} points @param {string} colour @param {number} width @param {number} opacity */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {[number, number][]} points
+ * @param {string} colour
+ * @param {number} width
+ * @param {number} opacity
+ */
 function draw_line(context, points, colour, width, opacity) {
   Object.assign(context, {
     strokeStyle: colour,
@@ -312,14 +347,25 @@ function draw_line(context, points, colour, width, opacity) {
   context.globalAlpha = 1;
 }
 
-/** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} radius */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} radius
+ */
 function dot(context, x, y, radius) {
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
   context.fill();
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Frame} frame @param {import("../shared/theme.js").Theme} theme @param {(Line & { drawn: number[] })[]} lines @param {number} cursor */
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Frame} frame
+ * @param {import("../shared/theme.js").Theme} theme
+ * @param {(Line & { drawn: number[] })[]} lines
+ * @param {number} cursor
+ */
 function draw_cursor(context, frame, theme, lines, cursor) {
   const x = x_px(frame, cursor);
   context.strokeStyle = theme.muted;
@@ -338,9 +384,13 @@ function draw_cursor(context, frame, theme, lines, cursor) {
 }
 
 /**
- * A chart with a readout. `told` gets a sentence for screen readers whenever a key has moved the cursor, `moved` the
- * step under the cursor, so that charts beside each other can show the same one (through `point_at`).
- * @param {{ name: string, height: number, heading?: boolean, told: (text: string) => void, moved?: (step: number | null) => void }} about
+ * A chart with a readout. `told` gets a sentence for screen readers whenever a key has moved the
+ * cursor, `moved` the step under the cursor, so that charts beside each other can show the same one
+ * (through `point_at`).
+ * @param {{
+ *   name: string, height: number, heading?: boolean, told: (text: string) => void,
+ *   moved?: (step: number | null) => void,
+ * }} about
  */
 export function chart({ name, height, heading = false, told, moved = () => {} }) {
   const canvas = element("canvas", { class: "llm-chart", tabindex: 0, role: "img" });
@@ -406,7 +456,8 @@ export function chart({ name, height, heading = false, told, moved = () => {} })
       ...notes,
     );
     const x = x_px(frame, cursor);
-    tip.style.left = `${Math.max(0, x + 14 + tip.offsetWidth > root.clientWidth ? x - 14 - tip.offsetWidth : x + 14)}px`;
+    const is_too_wide = x + 14 + tip.offsetWidth > root.clientWidth;
+    tip.style.left = `${Math.max(0, is_too_wide ? x - 14 - tip.offsetWidth : x + 14)}px`;
   }
   /** Puts the cursor on the step nearest to `step` that any line has; null takes it away. */
   function point_at(/** @type {number | null} */ step) {

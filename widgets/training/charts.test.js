@@ -113,7 +113,7 @@ test("only noisy lines are smoothed, and lines without a point are left out", ()
   assert.ok(Math.abs(noisy.drawn[999] - 0.5) < 0.1);
 });
 
-test("one spike behind a smoothed line does not flatten it, and without raw values it plays no part", () => {
+test("a spike behind a smoothed line does not flatten it; without raw values it plays none", () => {
   const values = Array.from({ length: 1000 }, (_, i) => (i === 500 ? 1e6 : 1 + (i % 2)));
   const [shown] = drawn_lines([line(values, { noisy: true })], 0.5);
   const raw = seen_of(shown)[1].values;
@@ -132,7 +132,8 @@ test("a name at the end of a line is as short as its chart is narrow", () => {
 
 test("smoothing is over the same share of a short and of a long curve", () => {
   assert.equal(weight_for(0.9, 1000), 0.9);
-  const memory = (count) => -1 / Math.log(weight_for(0.9, count)) / count; // steps until 1/e is left, as a share
+  // steps until 1/e is left, as a share
+  const memory = (count) => -1 / Math.log(weight_for(0.9, count)) / count;
   for (const count of [50, 200, 5000]) assert.ok(Math.abs(memory(count) / memory(1000) - 1) < 1e-9);
   assert.deepEqual([weight_for(0, 100), weight_for(0.99, 1e9)], [0, 0.999]);
 });

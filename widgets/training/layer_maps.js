@@ -4,11 +4,14 @@ import { number_text } from "../shared/numbers.js";
 import { colour_ramp } from "../shared/oklab.js";
 import { on_theme_or_size, theme_at } from "../shared/theme.js";
 
-// The backward and the forward pass over steps: one row a layer, one colour a value, on a logarithmic scale.
+// The backward and the forward pass over steps: one row a layer, one colour a value, on a
+// logarithmic scale.
 
 /**
  * @typedef {{ steps: number[], values: number[] }} Track
- * @typedef {{ name: string, gradient_norm: Track, activation_std: Track, activation_mean: Track }} Layer
+ * @typedef {{
+ *   name: string, gradient_norm: Track, activation_std: Track, activation_mean: Track,
+ * }} Layer
  * @typedef {{ low: number, high: number }} Range both above 0
  */
 
@@ -61,7 +64,11 @@ export function log_range(tracks) {
   return { low: low / widen, high: high * widen };
 }
 
-/** Place of a value in its range, 0…255; -1 for what is not finite. @param {number} value @param {Range} range */
+/**
+ * Place of a value in its range, 0…255; -1 for what is not finite.
+ * @param {number} value
+ * @param {Range} range
+ */
 export function log_level(value, { low, high }) {
   if (!Number.isFinite(value)) return -1;
   if (value <= low) return 0;
@@ -69,7 +76,8 @@ export function log_level(value, { low, high }) {
 }
 
 /**
- * What is wrong with a layer's gradient beside those of the others: a factor of a hundred from their median.
+ * What is wrong with a layer's gradient beside those of the others: a factor of a hundred from
+ * their median.
  * @param {number[]} norms the latest of each layer
  * @returns {("" | "vanishing" | "exploding" | "broken")[]}
  */
@@ -102,7 +110,12 @@ export function last_until(steps, step) {
   return low;
 }
 
-/** The step of a pixel column. @param {number} x @param {number} width @param {[number, number]} range */
+/**
+ * The step of a pixel column.
+ * @param {number} x
+ * @param {number} width
+ * @param {[number, number]} range
+ */
 export const step_at = (x, width, [first, last]) => first + ((x + 0.5) / width) * (last - first);
 
 /**
@@ -139,7 +152,11 @@ export function layer_maps({ told }) {
   /** @type {{ row: number, step: number } | null} */
   let cursor = null;
 
-  /** @param {"gradient_norm" | "activation_std"} group @param {string} name @param {string} about */
+  /**
+   * @param {"gradient_norm" | "activation_std"} group
+   * @param {string} name
+   * @param {string} about
+   */
   function board(group, name, about) {
     const labels = element("div", { class: "llm-rows", "aria-hidden": "true" });
     const canvas = element("canvas", { class: "llm-layer-map", tabindex: 0, role: "img" });
@@ -234,8 +251,15 @@ export function layer_maps({ told }) {
 const pitch_px = (count) => (count > 60 ? 8 : count > 30 ? 13 : 19);
 
 /**
- * @param {{ group: "gradient_norm" | "activation_std", about: string, labels: HTMLElement, canvas: HTMLCanvasElement, numbers: HTMLElement, bar: HTMLCanvasElement, low: HTMLElement, high: HTMLElement }} board
- * @param {Layer[]} layers @param {Uint32Array} colours @param {ReturnType<typeof flags_of>} flags @param {{ row: number, step: number } | null} cursor
+ * @param {{
+ *   group: "gradient_norm" | "activation_std", about: string, labels: HTMLElement,
+ *   canvas: HTMLCanvasElement, numbers: HTMLElement, bar: HTMLCanvasElement, low: HTMLElement,
+ *   high: HTMLElement,
+ * }} board
+ * @param {Layer[]} layers
+ * @param {Uint32Array} colours
+ * @param {ReturnType<typeof flags_of>} flags
+ * @param {{ row: number, step: number } | null} cursor
  */
 function draw_board(board, layers, colours, flags, cursor) {
   const pitch = pitch_px(layers.length);
@@ -285,7 +309,14 @@ function draw_board(board, layers, colours, flags, cursor) {
   board.canvas.dataset.layers = String(layers.length);
 }
 
-/** One row of pixels. @param {Track} track @param {Range} range @param {[number, number]} steps @param {number} width @param {Uint32Array} colours */
+/**
+ * One row of pixels.
+ * @param {Track} track
+ * @param {Range} range
+ * @param {[number, number]} steps
+ * @param {number} width
+ * @param {Uint32Array} colours
+ */
 function strip_of(track, range, steps, width, colours) {
   const canvas = element("canvas", { width, height: 1 });
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -308,7 +339,12 @@ export function draw_ramp(canvas, colours) {
   context.putImageData(image, 0, 0);
 }
 
-/** Fills a column of rows, touching only what changed. @param {HTMLElement} column @param {[string, string, string][]} texts text, title, flag @param {number} pitch */
+/**
+ * Fills a column of rows, touching only what changed.
+ * @param {HTMLElement} column
+ * @param {[string, string, string][]} texts text, title, flag
+ * @param {number} pitch
+ */
 function rows_of(column, texts, pitch) {
   while (column.children.length > texts.length) column.lastElementChild?.remove();
   while (column.children.length < texts.length) column.append(element("div", {}));
@@ -328,8 +364,10 @@ function readout_of(layer, step) {
     values.length ? number_text(values[last_until(steps, step)], 3) : "–";
   const { steps } = layer.gradient_norm.steps.length ? layer.gradient_norm : layer.activation_std;
   const at = steps[last_until(steps, step)] ?? 0;
-  return [
-    element("b", {}, layer.name),
-    ` step ${at.toLocaleString("en-US")} · gradient norm ${value(layer.gradient_norm)} · activations ${value(layer.activation_mean)} ± ${value(layer.activation_std)}`,
+  const parts = [
+    ` step ${at.toLocaleString("en-US")}`,
+    `gradient norm ${value(layer.gradient_norm)}`,
+    `activations ${value(layer.activation_mean)} ± ${value(layer.activation_std)}`,
   ];
+  return [element("b", {}, layer.name), parts.join(" · ")];
 }

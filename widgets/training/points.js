@@ -10,9 +10,13 @@
 export const empty_store = () => ({ generation: -1, count: 0, series: [] });
 
 /**
- * Puts (number, step, value) triples that follow `from` others into `store`; false when they do not belong there, and
- * the whole must be awaited. `from` 0 is a whole and takes the place of everything.
- * @param {Store} store @param {number} from @param {number} generation @param {Float32Array} triples
+ * Puts (number, step, value) triples that follow `from` others into `store`; false when they do not
+ * belong there, and the whole must be awaited. `from` 0 is a whole and takes the place of
+ * everything.
+ * @param {Store} store
+ * @param {number} from
+ * @param {number} generation
+ * @param {Float32Array} triples
  */
 export function take_points(store, from, generation, triples) {
   if (from === 0) {
@@ -32,7 +36,9 @@ export function take_points(store, from, generation, triples) {
 
 /**
  * The series of these groups, in order, those without a name left out.
- * @param {Store} store @param {string[][]} names [run, group, name] by number @param {string[]} groups
+ * @param {Store} store
+ * @param {string[][]} names [run, group, name] by number
+ * @param {string[]} groups
  * @returns {Series[]}
  */
 export function series_in(store, names, groups) {

@@ -5,11 +5,15 @@ import { colour_ramp } from "../shared/oklab.js";
 import { on_theme_or_size, theme_at } from "../shared/theme.js";
 import { draw_ramp } from "./layer_maps.js";
 
-// States of the model that are kept a step each, samples and attention, and the slider that goes through them.
+// States of the model that are kept a step each, samples and attention, and the slider that goes
+// through them.
 
 /**
  * @typedef {{ kind: "samples", run: string, step: number, rows: string[][] }} Samples
- * @typedef {{ kind: "attention", run: string, step: number, about: string, rows: string[], columns: string[], layers: number, heads: number, maps: DataView }} Attention
+ * @typedef {{
+ *   kind: "attention", run: string, step: number, about: string, rows: string[],
+ *   columns: string[], layers: number, heads: number, maps: DataView,
+ * }} Attention
  * @typedef {Samples | Attention} Snapshot
  * @typedef {{ text: string, changed: boolean }} Word
  */
@@ -24,7 +28,8 @@ const KIND_TEXT = {
 };
 
 /**
- * `held` with `one` behind it and within bounds, in the same way as in Python; what a resumed run takes again is replaced.
+ * `held` with `one` behind it and within bounds, in the same way as in Python; what a resumed run
+ * takes again is replaced.
  * @param {Snapshot[]} held @param {Snapshot} one
  * @returns {Snapshot[]}
  */
@@ -43,7 +48,10 @@ export function with_snapshot(held, one) {
   return all.filter((other) => !alike(other) || left.has(other));
 }
 
-/** The one, neither first nor last, whose neighbours lie closest together. @param {Snapshot[]} snapshots */
+/**
+ * The one, neither first nor last, whose neighbours lie closest together.
+ * @param {Snapshot[]} snapshots
+ */
 function closest(snapshots) {
   let best = 1;
   const gap = (/** @type {number} */ i) => snapshots[i + 1].step - snapshots[i - 1].step;
@@ -68,7 +76,8 @@ export function newest_until(snapshots, step) {
 }
 
 /**
- * The words of `now`, those marked that are not part of the longest common subsequence with `before`.
+ * The words of `now`, those marked that are not part of the longest common subsequence with
+ * `before`.
  * @param {string | null} before null: nothing to compare with @param {string} now
  * @returns {Word[]}
  */
@@ -114,7 +123,8 @@ export function weights_of({ layers, heads, rows, columns, maps }, layer, head) 
 }
 
 /**
- * A slider over steps with a play button; it stays at the end while new steps come, unless it was moved.
+ * A slider over steps with a play button; it stays at the end while new steps come, unless it was
+ * moved.
  * @param {{ changed: () => void, told: (text: string) => void }} about
  */
 export function step_slider({ changed, told }) {
@@ -180,7 +190,10 @@ export function step_slider({ changed, told }) {
   return { root, update, stop, step: () => steps[at] ?? 0 };
 }
 
-/** A table of what the model makes of a few rows; words that are new since the snapshot before are marked. */
+/**
+ * A table of what the model makes of a few rows; words that are new since the snapshot before are
+ * marked.
+ */
 export function samples_table() {
   const body = element("tbody", {});
   const expected_head = element("th", { scope: "col" }, "expected");
@@ -299,7 +312,8 @@ export function attention_view({ told }) {
     canvas.dataset.step = String(seen.step);
     canvas.setAttribute(
       "aria-label",
-      `attention at step ${seen.step}, ${seen.rows.length} rows, ${seen.columns.length} columns; arrow keys read it`,
+      `attention at step ${seen.step}, ` +
+        `${seen.rows.length} rows, ${seen.columns.length} columns; arrow keys read it`,
     );
   });
   function compute() {
@@ -378,7 +392,12 @@ export function attention_view({ told }) {
   return { root, update, unwatch };
 }
 
-/** Choices 0 … count − 1 behind the mean, kept as chosen. @param {HTMLSelectElement} select @param {number} count @param {string} all */
+/**
+ * Choices 0 … count − 1 behind the mean, kept as chosen.
+ * @param {HTMLSelectElement} select
+ * @param {number} count
+ * @param {string} all
+ */
 function options_of(select, count, all) {
   if (select.options.length === count + 1) return;
   const before = select.value;
@@ -391,7 +410,10 @@ function options_of(select, count, all) {
     before && [...select.options].some(({ value }) => value === before) ? before : "mean";
 }
 
-/** A token as a label: the marks that tokenizers put for a space as one that people know. @param {string} token */
+/**
+ * A token as a label: the marks that tokenizers put for a space as one that people know.
+ * @param {string} token
+ */
 export function short(token) {
   const signs = [...token.replace(/[\u2581\u0120]/g, "␣")];
   return signs.length <= LONGEST_TOKEN
@@ -400,7 +422,10 @@ export function short(token) {
 }
 
 /**
- * @param {HTMLCanvasElement} canvas @param {Attention} seen @param {Float32Array} weights @param {number} width
+ * @param {HTMLCanvasElement} canvas
+ * @param {Attention} seen
+ * @param {Float32Array} weights
+ * @param {number} width
  * @param {{ row: number, column: number } | null} cursor
  */
 function draw_attention(canvas, { rows, columns }, weights, width, cursor) {

@@ -12,6 +12,8 @@ import {
   with_snapshot,
 } from "./snapshots.js";
 
+// A training as it goes on: figures, curves, layers, samples, attention, and its controls.
+
 /**
  * @typedef {{
  *   title: string,
@@ -25,10 +27,17 @@ import {
  *   log_scale: boolean,
  *   smoothing: number,
  * }} Traits
- * @typedef {{ step?: number, total_steps?: number, epoch?: number, total_epochs?: number, eta_s?: number, tokens_per_s?: number, learning_rate?: number, rate_factor?: number, padding?: number, checkpoint?: number, note?: string, memory?: string }} Progress
+ * @typedef {{
+ *   step?: number, total_steps?: number, epoch?: number, total_epochs?: number, eta_s?: number,
+ *   tokens_per_s?: number, learning_rate?: number, rate_factor?: number, padding?: number,
+ *   checkpoint?: number, note?: string, memory?: string,
+ * }} Progress
  * @typedef {import("./points.js").Series} Series
  * @typedef {import("./charts.js").Line} Line
- * @typedef {{ name: string, root: HTMLElement, has: () => boolean, update: () => void, slides?: boolean, of_one_run?: boolean }} Tab
+ * @typedef {{
+ *   name: string, root: HTMLElement, has: () => boolean, update: () => void, slides?: boolean,
+ *   of_one_run?: boolean,
+ * }} Tab
  */
 
 const LOSS_PX = 260;
@@ -80,7 +89,10 @@ export function figures_of(
 
 /**
  * Lines of a chart out of series. Of one run the lines differ in colour, of several the runs do.
- * @param {Series[]} series @param {string[]} runs all that there are @param {Set<string>} hidden @param {number} [first] colour
+ * @param {Series[]} series
+ * @param {string[]} runs all that there are
+ * @param {Set<string>} hidden
+ * @param {number} [first] colour
  * @returns {Line[]}
  */
 export function lines_of(series, runs, hidden, first = 0) {

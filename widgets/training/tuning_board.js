@@ -2,6 +2,9 @@ import { fitted, once_a_frame } from "../shared/canvas.js";
 import { element } from "../shared/elements.js";
 import { nice_ticks, number_text } from "../shared/numbers.js";
 import { on_theme_or_size, theme_at } from "../shared/theme.js";
+import THEME from "../shared/theme.json" with { type: "json" };
+
+// A search for settings as it goes on: a small curve a trial, and what goes with what.
 
 /**
  * @typedef {{
@@ -15,7 +18,11 @@ import { on_theme_or_size, theme_at } from "../shared/theme.js";
  *   importance: [string, number][],
  * }} Traits
  * @typedef {{ name: string, ticks: [number, string][] }} Axis
- * @typedef {{ number: number, label: string, state: string, state_text: string, value: number | null, value_text: string, best: boolean, rank: number, caption: string, places: number[], steps: number[], losses: (number | null)[], total_steps: number, note: string }} Trial
+ * @typedef {{
+ *   number: number, label: string, state: string, state_text: string, value: number | null,
+ *   value_text: string, best: boolean, rank: number, caption: string, places: number[],
+ *   steps: number[], losses: (number | null)[], total_steps: number, note: string,
+ * }} Trial
  * @typedef {{ last: number, low: number, high: number, log: boolean }} Scale
  * @typedef {[number, number]} Point
  */
@@ -31,26 +38,9 @@ const BOARD_STATUS = {
   interrupted: "stopped",
   failed: "failed",
 };
-/** The colour of a curve says what its words say, too. */
-const STATE_COLOURS = {
-  light: {
-    running: "#1f6fb8",
-    complete: "#128a5e",
-    failed: "#bd3549",
-    stopped: "#94700a",
-    interrupted: "#94700a",
-  },
-  dark: {
-    running: "#5aa9ee",
-    complete: "#3ec796",
-    failed: "#f07a8b",
-    stopped: "#d9b23a",
-    interrupted: "#d9b23a",
-  },
-};
-
 /**
- * The scale that all curves share; logarithmic where one trial that went astray would flatten the others.
+ * The scale that all curves share; logarithmic where one trial that went astray would flatten the
+ * others.
  * @param {Trial[]} trials
  * @returns {Scale}
  */
@@ -75,7 +65,9 @@ export function height_at({ low, high, log }, loss) {
 
 /**
  * The points of a curve in a box, those without a value left out.
- * @param {Trial} trial @param {Scale} scale @param {{ left: number, right: number, top: number, bottom: number }} box
+ * @param {Trial} trial
+ * @param {Scale} scale
+ * @param {{ left: number, right: number, top: number, bottom: number }} box
  * @returns {Point[]}
  */
 export function curve_points({ steps, losses }, scale, { left, right, top, bottom }) {
@@ -118,11 +110,21 @@ export const all_places = ({ places, value }, [low, high]) => [
   high > low ? ((value ?? low) - low) / (high - low) : 0.5,
 ];
 
-/** @param {string} state @param {boolean} dark @param {string} otherwise */
-const state_colour = (state, dark, otherwise) =>
-  STATE_COLOURS[dark ? "dark" : "light"][/** @type {"running"} */ (state)] ?? otherwise;
+/**
+ * The colour of a curve says what its words say, too.
+ * @param {string} state @param {boolean} dark @param {string} otherwise
+ */
+function state_colour(state, dark, otherwise) {
+  const number = /** @type {Record<string, number | null>} */ (THEME.states)[state] ?? null;
+  return number === null ? otherwise : THEME.series[dark ? "dark" : "light"][number];
+}
 
-/** A button that says so until what it asks for has happened, or for a while. @param {string} text @param {string} title @param {() => void} act */
+/**
+ * A button that says so until what it asks for has happened, or for a while.
+ * @param {string} text
+ * @param {string} title
+ * @param {() => void} act
+ */
 function stop_button(text, title, act) {
   const button = element("button", { type: "button", class: "llm-stop", title }, text);
   let timer = 0;
@@ -140,7 +142,8 @@ function stop_button(text, title, act) {
 
 /**
  * One trial: state, curve, settings, and a way to stop it.
- * @param {number} number @param {{ stop: (number: number) => void, pointed: (number: number | null) => void }} does
+ * @param {number} number
+ * @param {{ stop: (number: number) => void, pointed: (number: number | null) => void }} does
  */
 function trial_card(number, { stop, pointed }) {
   const name = element("b", {});
@@ -195,13 +198,13 @@ function trial_card(number, { stop, pointed }) {
   function say(/** @type {number | null} */ at) {
     if (!trial) return;
     const metric = value.dataset.metric ?? "loss";
-    const loss = at === null ? null : trial.losses[at];
-    value.textContent =
-      at !== null
-        ? `step ${trial.steps[at].toLocaleString("en-US")}: loss ${loss === null ? "not finite" : number_text(loss, 4)}`
-        : trial.value_text
-          ? `${metric} ${trial.value_text}`
-          : "–";
+    if (at === null) {
+      value.textContent = trial.value_text ? `${metric} ${trial.value_text}` : "–";
+      return;
+    }
+    const loss = trial.losses[at];
+    const loss_text = loss === null ? "not finite" : number_text(loss, 4);
+    value.textContent = `step ${trial.steps[at].toLocaleString("en-US")}: loss ${loss_text}`;
   }
   function draw() {
     const width = root.clientWidth - 2;
@@ -249,10 +252,13 @@ function trial_card(number, { stop, pointed }) {
     }
     const losses = trial.losses.filter((loss) => loss !== null);
     canvas.dataset.points = String(points.length);
+    const [first, last] = [losses[0], losses[losses.length - 1]].map((loss) =>
+      number_text(loss, 4),
+    );
     canvas.setAttribute(
       "aria-label",
       losses.length
-        ? `validation loss of ${trial.label} from ${number_text(losses[0], 4)} to ${number_text(losses[losses.length - 1], 4)}`
+        ? `validation loss of ${trial.label} from ${first} to ${last}`
         : `${trial.label} has no validation loss yet`,
     );
   }
@@ -273,7 +279,8 @@ function trial_card(number, { stop, pointed }) {
 }
 
 /**
- * Parallel coordinates: a line a complete trial through its settings to its value; the one that is pointed at is told.
+ * Parallel coordinates: a line a complete trial through its settings to its value; the one that is
+ * pointed at is told.
  * @param {{ told: (text: string) => void, pointed: (number: number | null) => void }} does
  */
 function parallel_plot({ told, pointed }) {
@@ -374,9 +381,8 @@ function parallel_plot({ told, pointed }) {
       }
     });
     const shown = first ?? best;
-    readout.textContent = shown
-      ? `${shown.label}${shown.best ? " ★ best" : ""}: ${metric} ${shown.value_text}, ${shown.caption}`
-      : "";
+    const name = shown ? `${shown.label}${shown.best ? " ★ best" : ""}` : "";
+    readout.textContent = shown ? `${name}: ${metric} ${shown.value_text}, ${shown.caption}` : "";
   }
   function choose(/** @type {number | null} */ number) {
     if (chosen === number) return;

@@ -15,16 +15,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llm_magics.errors import InputError, WrongTask
+from llm_magics.errors import InputError, WrongTask, with_article
 from llm_magics.models.generate.sample import INTERRUPTED, Continuation, Wanted, continue_texts
 from llm_magics.models.generate.sampling import Drawing
-from llm_magics.rows.run import Keep, WrittenRows, readable_rows, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import Keep, readable_rows, settings_of, work_through
 from llm_magics.tasks.choose import Opened, candidates, open_model
 from llm_magics.tasks.generate.result import Generated, GeneratedText, GenerationProgress
-from llm_magics.tasks.provenance import account, readable
-from llm_magics.tasks.results import RowError
+from llm_magics.tasks.provenance import account
+from llm_magics.text.clean import clean_text
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
@@ -77,7 +78,7 @@ class _Asked:
             raise InputError("a system message needs the chat format; leave system or raw out")
         if self.reply_to is not None and not isinstance(self.reply_to, Generated):
             raise InputError(
-                f"reply_to must be a result of generate, not a {type(self.reply_to).__name__}"
+                f"reply_to must be a result of generate, not {with_article(type(self.reply_to).__name__)}"
             )
         if self.n > 1 and self.temperature == 0:
             raise InputError(
@@ -129,6 +130,7 @@ def generate(
     top_k: int | None = None,
     seed: int | None = None,
     max_tokens: int = DEFAULT_TOKENS,
+    max_new_tokens: int | None = None,
     stop_strings: str | Sequence[str] = (),
     n: int = 1,
     system: str | None = None,
@@ -138,7 +140,7 @@ def generate(
     default: object = None,
     load_options: dict[str, object] | None = None,
     on_progress: Callable[[GenerationProgress], None] | None = None,
-    stop: Stop = None,
+    stop: Stop | str | Sequence[str] = None,
 ) -> Generated:
     """What a model writes after `text`: an answer if it has a chat format, else the text's
     continuation.
@@ -149,19 +151,20 @@ def generate(
     and candidate c of `n` is the same whatever `n` is. It ends after `max_tokens`, or right before
     the first of `stop_strings`. `system` is the system message of a chat; `reply_to` an earlier
     result whose conversation, or text, goes on; `raw`: continue the text itself, also with a chat
-    model. Once `stop()` is true, what there is is returned.
+    model. Once `stop()` is true, what there is is returned. `max_new_tokens` and a `stop` that is
+    text, or texts, are other libraries' names for `max_tokens` and `stop_strings`.
 
     Raises EmptyInput, TooLong, InputError, WrongTask for models that write no open text, or a
     ModelError.
     """
-    text = readable(text)
+    text = clean_text(text)
     asked = _Asked(
         temperature,
         top_p,
         top_k,
         seed,
-        max_tokens,
-        _strings(stop_strings),
+        max_tokens if max_new_tokens is None else max_new_tokens,
+        strings,
         n,
         system,
         reply_to,
@@ -185,9 +188,9 @@ def generate_each(
     default: object = None,
     load_options: dict[str, object] | None = None,
     on_row: Callable[[int, Generated | RowError], None] | None = None,
-    stop: Stop = None,
-    **options: object,
-) -> list[Generated | RowError] | WrittenRows:
+    stop: Stop | str | Sequence[str] = None,
+    **options: Any,
+) -> Rows:
     """One Generated, or one RowError with the reason, for each row, in order; `options` as in
     `generate`.
 
@@ -195,7 +198,11 @@ def generate_each(
     Rows that a stop cut off are left out. For `rows`, `column`, `out_file` and `resume` see
     `llm_magics.rows.run.work_through`.
     """
-    asked = _Asked(**{**options, "stop_strings": _strings(options.get("stop_strings", ()))})
+    stop, options["stop_strings"] = _stops(stop, options.get("stop_strings", ()))
+    limit = options.pop("max_new_tokens", None)
+    if limit is not None:
+        options["max_tokens"] = limit
+    asked = _Asked(**options)
     settings = settings_of("generate", {**options, "model": model or default})
     with contextlib.ExitStack() as stack:
         held: list[_Writing] = []
@@ -367,6 +374,20 @@ class _Writing:
             notes=tuple(notes),
             interrupted=any(one.finish == INTERRUPTED for one in written),
         )
+
+
+def _stops(
+    stop: Stop | str | Sequence[str], strings: str | Sequence[str]
+) -> tuple[Stop, tuple[str, ...]]:
+    """(what is asked whether to stop, the strings to stop at); `stop` may be either."""
+    if stop is None or callable(stop):
+        return stop, _strings(strings)
+    if not isinstance(stop, str | list | tuple):
+        raise InputError(
+            f"stop must be a text, several texts or a function without arguments, "
+            f"not {with_article(type(stop).__name__)}"
+        )
+    return None, (*_strings(strings), *_strings(stop))
 
 
 def _strings(given: object) -> tuple[str, ...]:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError
 from llm_magics.models.catalog import language_name
-from llm_magics.rows.run import ScoredRows, WrittenRows, alone, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import one_by_one, settings_of, work_through
 from llm_magics.rows.scores import SummaryScores, with_references, with_scores
 from llm_magics.tasks.choose import candidates, open_model
-from llm_magics.tasks.provenance import account, check_alternatives, readable
+from llm_magics.tasks.provenance import account, check_alternatives
 from llm_magics.tasks.references import summary_scores
-from llm_magics.tasks.results import RowError, Summary
+from llm_magics.tasks.results import Summary
 from llm_magics.tasks.summarize.writer import MAX_WORDS, OnProgress, Stop, Writer
+from llm_magics.text.clean import clean_text
 from llm_magics.text.extractive import count_words, pick_sentences, scores, shorten
 from llm_magics.text.language import check_language, detect
 from llm_magics.text.segments import segment
@@ -59,7 +61,7 @@ def summarize(
     Raises EmptyInput, TooLong, InputError, UnknownLanguage, or a ModelError from choosing and
     loading a model.
     """
-    text = readable(text)
+    text = clean_text(text)
     _check(max_words, style)
     check_alternatives(alternatives)
     language, note = _language(text, language)
@@ -122,7 +124,7 @@ def summarize_each(
     on_row: Callable[[int, Summary | RowError], None] | None = None,
     stop: Stop = None,
     **options: object,
-) -> list[Summary | RowError] | ScoredRows | WrittenRows:
+) -> Rows:
     """One Summary, or one RowError with the reason, for each row, in order; `options` as in
     `summarize`.
 
@@ -134,7 +136,7 @@ def summarize_each(
     _check(options.get("max_words", 100), options.get("style", "paragraph"))
     if options.get("language", "auto") != "auto":
         check_language(options["language"])
-    work = alone(lambda row: summarize(row, stop=stop, **options))
+    work = one_by_one(lambda row: summarize(row, stop=stop, **options))
     if reference is not None:
         rows, column, work = (
             with_references(rows, reference, column),

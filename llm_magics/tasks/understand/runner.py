@@ -255,7 +255,8 @@ class Work:
     def _weightless(
         self, aspect: str, reads: list[ReadText], found: dict[str, _Found], notes: list[str]
     ) -> None:
-        load_lexicon()
+        if aspect == "sentiment":
+            load_lexicon()
         started = time.perf_counter()  # reading the lexicon is no part of the seconds
         if aspect == "language":
             values: list[object] = [self._language_of(read) for read in reads]

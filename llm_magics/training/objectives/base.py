@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError, RecipeError
-from llm_magics.metrics import perplexity, score
+from llm_magics.metrics import check_installed, perplexity, score
 from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
@@ -62,6 +62,7 @@ class Objective(ABC):
                     f"the metric {metric!r} does not fit task = {recipe.task!r}; "
                     f"choose {', '.join(self.metrics)}"
                 )
+            check_installed(metric)
 
     @classmethod
     def needs(cls, given: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import traitlets
 from llm_magics.display.html import Node, image, render
 from llm_magics.display.result import Result
 from llm_magics.errors import InputError, printable
+from llm_magics.extras import require
 from llm_magics.widgets import _assets
 from llm_magics.widgets.attention.answers import Answers, Predict
 from llm_magics.widgets.attention.page import attention_page
@@ -153,14 +154,11 @@ class AttentionExplorer(anywidget.AnyWidget):
     def to_pandas(self, *, selected: bool = False) -> Any:
         """`map()` as a DataFrame with the query tokens as index and the key tokens as columns.
 
-        Raises InputError when pandas is not installed.
+        Raises MissingExtra when pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise InputError(
-                "to_pandas() needs pandas: pip install pandas, or use .map().tolist()"
-            ) from None
+        require("pandas", extra="pandas", what="to_pandas() (.map().tolist() does not)")
+        import pandas
+
         chosen, panel = self.selection, self._panel()
         index, columns = (
             [tokens[place] for place in (chosen[name] if selected else None) or range(len(tokens))]

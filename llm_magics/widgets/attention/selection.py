@@ -3,13 +3,16 @@ on its way in."""
 
 from __future__ import annotations
 
+from llm_magics.display.browser_files import read_json
 from llm_magics.errors import printable
 from llm_magics.widgets.attention.panel import Panel, Source
 
-__all__ = ["SEGMENTS", "VIEWS", "first_selection", "merged_selection", "panel_of"]
+__all__ = ["KINDS", "SEGMENTS", "VIEWS", "first_selection", "merged_selection", "panel_of"]
 
-VIEWS = ("overview", "map", "lines", "cross", "neuron", "diff", "steps")
-SEGMENTS = ("", "AA", "AB", "BA", "BB")
+_VOCABULARY: dict[str, dict] = read_json("attention/views.json")  # JavaScript's, too
+VIEWS = tuple(_VOCABULARY["views"])
+KINDS = tuple(_VOCABULARY["kinds"])
+SEGMENTS = tuple(_VOCABULARY["segments"])
 
 
 def first_selection(sources: list[Source]) -> dict[str, object]:
