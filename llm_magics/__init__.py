@@ -134,12 +134,7 @@ _HOMES = {
     "tasks.compare": ("Comparison",),
     "tasks.generate.result": ("Generated",),
     "tasks.predict": ("NextWord",),
-    "tasks.results": (
-        "RowError",
-        "Rows",
-        "Summary",
-        "Translation",
-    ),
+    "tasks.results": ("Summary", "Translation"),
     "tasks.understand.result": ("Understanding",),
 }
 """Module → the public names that it holds; those imported above for type checkers."""

@@ -95,7 +95,7 @@ _COMPARED = (_translate.translate, _summarize.summarize)
 compare_models = public(_compare.compare_models, *_COMPARED, defaults=_MANAGER)
 compare_each = public(_compare_each.compare_each, *_COMPARED, defaults=_MANAGER, without=_FOR_ONE)
 plan_understanding = public(_understand.plan_understanding, defaults=_MANAGER)
-recommend = public(_recommend.recommendations, defaults=_MANAGER)
+recommend = public(_recommend.recommendations, defaults=_MANAGER, name="recommend")
 train = public(_training.train, defaults=_RUNS)
 find_lr = public(_training.find_lr, defaults=_RUNS)
 tune = public(_training.tune, defaults=_RUNS)
@@ -263,6 +263,7 @@ def _plain(candidates: Sequence[Candidate]) -> list[tuple[str, float, bool]]:
     return [(one.text, one.probability, one.is_text) for one in candidates]
 
 
+@public
 def plan(
     task: str,
     /,

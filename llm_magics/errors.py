@@ -54,7 +54,7 @@ __all__ = [
     "UnsafeModel",
     "WrongTask",
     "printable",
-    "with_article",
+    "type_of",
 ]
 
 # C0 controls but tab, line feed and carriage return; DEL; C1 controls; lone surrogates.
@@ -71,9 +71,10 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub("\ufffd", str(text))
 
 
-def with_article(noun: str) -> str:
-    """`noun`, such as the name of a type, behind the article that goes with it: "an int"."""
-    return f"{'an' if noun[:1].lower() in tuple('aeio') else 'a'} {noun}"
+def type_of(value: object) -> str:
+    """The name of the type of `value` behind its article, for a message: "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
 class LLMMagicsError(Exception):

@@ -21,24 +21,27 @@ def public(
     *options_of: Callable[..., object],
     defaults: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     without: Collection[str] = (),
+    name: str = "",
 ) -> Callable[P, R]:
     """`function` as `llm_magics` offers it: a misspelt keyword is answered with the nearest name.
 
     An argument of `defaults` that is left out, or None, is what its function returns. `options_of`:
     the functions whose keywords, all but those of `without`, `function` takes as `**options`; its
-    signature then shows them. Type checkers see the signature of `function` itself.
+    signature then shows them. `name`: where it is offered by another. Type checkers see the
+    signature of `function` itself.
     """
     signature = whole_signature(function, *options_of, without=without)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        _check_names(function.__name__, signature, kwargs)
+        _check_names(wrapper.__name__, signature, kwargs)
         for name, default in defaults.items():
             if kwargs.get(name) is None:
                 kwargs[name] = default()
         return function(*args, **kwargs)
 
     wrapper.__module__ = "llm_magics"
+    wrapper.__name__ = wrapper.__qualname__ = name or function.__name__
     wrapper.__dict__["__signature__"] = signature
     return wrapper
 

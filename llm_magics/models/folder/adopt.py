@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_magics.errors import WrongTask, with_article
+from llm_magics.errors import WrongTask, type_of
 from llm_magics.models.backends.loaded import LoadedModel, known_languages, task_of, tensor_bytes
 from llm_magics.models.folder.native import house_kind
 from llm_magics.models.folder.native_tokenizer import HouseTokenizer
@@ -28,9 +28,7 @@ def adopt(
     import torch
 
     if not isinstance(module, torch.nn.Module):
-        raise WrongTask(
-            f"{reference} is {with_article(type(module).__name__)}, not a torch.nn.Module"
-        )
+        raise WrongTask(f"{reference} is {type_of(module)}, not a torch.nn.Module")
     first = next(module.parameters(), None)
     if first is None:
         raise WrongTask(f"{reference} has no parameters")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llm_magics.errors import InputError, WrongTask, with_article
+from llm_magics.errors import InputError, WrongTask, type_of
 from llm_magics.models.generate.sample import INTERRUPTED, Continuation, Wanted, continue_texts
 from llm_magics.models.generate.sampling import Drawing
 from llm_magics.rows.rows import RowError, Rows
@@ -77,9 +77,7 @@ class _Asked:
         if self.system is not None and self.raw:
             raise InputError("a system message needs the chat format; leave system or raw out")
         if self.reply_to is not None and not isinstance(self.reply_to, Generated):
-            raise InputError(
-                f"reply_to must be a result of generate, not {with_article(type(self.reply_to).__name__)}"
-            )
+            raise InputError(f"reply_to must be a result of generate, not {type_of(self.reply_to)}")
         if self.n > 1 and self.temperature == 0:
             raise InputError(
                 f"{self.n} candidates of temperature 0 would all be the same; give a "
@@ -158,6 +156,7 @@ def generate(
     ModelError.
     """
     text = clean_text(text)
+    stop, strings = _stops(stop, stop_strings)
     asked = _Asked(
         temperature,
         top_p,
@@ -385,7 +384,7 @@ def _stops(
     if not isinstance(stop, str | list | tuple):
         raise InputError(
             f"stop must be a text, several texts or a function without arguments, "
-            f"not {with_article(type(stop).__name__)}"
+            f"not {type_of(stop)}"
         )
     return None, (*_strings(strings), *_strings(stop))
 
