@@ -1,5 +1,6 @@
 # make demo   installs into .venv, runs examples/quickstart.ipynb in a real kernel, writes examples/quickstart.html
 # make test   installs with the test extras, then runs the whole suite
+# make docs   builds docs/_build/html without a network, the example notebooks executed
 # make lint   ruff (rules and format), prettier
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ export OMP_WAIT_POLICY := passive
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/execute.py examples/quickstart.ipynb --html
@@ -29,6 +30,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check -q .
 	cd widgets && npx prettier --check --log-level warn '**/*.js' '**/*.css' '**/*.json'
 
+docs: $(VENV)/.docs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("llm_magics needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -41,5 +46,9 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt -e '.[demo,test]'
 	@touch $@ $(VENV)/.demo
 
+$(VENV)/.docs: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build docs/_build docs/examples

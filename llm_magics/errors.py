@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree, each with one helpful message.
+"""Everything that can go wrong, as one tree, each with one helpful message::
 
     LLMMagicsError
     ├── InputError               the text or value given cannot be worked on

@@ -54,7 +54,7 @@ OPEN_TO_MAGICS = {
 THIRD_PARTY = {
     "errors": set(),
     "extras": set(),
-    "display": {"PIL"},  # svg_png only, when a picture is saved as .png
+    "display": {"resvg_py"},  # svg_png only, when a picture is saved as .png
     "nn": {"torch"},
     "metrics": {"sacrebleu", "sacremoses", "rouge_score"},
     "widgets": {"anywidget", "traitlets", "ipykernel", "pandas"},  # pandas in to_pandas() only

@@ -195,7 +195,7 @@ class AttentionExplorer(anywidget.AnyWidget):
         """Write what is selected to a file: `.html` is interactive and needs nothing else, `.svg`
         and `.png` are the picture of the chosen view.
 
-        Raises InputError for another ending, and for `.png` when Pillow is not installed.
+        Raises InputError for another ending, and for `.png` when resvg-py is not installed.
         """
         file = Path(path)
         match file.suffix.lower():
