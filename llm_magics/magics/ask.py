@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.core.command import MODEL, PRECISION, Box, Call, python_call
+from typing import Any
+
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import MODEL, PRECISION, Box
 from llm_magics.magics.core.objects import text_of
 from llm_magics.magics.core.options import Option, whole
-from llm_magics.magics.parts import SEPARATOR, split_at_rule
-from llm_magics.magics.rows import EACH, each_code, run_each
-from llm_magics.magics.settings import settings_of
-from llm_magics.magics.stream import stream
-from llm_magics.magics.task import ENGINE, TaskCommand
+from llm_magics.magics.rows import EACH
+from llm_magics.magics.split_cell import SEPARATOR, split_at_rule
+from llm_magics.magics.task import ENGINE, LANGUAGE, TaskCommand
 
 __all__ = ["AskMagic"]
 
@@ -37,20 +38,22 @@ class AskMagic(TaskCommand):
             completes="variable",
         ),
         Option(
-            "--count", "how many places to find for each question", "N", whole(1, 50), default=3
+            "--count",
+            "how many places to find for each question",
+            "N",
+            whole(1, 50),
+            default=3,
+            argument="count",
         ),
-        Option(
-            "--language",
-            "language of the text, code or name; auto finds out",
-            "LANGUAGE",
-            default="auto",
-            completes="source language",
-        ),
+        LANGUAGE,
         MODEL,
         PRECISION,
         ENGINE,
         Option(
-            "--in", "take the questions from this notebook variable", "EXPR", completes="variable"
+            "--in",
+            "take the questions from this notebook variable or file",
+            "EXPR|FILE",
+            completes="variable",
         ),
         EACH,
     )
@@ -60,51 +63,19 @@ class AskMagic(TaskCommand):
         "%ask --each df.question --context article --out answers",
     )
 
+    python_result = "answers"
     boxes = (
         Box("context", "Text", option="--context"),
         Box("text", "Questions, one a line", option="--in"),
     )
 
-    def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `llm_magics.ask` besides questions and context, those at their default left
-        out."""
-        model = call.model()
-        given = {
-            "count": call["count"] if call["count"] != 3 else None,
-            "language": call["language"] if call["language"] != "auto" else None,
-            "model": model,
-            "load_options": call.load_options(),
-            "default": None if model else settings_of(call.shell).ask_model or None,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-    def run(self, call: Call) -> object:
-        from llm_magics import api
-
-        arguments = self.arguments(call)
-        if call["each"]:
-            return run_each(call, api.ask_each, {**arguments, "context": _context(call)})
-        return stream(call, api.ask, *_parts(call), **arguments)
-
-    def plan(self, call: Call) -> object:
-        from llm_magics import api
-        from llm_magics.magics.models import plan_table
-
-        context = (_context(call) or "") if call["each"] else _parts(call)[1]
-        return plan_table(api.plan("ask", text=context, **self.arguments(call)))
-
-    def code(self, call: Call) -> str:
-        if call["each"]:
-            return each_code(call, "ask_each", {**self.arguments(call), "context": _context(call)})
+    def texts(self, call: Call) -> tuple[str | list[str], str]:
         questions, context = _parts(call)
-        return python_call(
-            "from llm_magics import ask",
-            "ask",
-            questions[0] if len(questions) == 1 else questions,
-            context,
-            assign="answers",
-            **self.arguments(call),
-        )
+        return (questions[0] if len(questions) == 1 else questions), context
+
+    def more_arguments(self, call: Call) -> dict[str, Any]:
+        """With --each the questions are the rows, and the text is an option."""
+        return {"context": _context(call) if call["each"] else None}
 
 
 def _parts(call: Call) -> tuple[list[str], str]:

@@ -6,9 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.display.plan import plan_table
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.options import Option, Word, whole
-from llm_magics.magics.parts import split_at_rule
+from llm_magics.magics.core.python_source import python_call
+from llm_magics.magics.split_cell import split_at_rule
 from llm_magics.widgets.attention.selection import KINDS, VIEWS
 
 if TYPE_CHECKING:
@@ -137,7 +140,6 @@ class AttentionMagic(Command):
 
     def plan(self, call: Call) -> object:
         from llm_magics import api
-        from llm_magics.magics.models import plan_table
 
         return plan_table(api.plan("attention", model=self._parts(call)[0]))
 

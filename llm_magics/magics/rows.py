@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.html import Node
 from llm_magics.display.progress import counted, progress_node, progress_text
-from llm_magics.magics.core.command import Call, Interrupted, Source, python_call
-from llm_magics.magics.core.interrupt import StopOnInterrupt
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.interrupt import Interrupted, StopOnInterrupt
 from llm_magics.magics.core.live_output import Live
 from llm_magics.magics.core.objects import file_or_variable
 from llm_magics.magics.core.options import Option
+from llm_magics.magics.core.python_source import Source, python_call
 
 if TYPE_CHECKING:
     from llm_magics.rows.rows import Rows

@@ -32,6 +32,7 @@ __all__ = [
     "embedded_names",
     "embedded_root",
     "is_run_name",
+    "origin_of",
     "package_names",
     "parse_reference",
     "run_model_folder",
@@ -151,6 +152,26 @@ def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     else:
         _check_name(prefix, name)
     return Reference(prefix, name)  # type: ignore[arg-type]  # one of _PREFIXES
+
+
+def origin_of(reference: str) -> str:
+    """Where a model that completion offers comes from."""
+    prefix = reference.partition(":")[0]
+    named = {
+        "embedded": "ships with llm_magics",
+        "package": "from an installed package",
+        "run": "trained here",
+        "variable": "notebook variable",
+    }
+    if prefix in named:
+        return named[prefix]
+    return (
+        "notebook variable"
+        if reference.isidentifier()
+        else ""
+        if reference.startswith((".", "/", "~"))
+        else "hub"
+    )
 
 
 def is_run_name(name: str) -> bool:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from llm_magics.magics.core.command import Interrupted
+from llm_magics.magics.core.interrupt import Interrupted
 from llm_magics.rows.rows import Rows
 
 TEXTS = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llm_magics.display.units import count, size
 from llm_magics.extras import DISTRIBUTION
-from llm_magics.magics.models import count, size
 from llm_magics.session import current_session
 
 

@@ -18,7 +18,7 @@ from llm_magics.magics.core.options import usage_error
 from llm_magics.magics.core.python_source import Source
 
 if TYPE_CHECKING:
-    from llm_magics.magics.core.command import Call
+    from llm_magics.magics.core.call import Call
 
 __all__ = [
     "FILE_ENDINGS",

@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable
 
-from llm_magics.magics.core.command import Interrupted
+from llm_magics.magics.core.interrupt import Interrupted
 
 __all__ = ["View", "aside", "follow", "wait"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.memory import DeviceMemory, ModelInMemory
 from llm_magics.display.progress import counted
+from llm_magics.display.units import count, size
 from llm_magics.magics import find_command
 from llm_magics.magics.core.completion import candidates
-from llm_magics.magics.models import count, size
-from llm_magics.magics.panels.form import origin_of
+from llm_magics.models.reference import origin_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -110,11 +110,12 @@ def open_model_panel(shell: InteractiveShell | None) -> ModelPanel:
     from llm_magics.widgets.model_panel import ModelPanel
 
     options = {option.name: option for option in find_command("models").options}
+    dtypes = tuple(one for one in options["dtype"].choices if one != "auto")  # as no choice
     devices = [
         row.name
         for row in current_session().models.device_rows((current_session().models.device, "cpu"))
     ]
-    return ModelPanel(_Models(shell), {"dtype": options["dtype"].choices, "device": devices})
+    return ModelPanel(_Models(shell), {"dtype": dtypes, "device": devices})
 
 
 def model_panel() -> ModelPanel:

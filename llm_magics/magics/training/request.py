@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import tomllib
 
-from llm_magics.magics.core.command import Call
+from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.objects import module_or_text, object_or_text
 from llm_magics.magics.core.options import Bounded, number, suggestion, whole
 from llm_magics.training.recipe.recipe import SETTINGS, shipped_recipes

@@ -4,9 +4,12 @@ can be stopped."""
 from __future__ import annotations
 
 from llm_magics.display.html import el
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.display.plan import plan_table
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.live_output import Live
 from llm_magics.magics.core.options import Option, Word
+from llm_magics.magics.core.python_source import python_call
 from llm_magics.magics.core.waiting import aside, follow, wait
 from llm_magics.magics.training.request import arguments_of, choices_of, typed
 from llm_magics.magics.training.runs import attach, listing
@@ -178,11 +181,10 @@ class TrainMagic(Command):
         return _train(call, **arguments_of(call))
 
     def plan(self, call: Call) -> object:
-        from llm_magics import api
-        from llm_magics.magics.models import plan_table
-
         if self._action(call):
             return super().plan(call)
+
+        from llm_magics import api
 
         return plan_table(api.plan("train", **arguments_of(call)))
 
@@ -225,19 +227,20 @@ class TrainMagic(Command):
 
 
 def _without_a_run(arguments: dict[str, object]) -> dict[str, object]:
-    """Arguments of `find_lr`, which makes no run: those of `train` without what is said of one."""
+    """Arguments of `Session.find_lr`, which makes no run: those of `Session.train` without what is
+    said of one."""
     return {key: value for key, value in arguments.items() if key not in ("replace", "resume")}
 
 
 def _find_lr(call: Call, **arguments: object) -> object:
     """The range test, with a line that says how far it is."""
-    from llm_magics import api
-
     live = Live(call.shell, quiet=bool(call["quiet"]))
 
     def on_step(step: int, rate: float, loss: float) -> None:
         line = f"learning rate {rate:.2g}: loss {loss:.3f}"
         live.status(lambda: el("div", {}, line), line)
+
+    from llm_magics import api
 
     result = api.find_lr(**_without_a_run(arguments), on_step=on_step)
     live.close()
@@ -245,7 +248,6 @@ def _find_lr(call: Call, **arguments: object) -> object:
 
 
 def _train(call: Call, **arguments: object) -> object:
-    from llm_magics import api
     from llm_magics.magics.training.train_view import view_for
 
     recipe = arguments["recipe"]
@@ -256,6 +258,8 @@ def _train(call: Call, **arguments: object) -> object:
     )
     view = view_for(call.shell, title, quiet=bool(call["quiet"]))
     try:
+        from llm_magics import api
+
         run = api.train(**arguments, on_event=view.on_event)
     except BaseException:
         view.close("failed")

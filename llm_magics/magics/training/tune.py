@@ -4,9 +4,11 @@ curve a trial that moves."""
 from __future__ import annotations
 
 from llm_magics.extras import install_hint
-from llm_magics.magics.core.command import Call, Command, Source, python_call
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.objects import object_or_text
 from llm_magics.magics.core.options import Option, number, whole
+from llm_magics.magics.core.python_source import Source, python_call
 from llm_magics.magics.training.tune_view import attach, listing, search
 
 __all__ = ["TuneMagic"]

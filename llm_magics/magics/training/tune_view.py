@@ -12,7 +12,7 @@ from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
 from llm_magics.display.tuning_board import LIVE_STATES, Board, Trial, settings_text, tuning_node
 from llm_magics.errors import LLMMagicsError, printable
-from llm_magics.magics.core.command import Call
+from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.live_output import hidden, in_notebook
 from llm_magics.magics.core.waiting import View, aside, follow, wait
 

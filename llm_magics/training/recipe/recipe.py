@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_magics.errors import RecipeError
+from llm_magics.errors import InputError, RecipeError
+from llm_magics.models.number_format import parse_number_format
 from llm_magics.training.recipe.checks import check_recipe
 from llm_magics.training.recipe.setting import (
     FINE_TUNED,
@@ -288,7 +289,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Compute:
-    precision: str = setting("auto", one_of=("auto", "float32", "bfloat16"))
+    precision: str = setting(
+        "auto", one_of=("auto", "float32", "bfloat16"), parse=parse_number_format
+    )
     """"auto" (bfloat16 products on a GPU, float32 elsewhere), "float32" or "bfloat16"; the weights
     are float32."""
     compile: bool = False
@@ -439,4 +442,10 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     expected = {"int": int, "float": float, "str": str, "bool": bool}.get(kind)
     if expected is not None and type(value) is not expected:
         raise RecipeError(f"{name} = {value!r}: expected {kind}, got {type(value).__name__}")
-    return value
+    parse = SETTINGS[name].parse
+    if parse is None:
+        return value
+    try:
+        return parse(value)  # the spelling that is kept: a run resumes with any other one, too
+    except InputError as error:
+        raise RecipeError(f"{name} = {error}") from None

@@ -64,6 +64,8 @@ class Setting:
     """The option of `%train` that sets it, such as "--lr"."""
     typed: tuple[float, float] | None = None
     """What the option takes, from and to; None: whatever the setting takes."""
+    parse: Callable[[str], str] | None = None
+    """From any spelling of the value to the one that is kept."""
 
 
 _NOTHING = Setting()
@@ -79,9 +81,10 @@ def setting(
     scope: Scope | None = None,
     option: str = "",
     typed: tuple[float, float] | None = None,
+    parse: Callable[[str], str] | None = None,
 ) -> Any:
     """A field of a recipe's dataclass; `make` makes a default that is not one value."""
-    metadata = {"setting": Setting(one_of, above, share, scope, option, typed)}
+    metadata = {"setting": Setting(one_of, above, share, scope, option, typed, parse)}
     if make is not None:
         return field(default_factory=make, metadata=metadata)
     return field(default=default, metadata=metadata)

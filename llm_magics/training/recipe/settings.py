@@ -4,22 +4,31 @@ where recipes differ.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe.recipe import SETTINGS, WORDS, Recipe
+from llm_magics.training.recipe.recipe import SETTINGS, TABLES, WORDS, Data, Recipe
 from llm_magics.training.recipe.setting import (
     BEGUN,
     FINE_TUNED,
     MODULE,
     SCRATCH,
     Scope,
+    Setting,
     kind_of_training,
+    value_of,
 )
 
-__all__ = ["check_meaning", "differing_settings", "matters", "telling_differences"]
+__all__ = [
+    "check_meaning",
+    "differing_settings",
+    "matters",
+    "settings_table",
+    "telling_differences",
+]
 
 _TEXTUAL = ("description", "published")
 _NO_SETTINGS = (*_TEXTUAL, "name", "data.licence", "data.attribution")
@@ -127,3 +136,31 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif not isinstance(value, Mapping):
             flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
     return flat
+
+
+def settings_table() -> str:
+    """Every setting as a table in Markdown: default, range, option of %train, and the trainings it
+    means something to."""
+    defaults = Recipe(data=Data(train="FILE"))
+    lines = ["| setting | default | may be | option | for |", "|---|---|---|---|---|"]
+    for name, one in SETTINGS.items():
+        if name in TABLES:
+            continue
+        default = "FILE" if name == "data.train" else _as_toml(value_of(defaults, name))
+        option = f"`{one.option}`" if one.option else ""
+        scope = _scope(name)
+        of = scope.of if scope else ""
+        lines.append(f"| `{name}` | `{default}` | {_range(one)} | {option} | {of} |")
+    return "\n".join(lines)
+
+
+def _range(one: Setting) -> str:
+    if one.above is not None:
+        return f"above {one.above:g}"
+    return "a share from 0 to below 1" if one.share else ", ".join(one.one_of)
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{}"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
