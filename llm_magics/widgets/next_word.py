@@ -159,8 +159,8 @@ class NextWord(anywidget.AnyWidget):
         """What is shown, without a script."""
         return self.result.node()
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         still, figures = self.result._repr_mimebundle_()
         return {**data, **still}, {**about, **figures}
 

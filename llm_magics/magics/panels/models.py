@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.display.memory import DeviceMemory, ModelInMemory
 from llm_magics.display.progress import counted
@@ -15,6 +15,7 @@ from llm_magics.models.reference import origin_of
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from llm_magics.models.manager.entry import DeviceRow, ModelRow
     from llm_magics.widgets.model_panel import ModelPanel
 
 __all__ = ["model_panel", "open_model_panel"]
@@ -61,11 +62,11 @@ class _Models:
     def _variables(self) -> Mapping[str, object]:
         return self.shell.user_ns if self.shell is not None else {}
 
-    def _answer(self, line: str, options: Mapping[str, str]) -> object:
+    def _answer(self, line: str, options: Mapping[str, str]) -> Any:
         given = "".join(f" --{name} {value}" for name, value in options.items() if value)
         return self.command.answer(self.shell, line + given, None, self._variables)
 
-    def _model(self, row: object) -> ModelInMemory:
+    def _model(self, row: ModelRow) -> ModelInMemory:
         colour = self._colours.setdefault(row.name, len(self._colours))
         return ModelInMemory(
             row.name,
@@ -84,7 +85,7 @@ class _Models:
         )
 
 
-def _device(row: object) -> DeviceMemory:
+def _device(row: DeviceRow) -> DeviceMemory:
     free = min(row.free_bytes, max(0, row.budget_bytes - row.held_bytes))
     blocked = max(0, row.budget_bytes - row.held_bytes - free)
     taken = (

@@ -1,10 +1,11 @@
-"""From a line of %train to the arguments of `llm_magics.train`: one source of what is trained,
+"""From a line of %train to the arguments of `Session.train`: one source of what is trained,
 settings, objects."""
 
 from __future__ import annotations
 
 import math
 import tomllib
+from typing import Any
 
 from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.objects import module_or_text, object_or_text
@@ -18,8 +19,8 @@ _WITH_DATA = ("validation", "test", "task", "from", "to", "fields", "loss")
 """Options that say something about --data."""
 
 
-def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
-    """Arguments of `llm_magics.train`, from exactly one source of what is to be trained.
+def arguments_of(call: Call, as_source: bool = False) -> dict[str, Any]:
+    """Arguments of `Session.train`, from exactly one source of what is to be trained.
 
     as_source: objects of the notebook as `python_call` writes them. Raises UsageError for a line
     that makes no sense.

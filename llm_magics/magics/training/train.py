@@ -3,6 +3,8 @@ can be stopped."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from llm_magics.display.html import el
 from llm_magics.display.plan import plan_table
 from llm_magics.magics.core.call import Call
@@ -232,7 +234,7 @@ def _without_a_run(arguments: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in arguments.items() if key not in ("replace", "resume")}
 
 
-def _find_lr(call: Call, **arguments: object) -> object:
+def _find_lr(call: Call, **arguments: Any) -> object:
     """The range test, with a line that says how far it is."""
     live = Live(call.shell, quiet=bool(call["quiet"]))
 
@@ -247,7 +249,7 @@ def _find_lr(call: Call, **arguments: object) -> object:
     return result
 
 
-def _train(call: Call, **arguments: object) -> object:
+def _train(call: Call, **arguments: Any) -> object:
     from llm_magics.magics.training.train_view import view_for
 
     recipe = arguments["recipe"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.display.charts.tuning import value_text
 from llm_magics.display.result import Result
@@ -29,7 +29,7 @@ __all__ = ["ShownStudy", "attach", "listing", "search"]
 _LOOK_EVERY_S = 1.0
 
 
-def search(call: Call, **arguments: object) -> object:
+def search(call: Call, **arguments: Any) -> object:
     """Start a search, or go on with one; wait for its end unless it is to run in the background."""
     from llm_magics import api
 

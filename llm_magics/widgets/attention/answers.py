@@ -13,7 +13,7 @@ from struct import pack
 
 from llm_magics.errors import LLMMagicsError, printable
 from llm_magics.widgets.attention.panel import Panel, Source
-from llm_magics.widgets.attention.selection import panel_of
+from llm_magics.widgets.attention.selection import known_panel, panel_of
 
 __all__ = ["Answers", "Head", "Predict"]
 
@@ -81,7 +81,7 @@ class Answers:
         """The thumbnails of a panel, as many as there are."""
         key = (source, kind)
         if key not in self._atlases:
-            self._atlases[key] = _Atlas(panel_of(self._sources[source], kind))
+            self._atlases[key] = _Atlas(known_panel(self._sources[source], kind))
         return self._atlases[key]
 
     def _answer_slowly(self, message: dict) -> None:

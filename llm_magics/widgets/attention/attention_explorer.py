@@ -20,7 +20,7 @@ from llm_magics.widgets.attention.answers import Answers, Predict
 from llm_magics.widgets.attention.page import attention_page
 from llm_magics.widgets.attention.panel import Panel, Source, source_facts
 from llm_magics.widgets.attention.picture import selected_picture
-from llm_magics.widgets.attention.selection import first_selection, merged_selection, panel_of
+from llm_magics.widgets.attention.selection import first_selection, known_panel, merged_selection
 from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["AttentionExplorer", "Panel", "Source"]
@@ -239,12 +239,12 @@ class AttentionExplorer(anywidget.AnyWidget):
             parts += [f"layer {chosen['layer']}", f"head {chosen['head']}"]
         return printable(" · ".join(part for part in parts if part))
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {**data, "text/plain": self.text(), "text/html": render(self.static_node())}, about
 
     def _panel(self) -> Panel:
-        return panel_of(self._sources[self.selection["source"]], self.selection["kind"])
+        return known_panel(self._sources[self.selection["source"]], self.selection["kind"])
 
     def _received(self, _widget: object, message: object, _buffers: object) -> None:
         if not self._answers.receive(message):

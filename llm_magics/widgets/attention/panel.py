@@ -89,24 +89,30 @@ class Source(Protocol):
     def picture(self, kind: str, layer: int, head: int) -> tuple[bytes, int, int]:
         """Levels, height and width of the whole map, max-pooled by the smallest power of two that
         fits 512 a side."""
+        ...
 
     def tile(self, kind: str, layer: int, head: int, level: int, row: int, column: int) -> bytes:
         """A tile of 256 × 256 (smaller at the edges) of the map max-pooled by 2**level; `row`,
         `column` count tiles."""
+        ...
 
     def row(self, kind: str, layer: int, head: int, row: int) -> list[float]:
         """The exact weights of one query token."""
+        ...
 
     def neuron(self, kind: str, layer: int, head: int, row: int, column: int) -> object:
         """`query`, `key`, `product` (lists of K numbers), `dot`, `score` and `weight`, as a dict or
         as attributes."""
+        ...
 
     def measure(self, name: str, kind: str) -> list[float]:
         """layers · heads values. May take seconds: it is called on a worker thread."""
+        ...
 
     def thumbnails(self, kind: str) -> Iterator[tuple[int, int, bytes]]:
         """Layer, head and thumbnail one after another, for a panel without an atlas; on a worker
         thread too."""
+        ...
 
 
 def thumb_side(heads: int) -> int:

@@ -10,7 +10,7 @@ from llm_magics.display.attention.map import attention_svg
 from llm_magics.display.attention.overview import overview_svg
 from llm_magics.widgets.attention.answers import Answers
 from llm_magics.widgets.attention.panel import Panel, Source
-from llm_magics.widgets.attention.selection import panel_of
+from llm_magics.widgets.attention.selection import known_panel, panel_of
 
 __all__ = ["pooled_map", "selected_picture"]
 
@@ -22,7 +22,7 @@ def selected_picture(
 ) -> str:
     """SVG text of the selected view; views without a picture of their own show the map."""
     source = sources[selection["source"]]
-    panel = panel_of(source, selection["kind"])
+    panel = known_panel(source, selection["kind"])
     match selection["view"]:
         case "overview":
             return _overview(answers, selection, panel, title, most_px, source)

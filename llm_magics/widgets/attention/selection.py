@@ -7,7 +7,15 @@ from llm_magics.display.browser_files import read_json
 from llm_magics.errors import printable
 from llm_magics.widgets.attention.panel import Panel, Source
 
-__all__ = ["KINDS", "SEGMENTS", "VIEWS", "first_selection", "merged_selection", "panel_of"]
+__all__ = [
+    "KINDS",
+    "SEGMENTS",
+    "VIEWS",
+    "first_selection",
+    "known_panel",
+    "merged_selection",
+    "panel_of",
+]
 
 _VOCABULARY: dict[str, dict] = read_json("attention/views.json")  # JavaScript's, too
 VIEWS = tuple(_VOCABULARY["views"])
@@ -41,6 +49,14 @@ def first_selection(sources: list[Source]) -> dict[str, object]:
 def panel_of(source: Source, kind: object) -> Panel | None:
     """The panel of this kind, or None."""
     return next((panel for panel in source.panels if panel.kind == kind), None)
+
+
+def known_panel(source: Source, kind: object) -> Panel:
+    """The panel of this kind. Raises `ValueError` where there is none."""
+    panel = panel_of(source, kind)
+    if panel is None:
+        raise ValueError(f"no {printable(kind)[:40]} attention in {printable(source.title)[:80]}")
+    return panel
 
 
 def merged_selection(
@@ -128,7 +144,7 @@ def _check_names(wanted: dict, sources: list[Source]) -> None:
 
 
 def _check_tokens(wanted: dict, sources: list[Source]) -> None:
-    panel = panel_of(sources[wanted["source"]], wanted["kind"])
+    panel = known_panel(sources[wanted["source"]], wanted["kind"])
     for name, tokens in (("rows", panel.rows), ("columns", panel.columns)):
         for place in _list(wanted, name):
             if type(place) is not int or not 0 <= place < len(tokens):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from llm_magics.errors import printable
 
 __all__ = ["Snapshots", "described", "maps_of"]
 
-Snapshot = dict[str, object]
+Snapshot = dict[str, Any]
 
 MOST_SNAPSHOTS = 200
 """Of one run and kind; beyond it those go whose neighbours lie closest together, the first and the
@@ -24,7 +25,7 @@ class Snapshots:
         self.kept: list[Snapshot] = []
         self._unsent: list[Snapshot] = []
 
-    def add(self, kind: str, step: int, run: str, values: dict[str, object]) -> None:
+    def add(self, kind: str, step: int, run: str, values: dict[str, Any]) -> None:
         """Remember one; it takes the place of those that a resumed run had from that step on.
 
         Raises `ValueError` when the bytes of an attention map are not layers × heads × rows ×

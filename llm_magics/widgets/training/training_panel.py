@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import anywidget
 import traitlets
@@ -217,8 +218,8 @@ class TrainingPanel(anywidget.AnyWidget):
             if part
         )
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {**data, "text/plain": self.text(), "text/html": render(self.static_node())}, about
 
     def _new_series(self, key: tuple[str, str, str]) -> int:

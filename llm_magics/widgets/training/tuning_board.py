@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import anywidget
 import traitlets
@@ -117,8 +118,8 @@ class TuningBoard(anywidget.AnyWidget):
         """One line: status and summary, and the table of trials."""
         return f"{self.status}: {self.board.summary()}\n\n{self.board.table().text()}"
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {**data, "text/plain": self.text(), "text/html": render(self.static_node())}, about
 
     def _received(self, _widget: object, message: object, _buffers: object) -> None:
