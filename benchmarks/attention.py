@@ -46,7 +46,7 @@ from attention_inputs import text_of
 from llm_magics.session import current_session
 ended = {{}}
 def at_the_end(*_): ended.update(at=time.time(), cpu=time.process_time())
-with current_session().manager.lease({reference!r}) as loaded:
+with current_session().models.lease({reference!r}) as loaded:
     _ = loaded.module.register_forward_hook(at_the_end)
     text = text_of(loaded.tokenizer, {tokens})"""
 _LOOK = "view = %attention {reference} --in text\nview"

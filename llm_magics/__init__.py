@@ -10,10 +10,62 @@ transformers.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from llm_magics import errors
+    from llm_magics.api import (
+        ask,
+        ask_each,
+        bertviz,
+        compare_each,
+        compare_models,
+        explore_attention,
+        find_lr,
+        generate,
+        generate_each,
+        next_word,
+        plan,
+        predict,
+        predict_each,
+        recommend,
+        summarize,
+        summarize_each,
+        train,
+        translate,
+        translate_each,
+        tune,
+        understand,
+        understand_each,
+    )
+    from llm_magics.errors import LLMMagicsError
+    from llm_magics.magics.panels.models import model_panel
+    from llm_magics.magics.panels.playground import playground
+    from llm_magics.rows.rows import RowError, Rows
+    from llm_magics.session import Session, current_session
+    from llm_magics.tasks.ask.result import Answers
+    from llm_magics.tasks.compare import Comparison
+    from llm_magics.tasks.generate.result import Generated
+    from llm_magics.tasks.predict import NextWord
+    from llm_magics.tasks.results import Summary, Translation
+    from llm_magics.tasks.understand.result import Understanding
+
+    __version__: str
 
 __all__ = [
+    "Answers",
+    "Comparison",
+    "Generated",
     "LLMMagicsError",
+    "NextWord",
+    "RowError",
+    "Rows",
     "Session",
+    "Summary",
+    "Translation",
+    "Understanding",
     "__version__",
     "ask",
     "ask_each",
@@ -23,55 +75,72 @@ __all__ = [
     "current_session",
     "errors",
     "explore_attention",
+    "find_lr",
     "generate",
     "generate_each",
     "load_ipython_extension",
     "model_panel",
     "next_word",
+    "plan",
     "playground",
     "predict",
     "predict_each",
+    "recommend",
     "summarize",
     "summarize_each",
     "train",
     "translate",
     "translate_each",
+    "tune",
     "understand",
     "understand_each",
     "unload_ipython_extension",
 ]
 
 _HOMES = {
-    "LLMMagicsError": "errors",
-    "Session": "session",
-    "current_session": "session",
-    "bertviz": "magics.attention",
-    "explore_attention": "magics.attention",
-    "next_word": "magics.predict",
-    "model_panel": "magics.panels.models",
-    "playground": "magics.panels.playground",
+    "api": (
+        "ask",
+        "ask_each",
+        "bertviz",
+        "compare_each",
+        "compare_models",
+        "explore_attention",
+        "find_lr",
+        "generate",
+        "generate_each",
+        "next_word",
+        "plan",
+        "predict",
+        "predict_each",
+        "recommend",
+        "summarize",
+        "summarize_each",
+        "train",
+        "translate",
+        "translate_each",
+        "tune",
+        "understand",
+        "understand_each",
+    ),
+    "errors": ("LLMMagicsError",),
+    "magics.panels.models": ("model_panel",),
+    "magics.panels.playground": ("playground",),
+    "rows.rows": ("RowError", "Rows"),
+    "session": (
+        "Session",
+        "current_session",
+    ),
+    "tasks.ask.result": ("Answers",),
+    "tasks.compare": ("Comparison",),
+    "tasks.generate.result": ("Generated",),
+    "tasks.predict": ("NextWord",),
+    "tasks.results": ("Summary", "Translation"),
+    "tasks.understand.result": ("Understanding",),
 }
-# Methods of the current session, as functions.
-_OF_SESSION = (
-    "ask",
-    "ask_each",
-    "compare_each",
-    "compare_models",
-    "generate",
-    "generate_each",
-    "predict",
-    "predict_each",
-    "summarize",
-    "summarize_each",
-    "train",
-    "translate",
-    "translate_each",
-    "understand",
-    "understand_each",
-)
+"""Module → the public names that it holds; those imported above for type checkers."""
 
 
-def load_ipython_extension(shell) -> None:
+def load_ipython_extension(shell: InteractiveShell) -> None:
     """Called by `%load_ext llm_magics`: registers magics, completion and settings; loads no
     model."""
     from llm_magics.extension import load
@@ -79,7 +148,7 @@ def load_ipython_extension(shell) -> None:
     load(shell)
 
 
-def unload_ipython_extension(shell) -> None:
+def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Called by `%unload_ext llm_magics`: takes all of it back and frees the memory of the
     models."""
     from llm_magics.extension import unload
@@ -87,46 +156,29 @@ def unload_ipython_extension(shell) -> None:
     unload(shell)
 
 
-def __getattr__(name: str) -> object:
+def _look_up(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
         from llm_magics.extras import DISTRIBUTION
 
-        value: object = version(DISTRIBUTION)
-    elif name == "errors":
-        value = import_module("llm_magics.errors")
-    elif name in _OF_SESSION:
-        value = _session_function(name)
-    elif name in _HOMES:
-        value = getattr(import_module(f"llm_magics.{_HOMES[name]}"), name)
-    else:
-        raise AttributeError(
-            f"module 'llm_magics' has no attribute {name!r}; public names: {', '.join(__all__)}"
-        )
-    globals()[name] = value
-    return value
+        return version(DISTRIBUTION)
+    if name == "errors":
+        return import_module("llm_magics.errors")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"llm_magics.{home}"), name)
+    raise AttributeError(
+        f"module 'llm_magics' has no attribute {name!r}; public names: {', '.join(__all__)}"
+    )
+
+
+if not TYPE_CHECKING:  # for a type checker a name that is not imported above is an error
+
+    def __getattr__(name: str) -> object:
+        value = globals()[name] = _look_up(name)
+        return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _session_function(name: str) -> object:
-    """`Session.name` as a function that works on whichever session is current when it is called."""
-    import functools
-    import inspect
-
-    from llm_magics import session
-
-    method = getattr(session.Session, name)
-
-    @functools.wraps(method)
-    def function(*args: object, **kwargs: object) -> object:
-        return getattr(session.current_session(), name)(*args, **kwargs)
-
-    signature = inspect.signature(method)
-    function.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
-    function.__module__ = "llm_magics"
-    function.__qualname__ = name
-    return function

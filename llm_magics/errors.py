@@ -54,6 +54,7 @@ __all__ = [
     "UnsafeModel",
     "WrongTask",
     "printable",
+    "type_of",
 ]
 
 # C0 controls but tab, line feed and carriage return; DEL; C1 controls; lone surrogates.
@@ -68,6 +69,12 @@ def printable(text: object) -> str:
     error message would otherwise make a notebook cell show no error at all.
     """
     return _UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def type_of(value: object) -> str:
+    """The name of the type of `value` behind its article, for a message: "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
 class LLMMagicsError(Exception):

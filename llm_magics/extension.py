@@ -112,12 +112,12 @@ def _free_models() -> None:
     if module is None:
         return
     session = module.current_session()
-    if all(run.done for run in (*session.training.values(), *session.tuning.values())):
+    if all(run.done for run in (*session.runs.training.values(), *session.runs.tuning.values())):
         module.close_current_session()
         return
-    for row in session.manager.rows():
+    for row in session.models.rows():
         if row.state in ("idle", "pinned"):
-            session.manager.unload(row.name)
+            session.models.unload(row.name)
 
 
 def _magic_function(shell: InteractiveShell, name: str) -> Callable:

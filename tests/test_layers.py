@@ -18,6 +18,7 @@ PACKAGE = Path(llm_magics.__file__).parent
 ROOMS = {
     "errors": set(),
     "extras": set(),
+    "signatures": set(),
     "nn": set(),
     "text": {"models", "display"},
     "attention": {"nn"},
@@ -28,11 +29,13 @@ ROOMS = {
     "tasks": {"models", "attention", "display", "metrics", "text", "rows"},
     "training": {"nn", "models", "attention", "display", "metrics", "rows", "text"},
     "session": {"tasks", "training", "models", "attention", "rows"},
+    # the public functions: each a task, in the current session; two of them open a widget
+    "api": {"session", "signatures", "tasks", "training", "widgets"},
     "display": set(),
     "widgets": {"display"},
-    "magics": {"session", "display", "widgets"},
+    "magics": {"api", "session", "display", "widgets"},
     "extension": {"magics"},
-    "__init__": {"extension", "session", "magics"},
+    "__init__": {"extension", "api", "session", "magics", "rows", "tasks"},
 }
 # Modules of plain names and values, without weights: what completion and the curve need, open to
 # the magics.
@@ -42,6 +45,7 @@ OPEN_TO_MAGICS = {
     "models.backends.openai.endpoint",
     "models.number_format",
     "models.reference",
+    "rows.source",
     "training.run.events",
     "training.recipe.recipe",
     "training.recipe.request",
@@ -62,6 +66,7 @@ THIRD_PARTY = {
 # Importing one of these must not cost what the heavy ones cost.
 LIGHT = [
     "llm_magics",
+    "llm_magics.api",
     "llm_magics.extension",
     "llm_magics.magics",
     "llm_magics.magics.core.command",

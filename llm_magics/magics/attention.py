@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llm_magics.display.page import FramedPage
     from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
 
-__all__ = ["AttentionMagic", "bertviz", "explore_attention"]
+__all__ = ["AttentionMagic"]
 
 _SELECTED = ("view", "kind", "layer", "head", "sort")
 _ENDINGS = (".html", ".svg", ".png")
@@ -120,13 +120,17 @@ class AttentionMagic(Command):
     )
 
     def run(self, call: Call) -> AttentionExplorer | FramedPage:
+        from llm_magics import api
+
         reference, text, second = self._parts(call)
         if call["bertviz"]:
-            page = bertviz(call.reference(reference), text, second, **self._bertviz_options(call))
+            page = api.bertviz(
+                call.reference(reference), text, second, **self._bertviz_options(call)
+            )
             if call["save"]:
                 page.save(call["save"])
             return page
-        view = explore_attention(call.reference(reference), text, second, **self._given(call))
+        view = api.explore_attention(call.reference(reference), text, second, **self._given(call))
         selection = self._selection(call)
         if selection:
             self._select(call, view, selection)
@@ -135,7 +139,9 @@ class AttentionMagic(Command):
         return view
 
     def plan(self, call: Call) -> object:
-        return plan_table(call.session.plan("attention", model=self._parts(call)[0]))
+        from llm_magics import api
+
+        return plan_table(api.plan("attention", model=self._parts(call)[0]))
 
     def code(self, call: Call) -> str:
         reference, text, second = self._parts(call)
@@ -228,35 +234,3 @@ class AttentionMagic(Command):
             view.selection = selection
         except TraitError as error:
             raise call.wrong(str(error)) from None
-
-
-def explore_attention(
-    model: object, text: str, second: str | None = None, **options: object
-) -> AttentionExplorer:
-    """The attention of `model` on `text` as a widget; what it shows is readable as `.map()` and
-    `.selection`.
-
-    `model` is a reference. `second` is what a translation model is taken to have written (None: its
-    own output), or the second text of a pair. Options: `against` (another model), `against_text`
-    (another text), `write` (let the model go on for so many tokens), `checkpoints` (compare the
-    kept steps of a run).
-    """
-    from llm_magics.session import current_session
-    from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
-    from llm_magics.widgets.attention.panel import Panel, thumb_side
-
-    found = current_session().attention(model, text, second, **options)
-    for source in found.sources:
-        source.panels = [Panel(**facts) for facts in source.panel_facts(thumb_side)]
-    return AttentionExplorer(
-        found.sources, title=found.title, predict=found.predict, step_names=found.step_names or None
-    )
-
-
-def bertviz(model: object, text: str, second: str | None = None, **options: object) -> FramedPage:
-    """The attention of `model` on `text` in BertViz's own view "head", "model" or "neuron"
-    (`view`), without a CDN where the scripts it needs are installed. See
-    `llm_magics.tasks.bertviz`."""
-    from llm_magics.session import current_session
-
-    return current_session().bertviz(model, text, second, **options)

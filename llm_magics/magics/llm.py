@@ -69,7 +69,7 @@ def _models_table() -> Table:
     rows += [[f"package:{name}", "from an installed package"] for name in package_names()]
     rows += [[f"run:{name}", "trained here"] for name in run_names()]
     session = sys.modules.get("llm_magics.session")  # nothing is loaded before there was a session
-    loaded = session.current_session().manager.rows() if session else []
+    loaded = session.current_session().models.rows() if session else []
     held = {row.name for row in loaded}
     rows = [[name, f"{origin}, loaded" if name in held else origin] for name, origin in rows]
     known = {row[0] for row in rows}

@@ -77,7 +77,7 @@ class ModelsMagic(Command):
     )
 
     def run(self, call: Call) -> object:
-        manager = call.session.manager
+        manager = call.session.models
         action, reference = self._request(call)
         if action is None:
             return models_table(manager.rows())
@@ -86,7 +86,9 @@ class ModelsMagic(Command):
 
             return open_model_panel(call.shell)
         if action == "recommend":
-            return call.session.recommend(reference, **self._recommend_options(call, reference))
+            from llm_magics.api import recommend
+
+            return recommend(reference, **self._recommend_options(call, reference))
         if action == "remote":
             return served_table(manager.served())
         if action == "info":
@@ -103,12 +105,12 @@ class ModelsMagic(Command):
         action, reference = self._request(call)
         if action != "load":
             return super().plan(call)
-        return plan_table(call.session.manager.plan(reference, **self._load_options(call)))
+        return plan_table(call.session.models.plan(reference, **self._load_options(call)))
 
     def code(self, call: Call) -> str:
         action, reference = self._request(call)
         imports = "from llm_magics import current_session"
-        manager = "current_session().manager"
+        manager = "current_session().models"
         if action is None:
             return python_call(imports, f"{manager}.rows", assign="rows")
         if action == "panel":
@@ -117,8 +119,8 @@ class ModelsMagic(Command):
             return python_call(imports, f"{manager}.served", assign="models")
         if action == "recommend":
             return python_call(
-                imports,
-                "current_session().recommend",
+                "from llm_magics import recommend",
+                "recommend",
                 reference,
                 assign="choices",
                 **self._recommend_options(call, reference),

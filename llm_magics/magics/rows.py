@@ -191,8 +191,10 @@ def _rows(call: Call) -> object:
 
 def _total(call: Call, held: object) -> int:
     """How many rows there are; 0 where nobody knows before the end."""
+    from llm_magics.rows.source import open_rows
+
     return (
-        call.session.count_rows(held)
+        open_rows(held, whole=True).total
         if isinstance(held, Path)
         else len(held)
         if hasattr(held, "__len__")

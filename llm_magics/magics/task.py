@@ -77,7 +77,9 @@ def _reference(call: Call, as_source: bool) -> object:
     if not call["each"]:
         return text_of(call, "reference")
     rows = file_or_variable(call, "each")
-    columns = call.session.row_columns(rows)
+    from llm_magics.rows.source import column_names
+
+    columns = column_names(rows)
     if named in columns:  # of a table the column itself, as that of the texts is taken out of it
         if not _is_table(rows):
             return named
@@ -95,7 +97,9 @@ def _references(call: Call, named: str, rows: Any, columns: list[str], as_source
         )
     held = file_or_variable(call, "reference")
     if isinstance(held, Path):
-        there, source = call.session.count_rows(held), str(held)
+        from llm_magics.rows.source import open_rows
+
+        there, source = open_rows(held, whole=True).total, str(held)
     elif isinstance(held, (str, bytes, dict)) or not hasattr(held, "__iter__"):
         raise call.wrong(
             f"--reference {named} is of type {type(held).__name__}; with --each expected a list "
@@ -198,7 +202,9 @@ class TaskCommand(Command):
 
     def run(self, call: Call) -> object:
         work = self._work(call)
-        function = getattr(call.session, work.function)
+        from llm_magics import api
+
+        function = getattr(api, work.function)
         if call["each"]:
             return run_each(
                 call,
@@ -210,11 +216,13 @@ class TaskCommand(Command):
         return self.present(call, result, work.arguments)
 
     def plan(self, call: Call) -> object:
+        from llm_magics import api
+
         work = self._work(call)
         text = work.arguments.pop("context", "") if call["each"] else self.texts(call)[-1]
         models = work.after[0] if work.after else [work.arguments.pop("model", None)]
         plans = [
-            plan_table(call.session.plan(self.name, text=text, model=model, **work.arguments))
+            plan_table(api.plan(self.name, text=text, model=model, **work.arguments))
             for model in models
         ]
         return _beside(models, plans) if work.after else plans[0]

@@ -94,7 +94,9 @@ class UnderstandMagic(TaskCommand):
 
     def plan(self, call: Call) -> Table:
         text = "" if call["each"] else call.body()
-        plans = call.session.understanding_plan(text, **self._work(call).arguments)
+        from llm_magics import api
+
+        plans = api.plan_understanding(text, **self._work(call).arguments)
         rows = [
             [
                 aspect,

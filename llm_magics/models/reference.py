@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from llm_magics.errors import ModelNotFound
+from llm_magics.errors import ModelNotFound, type_of
 
 __all__ = [
     "EXTRACTIVE",
@@ -102,7 +102,7 @@ def parse_reference(value: object) -> Reference:
         return Reference("local", os.fspath(value))
     if not isinstance(value, str):
         raise ModelNotFound(
-            f"a model is named by text or a path, not by a {type(value).__name__}: "
+            f"a model is named by text or a path, not by {type_of(value)}: "
             "register a module with manager.add_variable(name, module, tokenizer) and use "
             "variable:name"
         )

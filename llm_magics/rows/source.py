@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from llm_magics.errors import InputError
+from llm_magics.errors import InputError, type_of
 
 __all__ = [
     "SUFFIXES",
@@ -85,7 +85,7 @@ def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -
         return _table(rows, list(names), column, whole)
     if isinstance(rows, (bytes, Mapping)) or not isinstance(rows, Iterable):
         raise InputError(
-            f"rows are a list, a column, an iterator or a file name, not a {type(rows).__name__}"
+            f"rows are a list, a column, an iterator or a file name, not {type_of(rows)}"
         )
     total = len(rows) if hasattr(rows, "__len__") else None
     row_index = getattr(rows, "index", None) if hasattr(rows, "iloc") else None  # of a Series

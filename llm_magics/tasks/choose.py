@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
     from llm_magics.models.manager.manager import ModelManager
 
-__all__ = ["Candidate", "Opened", "candidates", "choose_model", "open_model"]
+__all__ = ["Candidate", "Opened", "candidates", "choose_model", "open_model", "require_manager"]
 
 _WANTED = {
     "summarize": "summarises texts",
@@ -215,11 +215,16 @@ def open_model(
 def _lease(
     manager: ModelManager | None, reference: Reference, options: dict[str, object]
 ) -> contextlib.AbstractContextManager[LoadedModel]:
+    return require_manager(manager, str(reference)).lease(reference, **options)
+
+
+def require_manager(manager: ModelManager | None, what: str) -> ModelManager:
+    """`manager`; ModelError where there is none, and `what` needs one."""
     if manager is None:
         raise ModelError(
-            f"{reference} needs a model manager; give manager=, or use embedded:{EXTRACTIVE}"
+            f"{what} needs a model manager; give manager=, or use embedded:{EXTRACTIVE}"
         )
-    return manager.lease(reference, **options)
+    return manager
 
 
 def _pair(source: str | None, target: str | None) -> str:

@@ -158,7 +158,7 @@ def compare_models(
     text: str,
     models: Sequence[str],
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     stop: Callable[[], bool] | None = None,
     **options: object,
 ) -> Comparison:

@@ -37,7 +37,7 @@ def compare_each(
     rows: object,
     models: Sequence[str],
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     reference: object = None,
     column: str | None = None,
     on_row: Callable[[int, Comparison | RowError], None] | None = None,

@@ -206,7 +206,7 @@ def _title(token: ScoredToken) -> str:
 def predict(
     text: str,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     count: int = 10,
     model: object = None,
     default: object = None,

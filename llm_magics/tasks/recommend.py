@@ -17,7 +17,7 @@ from llm_magics.models.catalog_entries import TASKS
 from llm_magics.models.folder.hub_cache import cached_folder, endpoint
 from llm_magics.models.manager.device import default_dtype, describe_bytes
 from llm_magics.models.reference import EXTRACTIVE, Reference
-from llm_magics.tasks.choose import candidates
+from llm_magics.tasks.choose import candidates, require_manager
 from llm_magics.tasks.understand.sources import MODELLED, sources, weightless_provenance
 from llm_magics.text.language import check_language
 
@@ -142,7 +142,7 @@ class Recommendations(Result):
 def recommendations(
     task: str,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     source: str | None = None,
     target: str | None = None,
     default: object = None,
@@ -155,6 +155,7 @@ def recommendations(
     would. Raises InputError for a task or language that is not known.
     """
     source, target = _languages(task, source, target)
+    manager = require_manager(manager, "a recommendation")
     room = manager.room()
     rows = tuple(_row(choice, manager, room) for choice in recommend(task, source, target))
     taken, why = _taken_now(task, source, target, default)

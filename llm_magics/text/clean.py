@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_magics.errors import EmptyInput, InputError, printable
+from llm_magics.errors import EmptyInput, InputError, printable, type_of
 from llm_magics.text.segments import check_length
 
 __all__ = ["clean_text"]
@@ -16,9 +16,7 @@ def clean_text(text: object) -> str:
     space.
     """
     if not isinstance(text, str):
-        kind = type(text).__name__
-        article = "an" if kind[0] in "aeiouAEIOU" else "a"
-        raise InputError(f"a text is needed, {article} {kind} was given")
+        raise InputError(f"a text is needed, {type_of(text)} was given")
     check_length(text)
     if not text.strip().strip("\ufeff"):
         raise EmptyInput("there is no text: nothing but white space was given")

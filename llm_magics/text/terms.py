@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from llm_magics.display.parallel import SentencePair
-from llm_magics.errors import InputError
+from llm_magics.errors import InputError, type_of
 
 __all__ = ["Term", "TermUse", "keep_terms", "terms_of"]
 
@@ -93,7 +93,7 @@ def terms_of(
     pairs = [*((name, name) for name in names), *(glossary or {}).items()]
     wrong = next((one for pair in pairs for one in pair if not isinstance(one, str)), None)
     if wrong is not None:
-        raise InputError(f"a term is a text, not a {type(wrong).__name__}")
+        raise InputError(f"a term is a text, not {type_of(wrong)}")
     found = {source.strip(): target.strip() for source, target in pairs if source.strip()}
     if len(found) > MAX_TERMS:
         raise InputError(f"{len(found):,} terms were given, at most {MAX_TERMS:,} are looked after")

@@ -11,7 +11,7 @@ CELL = """%load_ext llm_magics
 import time
 import llm_magics
 from llm_magics.models.manager.manager import ModelManager
-llm_magics.current_session().manager = ModelManager(budget_bytes={"cpu": 64_000_000})
+llm_magics.current_session().models = ModelManager(budget_bytes={"cpu": 64_000_000})
 %models panel"""
 
 
@@ -61,6 +61,6 @@ def test_models_are_loaded_pinned_and_unloaded_while_a_cell_runs(notebook):
     )
     rows = opened.python(
         "[(row.name, row.state) for row in "
-        "__import__('llm_magics').current_session().manager.rows()]"
+        "__import__('llm_magics').current_session().models.rows()]"
     )
     assert sorted(rows) == [("embedded:en-de", "pinned"), ("embedded:en-fr", "idle")]

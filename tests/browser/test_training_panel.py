@@ -255,7 +255,7 @@ def test_every_button_works_while_the_cell_runs(notebook):
     assert not page.locator(f"{PANEL} .llm-levers").is_visible()
 
     # The run's own record says the same.
-    events = "__import__('llm_magics').current_session().find_run('buttons').events()"
+    events = "__import__('llm_magics').current_session().runs.find('buttons').events()"
     names = opened.python(f"[type(event).__name__ for event in {events}]")
     assert (
         names.index("Paused")

@@ -49,7 +49,7 @@ def test_models_loaded_ones_first_then_embedded_runs_and_the_cache(
     (home / "runs" / "mine" / "model").mkdir(parents=True)
     (home / "runs" / "mine" / "model" / "config.json").write_text("{}")
     (tmp_path / "hub" / "models--Helsinki-NLP--opus-mt-en-de").mkdir(parents=True)
-    current_session().manager.load(str(tiny_model))
+    current_session().models.load(str(tiny_model))
     _, offers = complete("%translate --model ")
     assert offers[0] == str(tiny_model)
     assert (

@@ -80,7 +80,7 @@ def test_interrupting_keeps_what_there_is_and_the_model(kernel, tiny_model):
     reply, outputs, _ = kernel.run(
         f"%translate --quiet --out again --to de --model {tiny_model} The cat sleeps.\n"
         "from llm_magics import current_session\n"
-        "print(current_session().manager.check(), bool(again.text))"
+        "print(current_session().models.check(), bool(again.text))"
     )
     assert reply["status"] == "ok"
     assert outputs[-1]["text"].strip() == "[] True"

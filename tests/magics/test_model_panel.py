@@ -26,11 +26,11 @@ def test_load_pin_unpin_and_unload_are_those_of_the_magic(panel, tiny_model):
         0,
     )
     (cpu,) = [device for device in panel.devices if device["name"] == line["device"]]
-    assert cpu["held_bytes"] == line["bytes"] == current_session().manager.rows()[0].bytes > 0
+    assert cpu["held_bytes"] == line["bytes"] == current_session().models.rows()[0].bytes > 0
     assert cpu["budget_bytes"] > cpu["held_bytes"]
     panel.act("pin", str(tiny_model))
     assert (row(panel)["pinned"], row(panel)["state"]) == (True, "pinned")
-    with current_session().manager.lease(str(tiny_model)):
+    with current_session().models.lease(str(tiny_model)):
         panel.refresh()
         assert (row(panel)["leases"], row(panel)["state"], row(panel)["pinned"]) == (
             1,
@@ -55,7 +55,7 @@ def test_the_plan_says_what_a_load_would_take(panel, tiny_model):
 
 
 def test_a_module_of_the_notebook_is_offered_and_can_be_loaded(cells, tiny_model):
-    manager = current_session().manager
+    manager = current_session().models
     with manager.lease(str(tiny_model)) as leased:
         cells.shell.user_ns["mine"] = (leased.module, leased.tokenizer)
     manager.unload(str(tiny_model))
@@ -66,7 +66,7 @@ def test_a_module_of_the_notebook_is_offered_and_can_be_loaded(cells, tiny_model
 
 
 def test_a_model_behind_an_endpoint_is_a_row_that_takes_no_memory_here(panel):
-    with current_session().manager.lease("openai:far", endpoint="http://127.0.0.1:9/v1"):
+    with current_session().models.lease("openai:far", endpoint="http://127.0.0.1:9/v1"):
         panel.refresh()
         assert (row(panel)["name"], row(panel)["bytes"]) == ("openai:far", 0)
         assert row(panel)["device"] not in [device["name"] for device in panel.devices]

@@ -24,19 +24,19 @@ def test_loading_pinning_and_unloading_by_hand(cells, tiny_model):
     assert cells.run(f"%models unpin {tiny_model}").rows[0][-1] == "idle"
     assert dict(cells.run(f"%models info {tiny_model}").rows)["family"] == "native"
     assert names(cells.run(f"%models unload {tiny_model}")) == []
-    assert current_session().manager.check() == []
+    assert current_session().models.check() == []
 
 
 def test_a_dry_run_of_a_load_loads_nothing(cells, tiny_model):
     shown = dict(cells.run(f"%models load {tiny_model} --dry-run").rows)
     assert shown["model"] == str(tiny_model)
     assert "B" in shown["memory needed"]
-    assert current_session().manager.rows() == []
+    assert current_session().models.rows() == []
 
 
 @pytest.mark.parametrize("line", ["", "load M", "pin M", "unpin M", "info M", "unload M"])
 def test_the_equivalent_python_runs(cells, tiny_model, line):
-    current_session().manager.load(str(tiny_model))
+    current_session().models.load(str(tiny_model))
     code = cells.run(f"%models --code {line.replace('M', str(tiny_model))}")
     cells.run(str(code))
 
@@ -70,8 +70,8 @@ def test_the_weightless_summariser_needs_nothing(cells):
 )
 def test_a_device_that_is_not_there_is_named_with_those_that_are(cells, line):
     assert "no device 'tpu' on this machine; there is: cpu" in cells.refusal(line)
-    assert current_session().runs() == []
-    assert current_session().manager.check() == []
+    assert current_session().runs.all() == []
+    assert current_session().models.check() == []
 
 
 @pytest.mark.parametrize(

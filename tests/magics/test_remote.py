@@ -114,7 +114,7 @@ def test_what_fails_at_the_endpoint_is_one_line_and_the_model_stays_usable(cells
     assert "no chat completion" in line_of(
         cells, "%translate --to de --model openai:tiny Good day."
     )
-    assert current_session().manager.check() == []
+    assert current_session().models.check() == []
     server.acts = [bad.says("Guten Tag.")]
     assert cells.run("%translate --to de --model openai:tiny Good day.").text == "Guten Tag."
 

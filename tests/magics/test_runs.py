@@ -53,7 +53,7 @@ def made(cells, tiny_model):
     def made(name, events=EVENTS, **settings):
         document = {"name": "words", "data": {"source": "number-words", "languages": ["en"]}}
         run = create_run(
-            current_session().runs_root, recipe_from_dict(document).with_settings(settings), name
+            current_session().runs.root, recipe_from_dict(document).with_settings(settings), name
         )
         for event in events:
             run.append(event)
@@ -78,7 +78,7 @@ def test_without_runs_the_list_says_how_one_is_made(cells):
 
 def test_the_list_tells_every_run_in_a_line(cells, made):
     made("one")
-    (current_session().runs_root / "foreign").mkdir()
+    (current_session().runs.root / "foreign").mkdir()
     assert names(cells.run("%runs")) == {"one", "foreign"}
     found = row(cells, "one")
     assert (found["state"], found["task"], found["model"]) == (
@@ -172,7 +172,7 @@ def test_a_run_that_trains_here_is_neither_renamed_nor_deleted_and_goes_on_after
     finally:
         assert cells.run("%train --stop busy").steps >= stopped.steps
     assert "busy" in cells.run("%runs delete busy")
-    assert current_session().training == {}
+    assert current_session().runs.training == {}
 
 
 def test_an_exported_run_translates_as_the_run_does(cells, made, tmp_path):
@@ -319,7 +319,7 @@ def test_a_comparison_in_a_notebook_is_a_live_panel_that_is_also_a_picture(kerne
         "from llm_magics.training.run.events import Evaluated, RunStarted, StepDone\n"
         "for number, name in enumerate(('one', 'two')):\n"
         "    document = {'seed': number, 'data': {'source': 'number-words'}}\n"
-        "    run = create_run(current_session().runs_root, recipe_from_dict(document), name)\n"
+        "    run = create_run(current_session().runs.root, recipe_from_dict(document), name)\n"
         "    for event in (RunStarted(name, 0, 9, 1, 1, 1, 'cpu'), StepDone(5, 9, 1.0, 3.0, "
         "1e-3, 1.0, 9.0, 1.0),\n"
         "                  Evaluated(5, 1.0, 2.5, {'bleu': 9.0}), StepDone(9, 9, 2.0, 2.0, 1e-3, "

@@ -52,7 +52,7 @@ def test_a_recipe_in_the_cell_trains_a_model_that_is_usable_at_once(cells):
     assert lines[2].strip().startswith("only ")
     assert "validation loss" in lines[3]
     assert any(line.startswith("completed at step") for line in lines)
-    assert current_session().find_run("first").recipe().seed == 5
+    assert current_session().runs.find("first").recipe().seed == 5
     view = cells.run("%attention run:first --target 42 forty-two")
     assert {panel["kind"] for panel in view.sources[0]["panels"]} == {"encoder", "decoder", "cross"}
     assert cells.run("%translate --model run:first forty-two").provenance.model == "run:first"
@@ -81,7 +81,7 @@ def test_in_the_background_the_cell_returns_at_once_and_the_run_can_be_stopped(c
     result = cells.run("%train --stop behind")
     assert result.reason == "stopped"
     assert run.wait(60)
-    assert current_session().find_run("behind").model_folder.is_dir()
+    assert current_session().runs.find("behind").model_folder.is_dir()
 
 
 def test_a_stopped_run_goes_on(cells):
@@ -103,14 +103,14 @@ def test_the_equivalent_python_trains_the_same_model(cells):
 def test_a_dry_run_trains_nothing(cells):
     table = cells.run(f"%%train --dry-run\n{recipe(1)}")
     assert "parameters" in dict(table.rows)["model"]
-    assert current_session().runs() == []
+    assert current_session().runs.all() == []
 
 
 def test_unloading_while_a_training_runs_does_not_end_it(cells):
     run = cells.run(f"%%train --name survivor --background\n{recipe(500)}")
     cells.shell.run_line_magic("reload_ext", "llm_magics")
     assert not run.done
-    assert current_session().training["survivor"] is run
+    assert current_session().runs.training["survivor"] is run
     run.stop()
     assert run.wait(60)
 
@@ -171,7 +171,7 @@ def test_optimizer_and_learning_rate_take_the_place_of_the_recipes(cells):
     )
     from llm_magics import current_session
 
-    optimizer = current_session().find_run("rated").recipe().optimizer
+    optimizer = current_session().runs.find("rated").recipe().optimizer
     assert (optimizer.name, optimizer.lr) == ("momentum", 0.004)
 
 
@@ -194,7 +194,7 @@ def test_resuming_what_trains_here_already_leaves_it_in_hand(cells):
     run = cells.run(f"%%train --name busy --background\n{recipe(500)}")
     with pytest.raises(RunError, match="%train --stop busy"):
         cells.run("%train --resume busy")
-    assert current_session().training["busy"] is run
+    assert current_session().runs.training["busy"] is run
     assert cells.run("%train --stop busy").reason == "stopped"
 
 
@@ -203,8 +203,8 @@ def test_a_resume_that_fails_before_it_begins_says_nothing_of_the_run(cells):
     cells.run(f"%train gru --data rows {FEW} --name whole")
     with pytest.raises(DataError, match="give it again"):
         cells.run("%train --resume whole --epochs 2")
-    run = current_session().find_run("whole")
-    assert [summary.state for summary in current_session().survey_runs()] == ["finished"]
+    run = current_session().runs.find("whole")
+    assert [summary.state for summary in current_session().runs.survey()] == ["finished"]
     assert (run.recipe().schedule.epochs, run.earlier_recipes()) == (1, {})
     with pytest.raises(RunError, match="runs in this notebook"):
         cells.run("%train --stop whole")
@@ -311,7 +311,7 @@ def test_an_option_that_means_nothing_or_is_missing_is_said_at_the_call(cells, l
     }
     with pytest.raises(Exception, match=message):
         cells.run(f"%train {line} --background")
-    assert current_session().runs() == []
+    assert current_session().runs.all() == []
 
 
 def test_a_module_without_a_loss_fails_at_the_call():
@@ -333,12 +333,12 @@ def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(cells):
     cells.run("def broken(output, target): raise ValueError('boom')")
     with pytest.raises(Exception, match="boom"):
         cells.run("%train net --data pairs --loss broken --name mine")
-    assert current_session().runs() == []
+    assert current_session().runs.all() == []
     result = cells.run("%train net --data pairs --loss mse --name mine --epochs 1 --quiet --out r")
     assert cells.shell.user_ns["r"].name == "mine"
     assert result is None or result.name == "mine"
     assert "nats" not in dict(cells.run("%runs show mine").rows)["lowest validation loss"]
-    assert "nats" not in (current_session().find_run("mine").model_folder / "card.md").read_text()
+    assert "nats" not in (current_session().runs.find("mine").model_folder / "card.md").read_text()
 
 
 def test_a_run_that_fails_later_keeps_its_record(cells):
@@ -355,7 +355,7 @@ def test_a_run_that_fails_later_keeps_its_record(cells):
     )
     with pytest.raises(Exception, match="enough"):
         cells.run("%train net --data pairs --loss tired --name mine")
-    assert [one.state for one in current_session().survey_runs()] == ["failed"]
+    assert [one.state for one in current_session().runs.survey()] == ["failed"]
 
 
 def test_a_dry_run_reads_the_first_rows_and_says_what_is_not_known(cells, home):
@@ -371,9 +371,9 @@ def test_a_dry_run_reads_the_first_rows_and_says_what_is_not_known(cells, home):
         )
     )
     cells.run(f"{line} --vocab 500 --epochs 1 --name real --quiet")
-    (trained,) = (one.parameters for one in current_session().survey_runs())
+    (trained,) = (one.parameters for one in current_session().runs.survey())
     assert 0 < trained <= most
-    assert [run.name for run in current_session().runs()] == ["real"]
+    assert [run.name for run in current_session().runs.all()] == ["real"]
 
 
 def test_a_dry_run_counts_the_parameters_of_a_module_and_of_a_model_to_fine_tune(cells):

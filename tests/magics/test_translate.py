@@ -196,7 +196,7 @@ def test_a_dry_run_says_what_it_would_take_and_loads_nothing(cells, tiny_model):
     table = cells.run(f"%translate --dry-run --to de --model {tiny_model} The cat sleeps.")
     shown = dict(table.rows)
     assert set(shown) >= {"model", "device", "memory needed", "memory free", "download"}
-    assert current_session().manager.rows() == []
+    assert current_session().models.rows() == []
 
 
 def test_settings_stand_in_for_options(cells, tiny_model):

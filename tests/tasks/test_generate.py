@@ -211,3 +211,18 @@ def test_models_that_write_no_open_text_are_refused(manager, tiny, base):
         write(manager, base, system="Be short.")
     with pytest.raises(EmptyInput):
         write(manager, base, " \n")
+
+
+def test_names_of_other_libraries_are_taken(manager, base):
+    ours = generate("Anna", manager=manager, model=base, seed=1, max_tokens=3, stop_strings=["a"])
+    theirs = generate("Anna", manager=manager, model=base, seed=1, max_new_tokens=3, stop="a")
+    assert theirs.candidates == ours.candidates
+    each = generate_each(
+        ["Anna"], manager=manager, model=base, seed=1, max_new_tokens=3, stop=["a"]
+    )
+    assert each[0].candidates == ours.candidates
+
+
+def test_a_stop_that_is_neither_text_nor_a_function_is_refused_by_its_type():
+    with pytest.raises(InputError, match="stop must be a text, .*, not an int"):
+        generate("Anna", stop=3)

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 
 import pytest
 import torch
 
 from llm_magics.errors import InputError, RecipeError, RunError, TrainingError
 from llm_magics.session import Session
+from llm_magics.training.api import make_recipe, tune
 from llm_magics.training.recipe.recipe import load_recipe
 from llm_magics.training.run import checkpoint
 from llm_magics.training.tuning.space import Space
@@ -76,16 +78,16 @@ def story(result):
 def test_the_best_of_the_trials_is_kept_with_its_model_and_the_others_lose_their_weights(session):
     said = document()
     before = said["model"].weight.clone()
-    result = session.tune(said, name="line", trials=6, device="cpu").result
+    result = tune(said, name="line", trials=6, device="cpu", runs=session.runs).result
     assert (result.reason, len(result.trials), result.run) == ("completed", 6, "line")
     assert [t.state for t in result.trials] == ["complete"] * 6
     assert result.value == min(t.value for t in result.trials) == min(result.best.losses)
     assert result.trials[0].settings == {"optimizer.lr": 1e-3}, "the recipe's own come first"
-    kept = session.find_run("line")
+    kept = session.runs.find("line")
     assert kept.recipe().optimizer.lr == result.settings["optimizer.lr"]
     assert (kept.model_folder / "model.safetensors").is_file()
     assert result.metrics["loss"] == pytest.approx(result.value)
-    study = session.find_study("line")
+    study = session.runs.find_study("line")
     assert not [*study.trials_root.glob("*/checkpoints"), *study.trials_root.glob("*/model")]
     assert torch.equal(said["model"].weight, before), "the notebook's module is not trained"
     assert set(result.importance) == {"optimizer.lr"}
@@ -99,24 +101,24 @@ def test_the_best_of_the_trials_is_kept_with_its_model_and_the_others_lose_their
 def test_the_settings_depend_on_the_seed_and_not_on_when_the_search_was_cut(session):
     search = {**RATES, "optimizer.weight_decay": {"low": 0.0, "high": 0.5}}
     said = document(search, **{"schedule.epochs": 1.0})
-    whole = session.tune(said, name="whole", trials=6, seed=3).result
-    session.tune(said, name="cut", trials=3, seed=3).wait()
-    rest = session.tune(name="cut", trials=6, objects=objects(said)).result
+    whole = tune(said, name="whole", trials=6, seed=3, runs=session.runs).result
+    tune(said, name="cut", trials=3, seed=3, runs=session.runs).wait()
+    rest = tune(name="cut", trials=6, objects=objects(said), runs=session.runs).result
     assert story(rest) == story(whole)
     assert len({t.settings["optimizer.weight_decay"] for t in whole.trials}) == 6
-    other = session.tune(said, name="other", trials=3, seed=4).result
+    other = tune(said, name="other", trials=3, seed=4, runs=session.runs).result
     assert story(other)[1:] != story(whole)[1:3]
 
 
 def test_a_trial_that_a_stop_cut_short_goes_on_to_the_bit(session):
     said = document({"optimizer.lr": [0.05, 0.1]}, **{"schedule.epochs": 8.0})
-    whole = session.tune(said, name="whole", trials=2, keep_all=True).result
+    whole = tune(said, name="whole", trials=2, keep_all=True, runs=session.runs).result
 
     def stop(board):
         if any(t.number == 1 and t.steps for t in board.trials):
             cut.stop()
 
-    cut = session.tune(said, name="cut", trials=2, keep_all=True, on_board=stop)
+    cut = tune(said, name="cut", trials=2, keep_all=True, on_board=stop, runs=session.runs)
     first = cut.result
     assert (first.reason, [t.state for t in first.trials]) == (
         "stopped",
@@ -124,14 +126,14 @@ def test_a_trial_that_a_stop_cut_short_goes_on_to_the_bit(session):
     )
     assert first.run == "cut", "the best so far is kept"
     assert 0 < first.trials[1].step < whole.trials[1].step
-    rest = Session().tune(name="cut", objects=objects(said)).result
+    rest = tune(name="cut", objects=objects(said), runs=Session().runs).result
     assert story(rest) == story(whole)
     for one, other in zip(checkpoints(session, "cut"), checkpoints(session, "whole"), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in other)
 
 
 def checkpoints(session, name):
-    study = session.find_study(name)
+    study = session.runs.find_study(name)
     return [
         checkpoint.weights(checkpoint.latest_valid(study.run_of(n).checkpoints)[0]) for n in (0, 1)
     ]
@@ -141,14 +143,14 @@ CHILD = """
 import os, signal, sys
 sys.path.insert(0, {folder!r})
 import test_tune
-from llm_magics.session import Session
+from llm_magics.training.api import tune
 
 def die(board):
     if any(t.number == 1 and t.steps for t in board.trials):
         os.kill(os.getpid(), signal.SIGKILL)
 
 said = test_tune.document({{"optimizer.lr": [0.05, 0.1]}}, **{{"schedule.epochs": 8.0}})
-Session().tune(said, name="killed", trials=2, on_board=die).wait()
+tune(said, name="killed", trials=2, on_board=die).wait()
 """
 
 
@@ -158,11 +160,11 @@ def test_a_search_goes_on_after_its_process_was_killed(session):
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=120, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    study = session.find_study("killed")
+    study = session.runs.find_study("killed")
     assert [t.state for t in study.board().trials] == ["complete", "interrupted"]
     said = document({"optimizer.lr": [0.05, 0.1]}, **{"schedule.epochs": 8.0})
-    result = session.tune(name="killed", objects=objects(said)).result
-    assert story(result) == story(session.tune(said, name="whole", trials=2).result)
+    result = tune(name="killed", objects=objects(said), runs=session.runs).result
+    assert story(result) == story(tune(said, name="whole", trials=2, runs=session.runs).result)
 
 
 def test_trials_are_stopped_one_by_one_running_or_waiting(session):
@@ -170,7 +172,7 @@ def test_trials_are_stopped_one_by_one_running_or_waiting(session):
         {"optimizer.lr": [0.05, 0.1, 0.2]},
         **{"schedule.epochs": 4000.0, "evaluation.every_steps": 20},
     )
-    search = session.tune(said, name="some", trials=3)
+    search = tune(said, name="some", trials=3, runs=session.runs)
     wait_for(lambda: [t.state for t in search.board().trials] == ["running", "queued", "queued"])
     search.stop_trial(1)
     wait_for(lambda: search.board().trials[0].steps)
@@ -198,11 +200,11 @@ def test_a_trial_that_does_worse_than_the_others_is_pruned(session):
         {"kind": "median", "startup": 2, "warmup": 0},
         **{"optimizer.lr": 0.2},
     )
-    result = session.tune(said, name="pruned", trials=3).result
+    result = tune(said, name="pruned", trials=3, runs=session.runs).result
     assert [t.state for t in result.trials] == ["complete", "complete", "pruned"]
     assert len(result.trials[2].steps) < len(result.trials[0].steps)
     assert result.best.settings == {"optimizer.lr": 0.2}
-    study = session.find_study("pruned")
+    study = session.runs.find_study("pruned")
     assert study.run_of(2).events()[-1].reason == "pruned"
     assert study.opened().trials[2].intermediate_values
 
@@ -213,15 +215,15 @@ def test_a_trial_that_was_trained_to_its_end_is_not_pruned_any_more(session):
         {"kind": "median", "startup": 2, "warmup": 3},
         **{"optimizer.lr": 0.2},
     )
-    result = session.tune(said, name="late", trials=3).result
+    result = tune(said, name="late", trials=3, runs=session.runs).result
     assert [len(t.steps) for t in result.trials] == [3, 3, 3]
     assert [t.state for t in result.trials] == ["complete"] * 3
 
 
 def test_hyperband_ends_trials_early_too(session):
     own = {"schedule.epochs": 6.0, "evaluation.every_steps": 2}
-    result = session.tune(
-        document(pruning={"kind": "hyperband"}, **own), name="bands", trials=8
+    result = tune(
+        document(pruning={"kind": "hyperband"}, **own), name="bands", trials=8, runs=session.runs
     ).result
     assert {t.state for t in result.trials} <= {"complete", "pruned"}
     assert min(len(t.steps) for t in result.trials) < len(result.best.steps)
@@ -230,7 +232,7 @@ def test_hyperband_ends_trials_early_too(session):
 def test_a_trial_that_fails_is_said_to_and_the_search_goes_on(session):
     own = {"optimizer.lr": 0.1, "optimizer.name": "sgd", "optimizer.clip_norm": 0.0}
     said = document({"optimizer.lr": [0.1, 1e30], "optimizer.name": ["sgd"]}, **own)
-    result = session.tune(said, name="failing", trials=2).result
+    result = tune(said, name="failing", trials=2, runs=session.runs).result
     assert [t.state for t in result.trials] == ["complete", "failed"]
     assert "NonFinite" in result.trials[1].note
     assert "NonFinite" in result.plain()
@@ -241,12 +243,12 @@ def test_what_all_trials_fail_with_ends_the_search(session):
     with pytest.raises(
         TrainingError, match="first 3 trials of study broken failed; the last one: "
     ):
-        session.tune(said, name="broken", trials=9).result  # noqa: B018 - it waits and raises
+        tune(said, name="broken", trials=9, runs=session.runs).result  # noqa: B018 - it waits and raises
 
 
 def test_contradictory_settings_are_passed_over_and_settings_are_not_trained_twice(session):
     said = document({"model.nhead": [4, 8], "model.d_model": [12, 16], "optimizer.lr": [0.1]})
-    result = session.tune(said, name="fitting", trials=4).result
+    result = tune(said, name="fitting", trials=4, runs=session.runs).result
     tried = sorted((t.settings["model.nhead"], t.settings["model.d_model"]) for t in result.trials)
     assert tried == [(4, 12), (4, 16), (8, 16)]
     assert result.reason == "nothing new to try"
@@ -254,11 +256,11 @@ def test_contradictory_settings_are_passed_over_and_settings_are_not_trained_twi
 
 def test_values_of_a_metric_that_grows_are_maximised(session):
     said = {"recipe": "number-words", "search": {"model.dropout": [0.0, 0.1]}}
-    settings = settings_of(said, session.recipe, metric="exact_match")
+    settings = settings_of(said, partial(make_recipe, runs=session.runs), metric="exact_match")
     assert settings.recipe["evaluation"]["metric"] == "exact_match"
     from llm_magics.training.tuning.study import create_study
 
-    study = create_study(session.studies_root, "growing", settings).opened()
+    study = create_study(session.runs.studies_root, "growing", settings).opened()
     assert study.direction.name == "MAXIMIZE"
 
 
@@ -301,16 +303,17 @@ def test_values_of_a_metric_that_grows_are_maximised(session):
 )
 def test_what_cannot_be_searched_is_refused_before_anything_is_made(session, document, message):
     with pytest.raises(RecipeError, match=message):
-        session.tune(document, name="refused")
-    assert session.studies() == []
+        tune(document, name="refused", runs=session.runs)
+    assert session.runs.studies() == []
 
 
 def test_a_recipe_comes_by_name_as_a_table_in_the_cell_or_in_words(session, tmp_path):
     whole = {"data": {"source": "number-words"}, "seed": 4, "search": RATES}
-    assert settings_of(whole, session.recipe).recipe["seed"] == 4
+    assert settings_of(whole, partial(make_recipe, runs=session.runs)).recipe["seed"] == 4
     assert (
         settings_of(
-            {"recipe": {"data": {"source": "number-words"}}, "search": RATES}, session.recipe
+            {"recipe": {"data": {"source": "number-words"}}, "search": RATES},
+            partial(make_recipe, runs=session.runs),
         ).recipe["seed"]
         == 0
     )
@@ -322,16 +325,16 @@ def test_a_recipe_comes_by_name_as_a_table_in_the_cell_or_in_words(session, tmp_
         "search": RATES,
         "set": {"model": {"d_model": 32}},
     }
-    made = settings_of(words, session.recipe).recipe
+    made = settings_of(words, partial(make_recipe, runs=session.runs)).recipe
     assert (made["model"]["architecture"], made["model"]["d_model"], made["data"]["fields"]) == (
         "lstm",
         32,
         {"text": "review"},
     )
     with pytest.raises(RecipeError, match=r"metric 'blue' .* choose loss, "):
-        settings_of(whole, session.recipe, metric="blue")
+        settings_of(whole, partial(make_recipe, runs=session.runs), metric="blue")
     with pytest.raises(InputError, match="0 trials"):
-        settings_of(whole, session.recipe, trials=0)
+        settings_of(whole, partial(make_recipe, runs=session.runs), trials=0)
 
 
 @pytest.mark.parametrize(
@@ -389,15 +392,15 @@ def test_a_space_is_read_as_toml_writes_it_and_knows_its_size():
 
 def test_names_that_are_taken_and_objects_that_are_missing_are_told(session):
     said = document(**{"schedule.epochs": 1.0})
-    session.tune(said, name="one", trials=1).wait()
+    tune(said, name="one", trials=1, runs=session.runs).wait()
     with pytest.raises(RunError, match="a run of this name"):
-        session.tune(said, name="one", trials=1)
+        tune(said, name="one", trials=1, runs=session.runs)
     with pytest.raises(RunError, match=r"needs objects of the notebook .*data = …, model = …\)"):
-        session.tune(name="one", trials=2)
+        tune(name="one", trials=2, runs=session.runs)
     with pytest.raises(RunError, match="no study named 'two'; studies: one"):
-        session.tune(name="two")
-    (session.find_run("one").folder / "study.json").unlink()
-    again = session.tune(name="one", trials=2, objects=objects(said)).result
+        tune(name="two", runs=session.runs)
+    (session.runs.find("one").folder / "study.json").unlink()
+    again = tune(name="one", trials=2, objects=objects(said), runs=session.runs).result
     assert again.run is None, "what a person has put there is not overwritten"
     assert "a run of this name" in again.note
     assert len(again.trials) == 2
@@ -405,17 +408,17 @@ def test_names_that_are_taken_and_objects_that_are_missing_are_told(session):
 
 def test_a_study_is_searched_by_one_process_at_a_time(session):
     said = document({"optimizer.lr": [0.1, 0.2]}, **{"schedule.epochs": 5000.0})
-    search = session.tune(said, name="held", trials=2)
+    search = tune(said, name="held", trials=2, runs=session.runs)
     wait_for(lambda: search.board().trials and search.board().trials[0].step)
     with pytest.raises(RunError, match="searched already"):
-        Session().tune(name="held", objects=objects(said))
-    assert session.find_study("held").board().trials[0].state == "running"
-    assert session.stop_study("held").reason == "stopped"
+        tune(name="held", objects=objects(said), runs=Session().runs)
+    assert session.runs.find_study("held").board().trials[0].state == "running"
+    assert session.runs.stop_study("held").reason == "stopped"
 
 
 def test_time_that_is_up_interrupts_the_trial(session):
     said = document({"optimizer.lr": [0.1, 0.2]}, **{"schedule.epochs": 50_000.0})
-    result = session.tune(said, name="timed", trials=2, hours=3 / 3600).result
+    result = tune(said, name="timed", trials=2, hours=3 / 3600, runs=session.runs).result
     assert (result.reason, result.trials[1].state) == ("time limit", "queued")
     assert result.trials[0].state in (
         "interrupted",
@@ -430,6 +433,6 @@ def test_without_optuna_the_message_says_what_to_install(monkeypatch):
 
 
 def test_optuna_says_nothing_on_its_own_account(session, capfd):
-    session.tune(document(**{"schedule.epochs": 1.0}), name="quiet", trials=5).wait()
+    tune(document(**{"schedule.epochs": 1.0}), name="quiet", trials=5, runs=session.runs).wait()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")

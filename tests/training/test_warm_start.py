@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from llm_magics.errors import DataError, LLMMagicsError
 from llm_magics.session import Session
+from llm_magics.training.api import find_lr, make_recipe, train
 from llm_magics.training.run import checkpoint
 from llm_magics.training.run.setup import Given, prepare
 from llm_magics.training.runs.summary import summary_of
@@ -46,14 +47,20 @@ def session(tmp_path, monkeypatch):
 
 @pytest.fixture
 def first(session):
-    handle = session.train(
-        model="gru", data=ROWS, task="classify", name="first", overrides=SMALL, device="cpu"
+    handle = train(
+        model="gru",
+        data=ROWS,
+        task="classify",
+        name="first",
+        overrides=SMALL,
+        device="cpu",
+        runs=session.runs,
     )
     return handle.result
 
 
 def begun(session, name="second", **more):
-    return session.train(model="run:first", data=MORE, name=name, device="cpu", **more)
+    return train(model="run:first", data=MORE, name=name, device="cpu", **more, runs=session.runs)
 
 
 def test_it_begins_with_the_weights_and_the_tokenizer_and_a_new_optimizer(session, first):
@@ -85,7 +92,9 @@ def test_where_it_comes_from_is_told_everywhere(session, first):
 
 
 def test_the_settings_are_those_of_the_first_run_but_for_what_is_said(session, first):
-    made = session.recipe(model="run:first", data=MORE, overrides={"optimizer.lr": 0.5})
+    made = make_recipe(
+        model="run:first", data=MORE, overrides={"optimizer.lr": 0.5}, runs=session.runs
+    )
     assert (made.model.d_model, made.schedule.epochs, made.optimizer.lr, made.task) == (
         8,
         2,
@@ -105,7 +114,7 @@ def test_the_first_run_is_needed_no_more_once_the_second_has_begun(session, firs
     document = handle.run.recipe().to_dict()
     document["schedule"]["epochs"] = 2.0
     (handle.run.folder / "recipe.json").write_text(json.dumps(document))
-    again = session.train(name="cut", data=MORE, resume=True, device="cpu").result
+    again = train(name="cut", data=MORE, resume=True, device="cpu", runs=session.runs).result
     assert dict(again.losses["validation"]).items() >= dict(whole.losses["validation"]).items()
 
 
@@ -126,33 +135,39 @@ def test_the_first_run_is_needed_no_more_once_the_second_has_begun(session, firs
 def test_what_the_model_cannot_follow_is_refused_at_the_call(session, first, said, message):
     with pytest.raises(LLMMagicsError, match=message):
         begun(session, **said)
-    assert [run.name for run in session.runs()] == ["first"]
+    assert [run.name for run in session.runs.all()] == ["first"]
 
 
 def test_labels_that_the_model_does_not_know_are_refused(session, first):
-    handle = session.train(
+    handle = train(
         model="run:first",
         data=[*MORE, {"text": "one", "label": "q"}] * 2,
         name="other",
         device="cpu",
+        runs=session.runs,
     )
     with pytest.raises(DataError, match="does not know: q; it knows x, y, z"):
         handle.result  # noqa: B018 - it waits and raises
-    assert [run.name for run in session.runs()] == ["first"]
+    assert [run.name for run in session.runs.all()] == ["first"]
 
 
 def test_a_run_without_a_model_and_a_module_of_the_notebook_begin_nothing(session):
     with pytest.raises(LLMMagicsError, match="no run named 'nothing'"):
-        session.train(model="run:nothing", data=MORE)
+        train(model="run:nothing", data=MORE, runs=session.runs)
     module, rows = torch.nn.Linear(1, 1), [(torch.ones(1), torch.ones(1))] * 40
-    session.train(  # noqa: B018 - it waits and raises
-        model=module, data=rows, loss="mse", name="mine", overrides={"schedule.epochs": 1.0}
+    train(  # noqa: B018 - it waits and raises
+        model=module,
+        data=rows,
+        loss="mse",
+        name="mine",
+        overrides={"schedule.epochs": 1.0},
+        runs=session.runs,
     ).result
     with pytest.raises(LLMMagicsError, match="was a module of a notebook"):
-        session.train(model="run:mine", data=rows)
+        train(model="run:mine", data=rows, runs=session.runs)
 
 
 def test_the_range_test_of_a_begun_run_leaves_it_alone(session, first):
-    found = session.find_lr(model="run:first", data=MORE, device="cpu")
+    found = find_lr(model="run:first", data=MORE, device="cpu", runs=session.runs)
     assert found.losses[0] < 1.2 * max(loss for _, loss in first.losses["validation"])
-    assert [run.name for run in session.runs()] == ["first"]
+    assert [run.name for run in session.runs.all()] == ["first"]

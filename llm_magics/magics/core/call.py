@@ -97,7 +97,7 @@ class Call:
         if torch is None or not isinstance(module, torch.nn.Module):
             return text
         tokenizer = tokenizer or getattr(module, "tokenizer", None) or self.scope.get("tokenizer")
-        self.session.manager.add_variable(name, module, tokenizer)
+        self.session.models.add_variable(name, module, tokenizer)
         return f"variable:{name}"
 
     def look_up(self, expression: str) -> object:

@@ -163,7 +163,7 @@ def _loaded() -> list[str]:
     session = sys.modules.get("llm_magics.session")  # nothing is loaded before there was a session
     if not session:
         return []
-    manager = session.current_session().manager
+    manager = session.current_session().models
     return [*(row.name for row in manager.rows()), *manager.served_names]
 
 

@@ -31,7 +31,7 @@ class _Models:
     def look(self) -> tuple[Sequence[DeviceMemory], Sequence[ModelInMemory], str]:
         from llm_magics.session import current_session
 
-        manager = current_session().manager
+        manager = current_session().models
         rows = sorted(manager.rows(), key=lambda row: (row.device, row.name, row.format))
         models = [self._model(row) for row in rows]
         held = sum(row.bytes for row in rows)
@@ -114,7 +114,7 @@ def open_model_panel(shell: InteractiveShell | None) -> ModelPanel:
     dtypes = tuple(one for one in options["dtype"].choices if one != "auto")  # as no choice
     devices = [
         row.name
-        for row in current_session().manager.device_rows((current_session().manager.device, "cpu"))
+        for row in current_session().models.device_rows((current_session().models.device, "cpu"))
     ]
     return ModelPanel(_Models(shell), {"dtype": dtypes, "device": devices})
 

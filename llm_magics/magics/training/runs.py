@@ -44,9 +44,10 @@ class Listing:
 def listing(call: Call) -> Listing:
     """What %train --list shows."""
     from llm_magics.magics.core.completion import shipped_recipes
+    from llm_magics.training.recipe.recipe import load_recipe
 
-    recipes = [[name, call.session.recipe(name).description] for name in shipped_recipes()]
-    runs = [_run_row(one) for one in call.session.survey_runs()]
+    recipes = [[name, load_recipe(name).description] for name in shipped_recipes()]
+    runs = [_run_row(one) for one in call.session.runs.survey()]
     return Listing(
         table(["recipe", "what it trains"], recipes, caption="%train --recipe NAME"),
         table(
@@ -65,7 +66,7 @@ def listing(call: Call) -> Listing:
 def attach(call: Call) -> TrainingRun | Run:
     """Show a run from its record, and follow it while it trains, in this kernel or another."""
     name = str(call["attach"])
-    run, handle = call.session.find_run(name), call.session.training.get(name)
+    run, handle = call.session.runs.find(name), call.session.runs.training.get(name)
     view = view_for(call.shell, name, quiet=bool(call["quiet"]))
     view.connect(handle)
     seen = _replay(run, view, 0)

@@ -41,17 +41,17 @@ _USAGE = {
     "empty-trash": "empty-trash",
 }
 _METHODS = {
-    None: ("survey_runs", "runs"),
-    "show": ("find_run", "run"),
-    "compare": ("compare_runs", "comparison"),
-    "rename": ("rename_run", "run"),
-    "export": ("export_run", "written"),
-    "delete": ("delete_run", "deleted"),
-    "restore": ("restore_run", "run"),
+    None: ("survey", "runs"),
+    "show": ("find", "run"),
+    "compare": ("compare", "comparison"),
+    "rename": ("rename", "run"),
+    "export": ("export", "written"),
+    "delete": ("delete", "deleted"),
+    "restore": ("restore", "run"),
     "trash": ("trash", "trashed"),
     "empty-trash": ("empty_trash", "deleted"),
 }
-"""Action → method of the session, and what its value is called."""
+"""Action → method of `session.runs`, and what its value is called."""
 _OPTIONS_OF = {
     "to": "export",
     "format": "export",
@@ -117,7 +117,7 @@ class RunsMagic(Command):
     def run(self, call: Call) -> object:
         action, names = self._request(call)
         if action is None:
-            return runs_table(call.session.survey_runs(), len(call.session.trash()))
+            return runs_table(call.session.runs.survey(), len(call.session.runs.trash()))
         return getattr(self, f"_{action.replace('-', '_')}")(call, *names)
 
     def plan(self, call: Call) -> object:
@@ -126,7 +126,7 @@ class RunsMagic(Command):
             return self._resume(call, *names, "--dry-run")
         if action == "export":
             return PlainText(
-                call.session.export_plan(
+                call.session.runs.export_plan(
                     names[0], *self._destination(call), force=bool(call["force"])
                 )
             )
@@ -135,7 +135,7 @@ class RunsMagic(Command):
         if action == "restore":
             return PlainText(f"would move {names[0]} from the trash back to the runs")
         if action == "empty-trash":
-            trash = call.session.trash()
+            trash = call.session.runs.trash()
             return PlainText(
                 f"would delete {counted(len(trash), 'run')} for good, "
                 f"{size(sum(one.n_bytes for one in trash))}"
@@ -147,7 +147,10 @@ class RunsMagic(Command):
         if action == "resume":
             return str(self._resume(call, *names, "--code"))
         method, assign = _METHODS[action]
-        imports, function = "from llm_magics import current_session", f"current_session().{method}"
+        imports, function = (
+            "from llm_magics import current_session",
+            f"current_session().runs.{method}",
+        )
         if action == "delete":
             forever = call["forever"] or None
             calls = [
@@ -193,21 +196,21 @@ class RunsMagic(Command):
     def _show(self, call: Call, name: str) -> Table:
         from llm_magics.magics.training.train import TrainMagic
 
-        found = call.session.find_run(name)
+        found = call.session.runs.find(name)
         TrainMagic().answer(call.shell, _line(call, "--attach", name), None, call.scope)
         return _about(
-            next(one for one in call.session.survey_runs() if one.name == name), repr(found)
+            next(one for one in call.session.runs.survey() if one.name == name), repr(found)
         )
 
     def _compare(self, call: Call, *names: str) -> object:
-        comparison = call.session.compare_runs(*names)
+        comparison = call.session.runs.compare(*names)
         if call["quiet"] or not in_notebook(call.shell):
             return comparison
         from IPython.display import display
 
         from llm_magics.magics.training.train_view import comparison_panel
 
-        display(comparison_panel({name: call.session.find_run(name).events() for name in names}))
+        display(comparison_panel({name: call.session.runs.find(name).events() for name in names}))
         return replace(
             comparison, charts=None
         )  # the panel above is a picture, too, in a saved notebook
@@ -215,23 +218,23 @@ class RunsMagic(Command):
     def _resume(self, call: Call, name: str, *more: str) -> object:
         from llm_magics.magics.training.train import TrainMagic
 
-        call.session.find_run(name)  # a name that is none never reaches the line below
+        call.session.runs.find(name)  # a name that is none never reaches the line below
         return TrainMagic().answer(
             call.shell, " ".join([_line(call, "--resume", name), *more]), None, call.scope
         )
 
     def _rename(self, call: Call, old: str, new: str) -> PlainText:
-        renamed = call.session.rename_run(old, new)
+        renamed = call.session.runs.rename(old, new)
         return PlainText(f"{old} is now {renamed.name}; its model is run:{renamed.name}")
 
     def _export(self, call: Call, name: str) -> object:
-        return call.session.export_run(name, *self._destination(call), force=bool(call["force"]))
+        return call.session.runs.export(name, *self._destination(call), force=bool(call["force"]))
 
     def _delete(self, call: Call, *names: str) -> PlainText:
         forever, lines = bool(call["forever"]), []
         _check_there(call, names)  # all or none
         for name in names:
-            deleted = call.session.delete_run(name, forever=forever)
+            deleted = call.session.runs.delete(name, forever=forever)
             lines.append(
                 f"{name}: {size(deleted.n_bytes)} "
                 + (
@@ -243,10 +246,10 @@ class RunsMagic(Command):
         return PlainText("\n".join(lines))
 
     def _restore(self, call: Call, name: str) -> PlainText:
-        return PlainText(f"{call.session.restore_run(name).name} is back")
+        return PlainText(f"{call.session.runs.restore(name).name} is back")
 
     def _trash(self, call: Call) -> Table:
-        trash = call.session.trash()
+        trash = call.session.runs.trash()
         rows = [[one.name, one.when, size(one.n_bytes), one.folder.name] for one in trash]
         return table(
             ["run", "deleted", "size", "in the trash as"],
@@ -258,7 +261,7 @@ class RunsMagic(Command):
         )
 
     def _empty_trash(self, call: Call) -> PlainText:
-        deleted = call.session.empty_trash()
+        deleted = call.session.runs.empty_trash()
         return PlainText(
             f"{counted(len(deleted), 'run')} deleted for good, "
             f"{size(sum(one.n_bytes for one in deleted))}"
@@ -363,10 +366,10 @@ def _plan(call: Call, action: str, names: tuple[str, ...]) -> str:
 
 def _check_there(call: Call, names: tuple[str, ...]) -> dict[str, RunSummary]:
     """The runs by name; RunError lists them when one of `names` is not among them."""
-    runs = {one.name: one for one in call.session.survey_runs()}
+    runs = {one.name: one for one in call.session.runs.survey()}
     for name in names:
         if name not in runs:
-            call.session.find_run(name)
+            call.session.runs.find(name)
     return runs
 
 

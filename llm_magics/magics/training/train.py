@@ -19,7 +19,7 @@ from llm_magics.training.recipe.recipe import TASKS
 
 __all__ = ["TrainMagic"]
 
-_METHODS = {"list": "runs", "attach": "find_run", "stop": "stop_run"}
+_METHODS = {"list": "all", "attach": "find", "stop": "stop"}
 
 
 class TrainMagic(Command):
@@ -177,7 +177,7 @@ class TrainMagic(Command):
         if action == "attach":
             return attach(call)
         if action == "stop":
-            return call.session.stop_run(call["stop"])
+            return call.session.runs.stop(call["stop"])
         if call["find-lr"]:
             return _find_lr(call, **arguments_of(call))
         return _train(call, **arguments_of(call))
@@ -186,7 +186,9 @@ class TrainMagic(Command):
         if self._action(call):
             return super().plan(call)
 
-        return plan_table(call.session.plan("train", **arguments_of(call)))
+        from llm_magics import api
+
+        return plan_table(api.plan("train", **arguments_of(call)))
 
     def code(self, call: Call) -> str:
         action = self._action(call)
@@ -194,15 +196,15 @@ class TrainMagic(Command):
             given = [] if action == "list" else [call[action]]
             return python_call(
                 "from llm_magics import current_session",
-                f"current_session().{_METHODS[action]}",
+                f"current_session().runs.{_METHODS[action]}",
                 *given,
             )
         arguments = arguments_of(call, as_source=True)
         if call["find-lr"]:
             arguments = _without_a_run(arguments)
             return python_call(
-                "from llm_magics import current_session",
-                "current_session().find_lr",
+                "from llm_magics import find_lr",
+                "find_lr",
                 **{name: value for name, value in arguments.items() if value},
             )
         started = python_call(
@@ -240,7 +242,9 @@ def _find_lr(call: Call, **arguments: Any) -> object:
         line = f"learning rate {rate:.2g}: loss {loss:.3f}"
         live.status(lambda: el("div", {}, line), line)
 
-    result = call.session.find_lr(**_without_a_run(arguments), on_step=on_step)
+    from llm_magics import api
+
+    result = api.find_lr(**_without_a_run(arguments), on_step=on_step)
     live.close()
     return result
 
@@ -256,7 +260,9 @@ def _train(call: Call, **arguments: Any) -> object:
     )
     view = view_for(call.shell, title, quiet=bool(call["quiet"]))
     try:
-        run = call.session.train(**arguments, on_event=view.on_event)
+        from llm_magics import api
+
+        run = api.train(**arguments, on_event=view.on_event)
     except BaseException:
         view.close("failed")
         raise

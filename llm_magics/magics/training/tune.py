@@ -87,20 +87,20 @@ class TuneMagic(Command):
         if action == "attach":
             return attach(call)
         if action == "stop":
-            return call.session.stop_study(str(call["stop"]))
+            return call.session.runs.stop_study(str(call["stop"]))
         return search(call, **self._arguments(call))
 
     def code(self, call: Call) -> str:
         action = self._action(call)
         if action == "list":
             return python_call(
-                "from llm_magics import current_session", "current_session().studies"
+                "from llm_magics import current_session", "current_session().runs.studies"
             )
         if action == "attach":
             return (
                 python_call(
                     "from llm_magics import current_session",
-                    "current_session().find_study",
+                    "current_session().runs.find_study",
                     call["attach"],
                     assign="study",
                 )
@@ -109,7 +109,7 @@ class TuneMagic(Command):
         if action == "stop":
             return python_call(
                 "from llm_magics import current_session",
-                "current_session().stop_study",
+                "current_session().runs.stop_study",
                 call["stop"],
             )
         arguments = {
@@ -117,8 +117,8 @@ class TuneMagic(Command):
         }
         document = arguments.pop("document", None)
         started = python_call(
-            "from llm_magics import current_session",
-            "current_session().tune",
+            "from llm_magics import tune",
+            "tune",
             *([document] if document else []),
             assign="search",
             **arguments,
@@ -142,13 +142,13 @@ class TuneMagic(Command):
         return asked[0] if asked else None
 
     def _arguments(self, call: Call, as_source: bool = False) -> dict[str, object]:
-        """Arguments of `Session.tune`."""
+        """Arguments of `llm_magics.tune`."""
         how = {"trials": call["trials"], "hours": call["hours"], "device": call["device"]}
         if call["resume"]:
             extra = [f"--{name}" for name in ("name", "metric", "seed", "keep-all") if call[name]]
             if extra:
                 raise call.wrong(f"a study goes on as it began; leave {extra[0]} out")
-            said = call.session.find_study(str(call["resume"])).settings.said
+            said = call.session.runs.find_study(str(call["resume"])).settings.said
             return {**how, "name": call["resume"], "objects": _objects(call, said, as_source)}
         if not (call.cell or "").strip():
             raise call.wrong(

@@ -31,9 +31,11 @@ _LOOK_EVERY_S = 1.0
 
 def search(call: Call, **arguments: Any) -> object:
     """Start a search, or go on with one; wait for its end unless it is to run in the background."""
+    from llm_magics import api
+
     view = _view_for(call.shell, quiet=bool(call["quiet"]))
     try:
-        started = call.session.tune(on_board=view.on_board, **arguments)
+        started = api.tune(on_board=view.on_board, **arguments)
     except BaseException:
         view.close("failed")
         raise
@@ -164,7 +166,7 @@ def attach(call: Call) -> object:
     """Show a study from its files, and follow it while it is searched, in this kernel or
     another."""
     name = str(call["attach"])
-    study, running = call.session.find_study(name), call.session.tuning.get(name)
+    study, running = call.session.runs.find_study(name), call.session.runs.tuning.get(name)
     here = running if running is not None and not running.done else None
     if not (here or study.busy()) or not in_notebook(call.shell) or call["quiet"]:
         return here or ShownStudy(study.board())
@@ -200,10 +202,10 @@ def _follow(study: Study, view: _Silent) -> None:
 def listing(call: Call) -> Table:
     """The studies on this machine."""
     rows = []
-    for study in call.session.studies():
+    for study in call.session.runs.studies():
         board = study.board()
         ended, best = _ended(board), board.best
-        handle = call.session.tuning.get(study.name)
+        handle = call.session.runs.tuning.get(study.name)
         searching = (handle is not None and not handle.done) or study.busy()
         state = "searching" if searching else "ended" if ended >= board.wanted else "can go on"
         found = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_magics.errors import WrongTask
+from llm_magics.errors import WrongTask, type_of
 from llm_magics.models.backends.hf.backend import HfBackend
 from llm_magics.models.backends.loaded import LoadedModel, known_languages, task_of, tensor_bytes
 from llm_magics.models.backends.native import NativeBackend
@@ -30,7 +30,7 @@ def adopt(
     import torch
 
     if not isinstance(module, torch.nn.Module):
-        raise WrongTask(f"{reference} is a {type(module).__name__}, not a torch.nn.Module")
+        raise WrongTask(f"{reference} is {type_of(module)}, not a torch.nn.Module")
     first = next(module.parameters(), None)
     if first is None:
         raise WrongTask(f"{reference} has no parameters")

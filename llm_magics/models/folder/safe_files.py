@@ -7,7 +7,7 @@ import json
 import stat
 from pathlib import Path
 
-from llm_magics.errors import BrokenModel, UnsafeModel
+from llm_magics.errors import BrokenModel, UnsafeModel, type_of
 
 __all__ = ["check_inside", "read_json", "reason"]
 
@@ -31,7 +31,7 @@ def read_json(path: Path, limit_bytes: int = MAX_JSON_BYTES) -> dict:
     except (OSError, ValueError, RecursionError) as error:
         raise BrokenModel(f"{path} cannot be read as JSON: {reason(error)}") from None
     if not isinstance(value, dict):
-        raise BrokenModel(f"{path} must hold a JSON object, not a {type(value).__name__}")
+        raise BrokenModel(f"{path} must hold a JSON object, not {type_of(value)}")
     return value
 
 

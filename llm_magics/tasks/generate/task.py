@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llm_magics.errors import InputError, WrongTask
+from llm_magics.errors import InputError, WrongTask, type_of
 from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.generate.sample import continue_texts
 from llm_magics.models.generate.sampling import SamplingParams
@@ -79,9 +79,7 @@ class _Asked:
         if self.system is not None and self.raw:
             raise InputError("a system message needs the chat format; leave system or raw out")
         if self.reply_to is not None and not isinstance(self.reply_to, Generated):
-            raise InputError(
-                f"reply_to must be a result of generate, not a {type(self.reply_to).__name__}"
-            )
+            raise InputError(f"reply_to must be a result of generate, not {type_of(self.reply_to)}")
         if self.n > 1 and self.temperature == 0:
             raise InputError(
                 f"{self.n} candidates of temperature 0 would all be the same; give a "
@@ -126,12 +124,13 @@ def _of_authors(model: LoadedModel) -> SamplingParams | None:
 def generate(
     text: str,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
     top_k: int | None = None,
     seed: int | None = None,
     max_tokens: int = DEFAULT_TOKENS,
+    max_new_tokens: int | None = None,
     stop_strings: str | Sequence[str] = (),
     n: int = 1,
     system: str | None = None,
@@ -141,7 +140,7 @@ def generate(
     default: object = None,
     load_options: dict[str, object] | None = None,
     on_progress: Callable[[GenerationProgress], None] | None = None,
-    stop: Stop = None,
+    stop: Stop | str | Sequence[str] = None,
 ) -> Generated:
     """What a model writes after `text`: an answer if it has a chat format, else the text's
     continuation.
@@ -152,19 +151,21 @@ def generate(
     and candidate c of `n` is the same whatever `n` is. It ends after `max_tokens`, or right before
     the first of `stop_strings`. `system` is the system message of a chat; `reply_to` an earlier
     result whose conversation, or text, goes on; `raw`: continue the text itself, also with a chat
-    model. Once `stop()` is true, what there is is returned.
+    model. Once `stop()` is true, what there is is returned. `max_new_tokens` and a `stop` that is
+    text, or texts, are other libraries' names for `max_tokens` and `stop_strings`.
 
     Raises EmptyInput, TooLong, InputError, WrongTask for models that write no open text, or a
     ModelError.
     """
     text = clean_text(text)
+    stop, strings = _stops(stop, stop_strings)
     asked = _Asked(
         temperature,
         top_p,
         top_k,
         seed,
-        max_tokens,
-        _strings(stop_strings),
+        max_tokens if max_new_tokens is None else max_new_tokens,
+        strings,
         n,
         system,
         reply_to,
@@ -180,7 +181,7 @@ def generate(
 def generate_each(
     rows: Iterable[str] | str | Path,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     column: str | None = None,
     out_file: str | Path | None = None,
     resume: bool = False,
@@ -188,8 +189,8 @@ def generate_each(
     default: object = None,
     load_options: dict[str, object] | None = None,
     on_row: Callable[[int, Generated | RowError], None] | None = None,
-    stop: Stop = None,
-    **options: object,
+    stop: Stop | str | Sequence[str] = None,
+    **options: Any,
 ) -> Rows:
     """One Generated, or one RowError with the reason, for each row, in order; `options` as in
     `generate`.
@@ -198,7 +199,11 @@ def generate_each(
     Rows that a stop cut off are left out. For `rows`, `column`, `out_file` and `resume` see
     `llm_magics.rows.run.work_through`.
     """
-    asked = _Asked(**{**options, "stop_strings": _strings(options.get("stop_strings", ()))})
+    stop, options["stop_strings"] = _stops(stop, options.get("stop_strings", ()))
+    limit = options.pop("max_new_tokens", None)
+    if limit is not None:
+        options["max_tokens"] = limit
+    asked = _Asked(**options)
     settings = settings_of("generate", {**options, "model": model or default})
     with contextlib.ExitStack() as stack:
         held: list[_Writing] = []
@@ -370,6 +375,20 @@ class _Writing:
             notes=tuple(notes),
             interrupted=any(one.finish == INTERRUPTED for one in written),
         )
+
+
+def _stops(
+    stop: Stop | str | Sequence[str], strings: str | Sequence[str]
+) -> tuple[Stop, tuple[str, ...]]:
+    """(what is asked whether to stop, the strings to stop at); `stop` may be either."""
+    if stop is None or callable(stop):
+        return stop, _strings(strings)
+    if not isinstance(stop, str | list | tuple):
+        raise InputError(
+            f"stop must be a text, several texts or a function without arguments, "
+            f"not {type_of(stop)}"
+        )
+    return None, (*_strings(strings), *_strings(stop))
 
 
 def _strings(given: object) -> tuple[str, ...]:

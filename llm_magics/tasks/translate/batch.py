@@ -49,7 +49,7 @@ Stop = Callable[[], bool] | None
 def translate_each(
     rows: Iterable[str] | str | Path,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     target: str | None = None,
     source: str = "auto",
     model: object = None,

@@ -48,7 +48,7 @@ _ALIGN_SECONDS = 10.0
 def translate(
     text: str,
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     target: str | None = None,
     source: str = "auto",
     model: object = None,

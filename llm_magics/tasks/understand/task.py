@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from llm_magics.models.manager.entry import LoadPlan
 from llm_magics.rows.rows import RowError, Rows
 from llm_magics.rows.run import readable_rows, settings_of, work_through
-from llm_magics.tasks.choose import candidates
+from llm_magics.tasks.choose import candidates, require_manager
 from llm_magics.tasks.understand.result import Understanding
 from llm_magics.tasks.understand.runner import Asked, Work
 from llm_magics.tasks.understand.sources import sources, weightless_provenance
@@ -103,7 +103,7 @@ def understand_each(
 def plan_understanding(
     text: str = "",
     *,
-    manager: ModelManager,
+    manager: ModelManager | None = None,
     show: str | Sequence[str] | None = None,
     labels: str | Sequence[str] = (),
     language: str = "auto",
@@ -114,6 +114,7 @@ def plan_understanding(
 ) -> dict[str, LoadPlan]:
     """Aspect → what it would load, without loading it; "what it can do" → the plan of a `model`
     that does not say yet."""
+    manager = require_manager(manager, "a plan")
     work = Work(manager, Asked.of(show, labels, language=language, model=model, defaults=defaults))
     how = load_options or {}
     if model is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from llm_magics.errors import DataError
+from llm_magics.errors import DataError, type_of
 from llm_magics.training.data.augment import back_translated
 from llm_magics.training.data.cleaning import Report, clean
 from llm_magics.training.data.groups import held_out_groups
@@ -221,7 +221,7 @@ def _as_given(source: Any) -> Rows:
     source = getattr(source, "dataset", source) if source is not None else []
     if isinstance(source, Mapping) or hasattr(source, "iloc"):
         raise DataError(
-            f"a module learns from rows (inputs …, target), which a {type(source).__name__} does "
+            f"a module learns from rows (inputs …, target), which {type_of(source)} does "
             "not give by "
             "number; make a dataset of tensors, such as torch.utils.data.TensorDataset(inputs, "
             "targets)"

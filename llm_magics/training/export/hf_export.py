@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from llm_magics.errors import WrongTask
+from llm_magics.errors import WrongTask, type_of
 from llm_magics.nn import CausalLanguageModel, Seq2SeqModel
 from llm_magics.nn.positions import LearnedPositions, SinusoidalPositions
 
@@ -57,7 +57,7 @@ def family_of(module: nn.Module) -> str:
     else:
         why = _REASONS.get(type(module).__name__, "transformers has no family that computes it")
     raise WrongTask(
-        f"a {type(module).__name__} has no twin in transformers: {why}; --format copy gives the "
+        f"{type_of(module)} has no twin in transformers: {why}; --format copy gives the "
         "folder that "
         "llm_magics loads"
     )

@@ -26,7 +26,7 @@ SAID = {
     **{f"augmentation.{kind}": f"--augment {kind}" for kind in AUGMENTATIONS},
     **{word: f"--{word}" for word in WORDS},
 }
-"""Dotted setting, or word of `Session.train` → how a person says it."""
+"""Dotted setting, or word of `llm_magics.train` → how a person says it."""
 
 _FINE_TUNING = {
     "optimizer": {"lr": 5e-5, "weight_decay": 0.01, "betas": [0.9, 0.999]},

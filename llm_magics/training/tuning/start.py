@@ -28,10 +28,10 @@ _SPOKEN = {"task": "task", "from": "source", "to": "target", "fields": "fields"}
 _OWN = ("recipe", "search", "pruning", "set")
 
 MakeRecipe = Callable[..., Recipe]
-"""`Session.recipe`."""
+"""`training.api.make_recipe`."""
 GivenOf = Callable[..., Given]
 """From (run, model, loss, train=…, validation=…, test=…) to what the run needs of them:
-`Session._given`."""
+`training.api._given`."""
 
 
 def settings_of(
