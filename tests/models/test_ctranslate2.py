@@ -221,7 +221,7 @@ def test_int8_is_smaller_and_stands_beside_float32(models, manager):
         fast(manager, models("m2m_100"), dtype="int8") as small,
     ):
         assert (whole.dtype, small.dtype) == ("float32", "int8")
-        assert small.translator.compute_type == "int8_float32"
+        assert small.backend.translator.compute_type == "int8_float32"
         assert small.n_bytes < whole.n_bytes / 2
         assert all(
             item.n_new_tokens
