@@ -91,7 +91,7 @@ def each_code(
     """The equivalent Python of a call with --each; `before` and `after` are what stands around the
     rows."""
     held = _rows(call)
-    rows = str(held) if isinstance(held, Path) else Source(str(call["each"]))
+    rows = str(held) if isinstance(held, (str, Path)) else Source(str(call["each"]))
     return python_call(
         f"from llm_magics import {function}",
         function,
@@ -153,6 +153,8 @@ def _rows(call: Call) -> object:
     expression = str(call["each"])
     if call.text.strip() or (call.cell or "").strip() or call.values.get("in"):
         raise call.wrong(f"the rows come from --each {expression}; leave the other text out")
+    if expression.startswith(("hub:", "disk:")):
+        return expression
     held = file_or_variable(call, "each")
     if isinstance(held, Path):
         return held
@@ -192,7 +194,7 @@ def _total(call: Call, held: object) -> int:
     """How many rows there are; 0 where nobody knows before the end."""
     return (
         call.session.count_rows(held)
-        if isinstance(held, Path)
+        if isinstance(held, (str, Path))
         else len(held)
         if hasattr(held, "__len__")
         else 0
