@@ -92,7 +92,7 @@ def each_code(
     """The equivalent Python of a call with --each; `before` and `after` are what stands around the
     rows."""
     held = _rows(call)
-    rows = str(held) if isinstance(held, Path) else Source(str(call["each"]))
+    rows = str(held) if isinstance(held, (str, Path)) else Source(str(call["each"]))
     return python_call(
         f"from llm_magics import {function}",
         function,
@@ -154,6 +154,8 @@ def _rows(call: Call) -> object:
     expression = str(call["each"])
     if call.text.strip() or (call.cell or "").strip() or call.values.get("in"):
         raise call.wrong(f"the rows come from --each {expression}; leave the other text out")
+    if expression.startswith(("hub:", "disk:")):
+        return expression
     held = file_or_variable(call, "each")
     if isinstance(held, Path):
         return held
@@ -195,7 +197,7 @@ def _total(call: Call, held: object) -> int:
 
     return (
         open_rows(held, whole=True).total
-        if isinstance(held, Path)
+        if isinstance(held, (str, Path))
         else len(held)
         if hasattr(held, "__len__")
         else 0

@@ -9,23 +9,34 @@ from __future__ import annotations
 
 import csv
 import difflib
-import gzip
 import json
 import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import DataError
 from llm_magics.extras import require
+from llm_magics.rows.columns import column_paths, find_column, value_of
+from llm_magics.rows.text_files import delimiter_of, ending_of, open_bytes
 from llm_magics.rows.values import BadRow, shown
 
-__all__ = ["FORMATS", "of_file", "of_frame", "of_list", "of_table", "raw_rows"]
+__all__ = [
+    "FORMATS",
+    "columns_of",
+    "json_objects",
+    "of_file",
+    "of_frame",
+    "of_list",
+    "of_table",
+    "raw_rows",
+]
 
 Raw = tuple[str, "Sequence[Any] | BadRow"]
-FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 _MOST_COLUMNS_SHOWN = 12
 _CSV_LIMIT = threading.Lock()  # csv keeps one field size limit for the whole process
 
@@ -60,13 +71,70 @@ def raw_rows(source: object, roles: Mapping[str, str]) -> Iterator[Raw]:
     )
 
 
+def columns_of(source: Any) -> list[str]:
+    """The names of the columns of a source, those inside others as "outer.inner"; [] where none can
+    be seen. Raises DataError for a file that cannot be read."""
+    from llm_magics.rows import datasets as row_datasets
+
+    if isinstance(source, str) and source.startswith(("hub:", "disk:")):
+        source = row_datasets.opened(source)[1]
+    if row_datasets.is_dataset(source):
+        return list(dict.fromkeys([*source.column_names, *source.flatten().column_names]))
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(source, pandas.DataFrame):
+        return _first_columns(iter(source.head(1).to_dict("records")))
+    if isinstance(source, (list, tuple)):
+        return _first_columns(iter(source))
+    if not isinstance(source, (str, Path)) or not Path(source).is_file():
+        return []
+    path = Path(source)
+    try:
+        return _columns_of_file(path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name}: cannot be read: {error}") from None
+
+
+def _columns_of_file(path: Path) -> list[str]:
+    if path.suffix.lower() == ".parquet":
+        import pyarrow
+        from pyarrow import parquet
+
+        try:
+            with parquet.ParquetFile(path) as file:
+                batch = next(file.iter_batches(batch_size=1), None)
+                return _first_columns(iter([] if batch is None else batch.to_pylist()))
+        except pyarrow.ArrowException as error:
+            raise DataError(f"{path.name}: cannot be read as parquet: {error}") from None
+    with open_bytes(path) as file:
+        if ending_of(path) in (".csv", ".tsv"):
+            head = next(_decoded(path.name, file), "")
+            usual = "\t" if ending_of(path) == ".tsv" else ","
+            return next(csv.reader([head], delimiter=delimiter_of(head, usual)), [])
+        if ending_of(path) == ".json":
+            return _first_columns(iter(json_objects(path.name, file)))
+        return _first_columns(_json_values(_decoded(path.name, file)))
+
+
+def _json_values(lines: Iterator[str]) -> Iterator[Any]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+
+
+def _first_columns(rows: Iterator[Any]) -> list[str]:
+    """Those of the first row that has any."""
+    return next((list(column_paths(row)) for row in rows if isinstance(row, Mapping)), [])
+
+
 def of_file(path: Path, roles: Mapping[str, str]) -> Iterator[Raw]:
     """The rows of a file, by its ending; all but parquet may end in .gz. Lines are counted from
     1."""
-    packed = path.suffix.lower() == ".gz"
-    ending = Path(path.stem if packed else path.name).suffix.lower()
+    packed, ending = path.suffix.lower() == ".gz", ending_of(path)
     readers = {
         ".jsonl": _json_lines,
+        ".ndjson": _json_lines,
         ".json": _json_list,
         ".csv": _csv,
         ".tsv": _csv,
@@ -81,18 +149,15 @@ def of_file(path: Path, roles: Mapping[str, str]) -> Iterator[Raw]:
         )
     return _closing(
         path,
-        gzip.open if packed else open,
         readers[ending],
         roles,
         "\t" if ending == ".tsv" else ",",
     )
 
 
-def _closing(
-    path: Path, opener: Any, reader: Any, roles: Mapping[str, str], delimiter: str
-) -> Iterator[Raw]:
+def _closing(path: Path, reader: Any, roles: Mapping[str, str], delimiter: str) -> Iterator[Raw]:
     try:
-        with opener(path, "rb") as file:
+        with open_bytes(path) as file:
             yield from reader(path.name, file, roles, delimiter)
     except (
         OSError,
@@ -130,24 +195,55 @@ def _json_lines(name: str, file: Any, roles: Mapping[str, str], _: str) -> Itera
         try:
             yield f"{name}:{number}", [row[column] for column in columns]
         except (KeyError, TypeError):
-            yield f"{name}:{number}", _bad_object(row, roles)
+            yield f"{name}:{number}", _by_close_names(row, roles)
 
 
 def _json_list(name: str, file: Any, roles: Mapping[str, str], _: str) -> Iterator[Raw]:
+    yield from (
+        (place.replace("list item", f"{name} item"), row)
+        for place, row in of_list(json_objects(name, file), roles)
+    )
+
+
+def json_objects(name: str, file: Any) -> list[Any]:
+    """The objects of a JSON file: a list of them, one under a single name such as "data", or the
+    questions of SQuAD. Raises DataError."""
     text = "".join(_decoded(name, file))
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         hint = "; name a file with one object a line .jsonl" if "Extra data" in str(error) else ""
         raise DataError(f"{name}: not JSON ({error}){hint}") from None
+    if isinstance(rows, dict):
+        lists = [value for value in rows.values() if isinstance(value, list)]
+        rows = lists[0] if len(lists) == 1 else rows
     if not isinstance(rows, list):
         raise DataError(
             f"{name}: expected a list of objects, got {type(rows).__name__}; write [{{…}}, "
             f"{{…}}] or use .jsonl"
         )
-    yield from (
-        (place.replace("list item", f"{name} item"), row) for place, row in of_list(rows, roles)
-    )
+    return [one for row in rows for one in _questions(row)]
+
+
+def _questions(row: Any) -> Iterator[Any]:
+    """The questions of an article or a paragraph as SQuAD writes them; any other row as it is."""
+    if not isinstance(row, dict):
+        yield row
+    elif isinstance(row.get("paragraphs"), list):
+        about = {name: value for name, value in row.items() if name != "paragraphs"}
+        for paragraph in row["paragraphs"]:
+            for one in _questions(paragraph):
+                yield {**about, **one} if isinstance(one, dict) else one
+    elif isinstance(row.get("qas"), list) and "context" in row:
+        about = {name: value for name, value in row.items() if name != "qas"}
+        for question in row["qas"]:
+            if not isinstance(question, dict):
+                yield question
+                continue
+            none = {"answers": []} if question.get("is_impossible") else {}
+            yield {**about, **question, **none}
+    else:
+        yield row
 
 
 def _csv(name: str, file: Any, roles: Mapping[str, str], delimiter: str) -> Iterator[Raw]:
@@ -156,8 +252,11 @@ def _csv(name: str, file: Any, roles: Mapping[str, str], delimiter: str) -> Iter
     with _CSV_LIMIT:
         before = csv.field_size_limit(sys.maxsize)
         try:
+            lines = _decoded(name, file)
+            head = next(lines, "")
+            delimiter = delimiter_of(head, delimiter)
             records = list(
-                _records(name, csv.reader(_decoded(name, file), delimiter=delimiter, strict=True))
+                _records(name, csv.reader(chain([head], lines), delimiter=delimiter, strict=True))
             )
         finally:
             csv.field_size_limit(before)
@@ -166,14 +265,8 @@ def _csv(name: str, file: Any, roles: Mapping[str, str], delimiter: str) -> Iter
     _, heading = records[0]
     if isinstance(heading, BadRow):
         raise DataError(f"{name}:1: {heading}")
-    if len(heading) == 1 and any(sign in heading[0] for sign in ";\t,"):
-        found = next(sign for sign in ";\t," if sign in heading[0])
-        raise DataError(
-            f"{name}: the heading is one column, {shown(heading[0])}; "
-            f"columns are to be separated by {delimiter!r}, not {found!r}"
-        )
     _check_columns(name, roles, heading)
-    where = [heading.index(column) for column in roles.values()]
+    where = [heading.index(find_column(heading, column)) for column in roles.values()]
     for number, record in records[1:]:
         if isinstance(record, BadRow):
             yield f"{name}:{number}", record
@@ -226,26 +319,54 @@ def _parquet(path: Path, roles: Mapping[str, str]) -> Iterator[Raw]:
 
     try:
         with parquet.ParquetFile(path) as file:
-            _check_columns(path.name, roles, file.schema_arrow.names)
-            table = file.read(columns=list(dict.fromkeys(roles.values())))
+            outer = _outer_columns(path.name, roles, file.schema_arrow.names)
+            table = file.read(columns=list(dict.fromkeys(outer)))
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path.name}: cannot be read as parquet: {error}") from None
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    return _transposed(f"{path.name} row", [columns[column] for column in roles.values()])
+    named = zip(outer, roles.values(), strict=True)
+    return _transposed(
+        f"{path.name} row", [_inside(columns[name], name, column) for name, column in named]
+    )
+
+
+def _outer_columns(name: str, roles: Mapping[str, str], columns: Sequence[Any]) -> list[Any]:
+    """The column of every role, or the one that it stands in. Raises DataError."""
+    there = {}
+    for role, column in roles.items():
+        outer = column.partition(".")[0]
+        is_inside = not _is_among(columns, column) and _is_among(columns, outer)
+        there[role] = outer if is_inside else column
+    _check_columns(name, there, columns)
+    return [find_column(columns, column) for column in there.values()]
+
+
+def _inside(values: list[Any], outer: Any, column: str) -> list[Any]:
+    """What a column holds, or the part of it that `column` names ("translation.en")."""
+    if str(outer).strip() == column.strip():
+        return values
+    inner = column.partition(".")[2]
+    return [_part(value, inner) for value in values]
+
+
+def _part(value: Any, inner: str) -> Any:
+    try:
+        return value_of(value, inner) if isinstance(value, Mapping) else None
+    except KeyError:
+        return None
 
 
 def of_frame(frame: Any, roles: Mapping[str, str]) -> Iterator[Raw]:
     """The rows of a pandas data frame, counted from 0 as `iloc` does; NaN and None are missing."""
-    _check_columns("data frame", roles, list(frame.columns))
     columns = []
-    for name in roles.values():
+    names = _outer_columns("data frame", roles, list(frame.columns))
+    for name, wanted in zip(names, roles.values(), strict=True):
         column = frame[name]
-        columns.append(
-            [
-                None if gone else value
-                for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)
-            ]
-        )
+        values = [
+            None if gone else value
+            for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)
+        ]
+        columns.append(_inside(values, name, wanted))
     return _transposed("data frame row", columns)
 
 
@@ -278,7 +399,7 @@ def of_list(rows: Sequence[Any], roles: Mapping[str, str]) -> Iterator[Raw]:
             try:
                 yield place, [row[column] for column in roles.values()]
             except (KeyError, TypeError, IndexError):
-                yield place, _bad_object(row, roles)
+                yield place, _by_close_names(row, roles)
 
 
 def _transposed(place: str, columns: list[list[Any]]) -> Iterator[Raw]:
@@ -287,13 +408,17 @@ def _transposed(place: str, columns: list[list[Any]]) -> Iterator[Raw]:
     )
 
 
-def _bad_object(row: Any, roles: Mapping[str, str]) -> BadRow:
+def _by_close_names(row: Any, roles: Mapping[str, str]) -> list[Any] | BadRow:
+    """The values of columns that are not called just so; else why the row cannot be read."""
     if not isinstance(row, Mapping):
         return BadRow(
             f"expected an object with {', '.join(roles.values())}, got {type(row).__name__}: "
             f"{shown(row)}"
         )
-    return BadRow(next(_absent(roles, list(row))))
+    try:
+        return [value_of(row, column) for column in roles.values()]
+    except KeyError:
+        return BadRow(next(_absent(roles, list(column_paths(row))), "it lacks a column"))
 
 
 def _check_columns(name: str, roles: Mapping[str, str], columns: Sequence[Any]) -> None:
@@ -312,7 +437,7 @@ def _check_columns(name: str, roles: Mapping[str, str], columns: Sequence[Any]) 
 def _absent(roles: Mapping[str, str], columns: Sequence[Any]) -> Iterator[str]:
     names = [str(column) for column in columns]
     for role, column in roles.items():
-        if column not in columns:
+        if not _is_among(columns, column):
             close = [name for name in names if name.lower().startswith(column.lower())]
             close = close or difflib.get_close_matches(column, names, 1)
             yield (
@@ -323,6 +448,14 @@ def _absent(roles: Mapping[str, str], columns: Sequence[Any]) -> Iterator[str]:
                     "in a recipe data.fields)"
                 )
             )
+
+
+def _is_among(columns: Sequence[Any], column: str) -> bool:
+    try:
+        find_column(columns, column)
+    except KeyError:
+        return False
+    return True
 
 
 def _list(names: Sequence[str]) -> str:

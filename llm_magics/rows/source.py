@@ -4,14 +4,19 @@ they are needed."""
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from llm_magics.errors import InputError, type_of
+from llm_magics.rows.columns import value_of
+from llm_magics.rows.files import json_objects
+from llm_magics.rows.text_files import delimiter_of, ending_of, open_bytes
 
 __all__ = [
     "SUFFIXES",
@@ -25,9 +30,9 @@ __all__ = [
 ]
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (".jsonl", ".ndjson", ".txt", *_TABLES)
-"""Files that rows can be read from: one JSON value a line, one text a line, or a table with a
-head."""
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".txt", ".parquet", *_TABLES, ".gz")
+"""Files that rows can be read from: one JSON value a line or a list of them, one text a line,
+or a table with a head; each but parquet also with .gz behind it."""
 
 _DEFAULT_COLUMN = "text"
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
@@ -78,8 +83,13 @@ def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -
     """
     if isinstance(rows, RowSource):
         return rows
+    if isinstance(rows, str) and rows.startswith(("hub:", "disk:")):
+        return open_rows(_data_set(rows), column, whole=whole)
     if isinstance(rows, (str, Path)):
-        return _file(Path(rows).expanduser(), column, whole)
+        path = Path(rows).expanduser()
+        if path.is_dir():
+            return open_rows(_data_set(f"disk:{path}"), column, whole=whole)
+        return _file(path, column, whole)
     names = getattr(rows, "columns", getattr(rows, "column_names", None))  # of pandas, of datasets
     if names is not None:
         return _table(rows, list(names), column, whole)
@@ -100,8 +110,8 @@ def column_names(rows: object) -> list[str]:
         return [str(name) for name in names]
     if not isinstance(rows, (Path, Sequence)) or isinstance(rows, (str, bytes)):
         return []
-    if isinstance(rows, Path) and rows.suffix.lower() in _TABLES and rows.is_file():
-        head = next(_records(rows, _TABLES[rows.suffix.lower()]), None)
+    if isinstance(rows, Path) and ending_of(rows) in _TABLES and rows.is_file():
+        head = next(_records(rows, _TABLES[ending_of(rows)]), None)
         return head if isinstance(head, list) else []
     first = next((row for row in open_rows(rows, whole=True) if not isinstance(row, BadRow)), None)
     return [str(name) for name in first] if isinstance(first, Mapping) else []
@@ -126,18 +136,30 @@ def _table(table: object, names: list, column: str | None, whole: bool) -> RowSo
     return RowSource(lambda: iter(table[key]), len(table), row_index)
 
 
+def _data_set(named: str) -> object:
+    from llm_magics.rows.datasets import opened
+
+    return opened(named)[1]
+
+
 def _file(path: Path, column: str | None, whole: bool) -> RowSource:
-    kind = path.suffix.lower()
-    if kind not in SUFFIXES:
+    kind = ending_of(path)
+    if kind not in SUFFIXES or (kind == ".parquet" and path.suffix.lower() == ".gz"):
         raise InputError(f"{path.name}: rows are read from files that end in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise InputError(f"there is no file {path}")
+    if kind == ".json":
+        with open_bytes(path) as file:
+            objects = json_objects(path.name, file)
+        return RowSource(lambda: _picked(objects, column, whole, path.name), len(objects))
+    if kind == ".parquet":
+        return _parquet(path, column, whole)
     if kind in _TABLES:
         return RowSource(
             lambda: _csv(path, _TABLES[kind], column, whole),
             sum(1 for _ in _records(path, _TABLES[kind])) - 1,
         )
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         total = sum(1 for _ in file)
     lines = _lines(path) if kind == ".txt" else None
     return (
@@ -147,8 +169,25 @@ def _file(path: Path, column: str | None, whole: bool) -> RowSource:
     )
 
 
+def _parquet(path: Path, column: str | None, whole: bool) -> RowSource:
+    import pyarrow
+    from pyarrow import parquet
+
+    def read() -> Iterator[object]:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1_024):
+                yield from batch.to_pylist()
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            total = file.metadata.num_rows
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path.name} cannot be read as parquet: {error}") from None
+    return RowSource(lambda: _picked(read(), column, whole, path.name), total)
+
+
 def _lines(path: Path) -> Iterator[object]:
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -177,16 +216,19 @@ def _picked(
             continue
         if column is None:
             column = chosen_column([str(key) for key in row], None, name)
-        yield (
-            row[column]
-            if column in row
-            else BadRow(f"it has no {column!r}, but {', '.join(map(str, row)) or 'nothing'}")
-        )
+        try:
+            yield value_of(row, column)
+        except KeyError:
+            yield BadRow(f"it has no {column!r}, but {', '.join(map(str, row)) or 'nothing'}")
 
 
 def _records(path: Path, delimiter: str) -> Iterator[list[str] | BadRow]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
+    with (
+        open_bytes(path) as raw,
+        io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="") as file,
+    ):
+        head = file.readline()
+        reader = csv.reader(chain([head], file), delimiter=delimiter_of(head, delimiter))
         while True:
             try:
                 record = next(reader)
@@ -230,6 +272,9 @@ def chosen_column(names: list[str], column: str | None, where: str) -> str:
     wanted = column if column is not None else _DEFAULT_COLUMN if _DEFAULT_COLUMN in names else None
     if wanted is None and len(names) == 1:
         wanted = names[0]
+    close = [name for name in names if wanted and name.strip() == wanted.strip()]
+    if wanted not in names and len(close) == 1:
+        return close[0]
     if wanted not in names:
         said = f"there is no column {column!r}" if column is not None else "name a column of text"
         raise InputError(f"{said}: {where} has {', '.join(names) or 'no columns'}")

@@ -147,7 +147,6 @@ def test_a_file_of_bad_rows_only_is_an_error_even_where_bad_rows_are_left_out(tm
         ("en,de\na\n", "x.csv:2: 1 cells"),
         ('en,de\n"a"b,c\n', "x.csv:2: not a row of CSV"),
         ('en,de\na,b\n"c,d\ne,f\n', "x.csv:3: a quote opens in this row and is never closed"),
-        ("en;de\na;b\n", "columns are to be separated by ',', not ';'"),
         ("English,de\na,b\n", r"x.csv: no column 'en' for source; did you mean 'English'\?"),
         ("en,de,en\na,b,c\n", "x.csv: 2 columns are called 'en'"),
     ],

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from llm_magics.errors import DataError, type_of
+from llm_magics.errors import DataError, UnknownLanguage, type_of
+from llm_magics.models.catalog import find_language
+from llm_magics.rows.files import columns_of
 from llm_magics.training.data.augment import back_translated
 from llm_magics.training.data.cleaning import Report, clean
 from llm_magics.training.data.groups import held_out_groups
@@ -180,27 +182,36 @@ def _rows_of_columns(
 ) -> Rows:
     """The rows; where no columns are named, those of a translator may be called by their
     languages."""
-    data, how = (
-        recipe.data,
-        {"kinds": dict(kinds), "skip_bad": recipe.data.skip_bad_rows, "most": most},
-    )
+    data = recipe.data
+    if "target" in kinds and not data.fields and data.source_language and data.target_language:
+        roles = _columns_by_language(roles, columns_of(source), data)
+    return read_rows(source, roles, dict(kinds), skip_bad=data.skip_bad_rows, most=most)
+
+
+def _columns_by_language(roles: dict[str, str], columns: list[str], data: Data) -> dict[str, str]:
+    """The columns of both languages, by code or name ("de", "German", "translation.de"), where
+    there are none called source and target."""
+    if {"source", "target"} <= {column.strip() for column in columns}:
+        return roles
+    source = _column_in(columns, data.source_language)
+    target = _column_in(columns, data.target_language)
+    if source is None or target is None:
+        return roles
+    return {**roles, "source": source, "target": target}
+
+
+def _column_in(columns: list[str], language: str) -> str | None:
+    exact = [name for name in columns if name.strip() == language]
+    known = _language(language)
+    close = [name for name in columns if _language(name.rpartition(".")[2]) == known]
+    return next(iter([*exact, *close]), None)
+
+
+def _language(name: str) -> str:
     try:
-        return read_rows(source, roles, **how)
-    except DataError as problem:
-        if (
-            data.fields
-            or "target" not in kinds
-            or not (data.source_language and data.target_language)
-        ):
-            raise
-        try:
-            return read_rows(
-                source,
-                {**roles, "source": data.source_language, "target": data.target_language},
-                **how,
-            )
-        except DataError:
-            raise problem from None
+        return find_language(name)
+    except UnknownLanguage:
+        return name.strip().casefold()
 
 
 def _check_object(recipe: Recipe, given: Mapping[str, Any]) -> None:
