@@ -31,6 +31,13 @@ class Data:
     looked for in $LLM_MAGICS_DATA, then beside the notebook."""
     also: tuple[str, ...] = ()
     """More training data, with the same columns."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Name of training data, as in `train`, `also` and `made` → how often an epoch sees each of its rows; 1 where none is
+    given. 0.25: a quarter of the rows, others every time (translators only)."""
+    made: tuple[str, ...] = ()
+    """Kinds of rows that the project adds, see `data.made_rows` (translators only)."""
+    held_out: tuple[str, ...] = ()
+    """Further tests, .jsonl: no sentence of theirs of three words or more is learnt, in either language."""
     fields: dict[str, str] = field(default_factory=dict)
     """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
     validation_share: float = 0.05
@@ -305,6 +312,10 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     kind = str(target.type)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind == "dict[str, float]":
+        if not isinstance(value, dict) or not all(type(v) in (int, float) and v >= 0 for v in value.values()):
+            raise RecipeError(f"{name} = {value!r}: expected a table of numbers of 0 or more")
+        return {key: float(v) for key, v in value.items()}
     if kind.startswith("dict") and not ((isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
                                         or target.name == "published"):
         raise RecipeError(f"{name} = {value!r}: expected a table of names")
