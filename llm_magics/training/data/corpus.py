@@ -78,7 +78,7 @@ def load_corpus(recipe: Recipe, kinds: Mapping[str, str], given: Mapping[str, An
 
 def _made(kind: str, data: Data, train: list[tuple]) -> Rows:
     rows = made_rows(kind, data.source_language, data.target_language, train, data.seed)
-    return Rows(rows, [f"{kind}, row {number}" for number in range(len(rows))], [])
+    return Rows(rows, [f"{kind}:{number}" for number in range(1, len(rows) + 1)], [])
 
 
 def _without_leaks(parts: dict[str, Rows], data: Data, report: Report) -> Rows:

@@ -11,12 +11,12 @@ __all__ = ["drawn", "weights_of"]
 def weights_of(places: Sequence[str], weights: Mapping[str, float]) -> list[float]:
     """The weight of each row, by the name that its place begins with; 1 for a name without one.
 
-    places: where the rows came from, such as "games_en_de/train.jsonl.gz, line 3".
+    places: where the rows came from, such as "games_en_de/train.jsonl.gz:3".
     """
     by_name: dict[str, float] = {}
     found = []
     for place in places:
-        name = place.partition(", ")[0]
+        name = place.rpartition(":")[0] or place
         if name not in by_name:
             by_name[name] = float(weights.get(name, 1.0))
         found.append(by_name[name])
