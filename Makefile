@@ -1,6 +1,6 @@
 # make demo   installs into .venv, runs examples/quickstart.ipynb in a real kernel, writes examples/quickstart.html
 # make test   installs with the test extras, then runs the whole suite
-# make lint   ruff
+# make lint   ruff (rules and format), prettier
 
 PYTHON ?= python3
 VENV   := .venv
@@ -26,6 +26,8 @@ test: $(VENV)/.test
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
+	cd widgets && npx prettier --check --log-level warn '*.js' '*.css'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("llm_magics needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

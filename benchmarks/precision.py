@@ -1,9 +1,11 @@
-"""What fewer bits cost and bring: the translators that ship, in float32, bfloat16 and int8, on held-out sentences.
+"""What fewer bits cost and bring: the translators that ship, in float32, bfloat16 and int8, on
+held-out sentences.
 
     python benchmarks/precision.py --data FOLDER [--models fr-en en-fr …] [--rounds 3] [--threads 1]
 
-The data (not part of this project) are the Tatoeba test rows that no model here was trained on. The formats are
-interleaved in every round; printed are chrF and BLEU, medians of CPU seconds, and their ratio to float32.
+The data (not part of this project) are the Tatoeba test rows that no model here was trained on. The
+formats are interleaved in every round; printed are chrF and BLEU, medians of CPU seconds, and their
+ratio to float32.
 """
 
 from __future__ import annotations
@@ -57,11 +59,15 @@ def main() -> None:
                     seconds[form].append(time.process_time() - began)
         whole = statistics.median(seconds["float32"])
         for form in FORMATS:
-            figures = "  ".join(f"{metric} {score(metric, outputs[form], expected, name[-2:]):.2f}"
-                                for metric in ("chrf", "bleu"))
+            figures = "  ".join(
+                f"{metric} {score(metric, outputs[form], expected, name[-2:]):.2f}"
+                for metric in ("chrf", "bleu")
+            )
             middle = statistics.median(seconds[form])
-            print(f"{name}  {form:9} {figures}  {middle:6.1f} CPU s  {whole / middle:.2f} × float32  "
-                  f"({len(sources):,} sentences)")
+            print(
+                f"{name}  {form:9} {figures}  {middle:6.1f} CPU s  {whole / middle:.2f} × float32  "
+                f"({len(sources):,} sentences)"
+            )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ lead-3     the first three sentences, whatever their length
 lead       the first sentences that fit the same number of words, at least one
 ours       `embedded:extractive` with that number of words
 
-The constants of the summariser were settled on SciTLDR train and CSL dev; that long texts want more weight on
-their beginning was seen on the news articles themselves, so those figures may flatter by a little.
+The constants of the summariser were settled on SciTLDR train and CSL dev; that long texts want more
+weight on their beginning was seen on the news articles themselves, so those figures may flatter by
+a little.
 """
 
 from __future__ import annotations
@@ -63,7 +64,11 @@ def ours(sentences: list[str], max_words: int) -> list[str]:
     return [sentences[i] for i in pick_sentences(sentences, max_words)]
 
 
-SYSTEMS: dict[str, Callable[[list[str], int], list[str]]] = {"lead-3": lead_3, "lead": lead, "ours": ours}
+SYSTEMS: dict[str, Callable[[list[str], int], list[str]]] = {
+    "lead-3": lead_3,
+    "lead": lead,
+    "ours": ours,
+}
 
 
 def read(path: Path, rows: int | None) -> list[dict]:
@@ -77,7 +82,9 @@ def scorer(language: str) -> rouge_scorer.RougeScorer:
     return rouge_scorer.RougeScorer(MEASURES, use_stemmer=True)
 
 
-def figures(rows: list[dict], language: str, max_words: int) -> dict[str, tuple[list[float], float]]:
+def figures(
+    rows: list[dict], language: str, max_words: int
+) -> dict[str, tuple[list[float], float]]:
     """System -> (mean F1 of each measure in per cent, mean words)."""
     rouge = scorer(language)
     glue = "" if language == "zh" else " "
@@ -91,18 +98,31 @@ def figures(rows: list[dict], language: str, max_words: int) -> dict[str, tuple[
             best = rouge.score_multi(references, summary)
             scores[name].append([100 * best[measure].fmeasure for measure in MEASURES])
             words[name].append(count_words(summary))
-    return {name: ([mean(column) for column in zip(*scores[name], strict=True)], mean(words[name])) for name in SYSTEMS}
+    return {
+        name: ([mean(column) for column in zip(*scores[name], strict=True)], mean(words[name]))
+        for name in SYSTEMS
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("LLM_MAGICS_DATA"),
-                        help="folder with cnn_dailymail/, scitldr/ and csl_title_zh/")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("LLM_MAGICS_DATA"),
+        help="folder with cnn_dailymail/, scitldr/ and csl_title_zh/",
+    )
     parser.add_argument("--rows", type=int, default=None, help="use only so many rows of each set")
     options = parser.parse_args()
     if options.data is None:
         parser.error("give --data FOLDER or set LLM_MAGICS_DATA")
-    print(f"{'data':20} {'rows':>5} {'limit':>5}  {'system':7} {'R-1':>6} {'R-2':>6} {'R-L':>6} {'words':>6}")
+    print(
+        f"{'data':20} {'rows':>5} {'limit':>5}  {'system':7} {'R-1':>6} {'R-2':>6} "
+        f"{'R-L':>6} "
+        f"{'words':>6}"
+    )
     for name, file, language, max_words in SETS:
         started = time.perf_counter()
         rows = read(Path(options.data) / file, options.rows)

@@ -1,18 +1,21 @@
-"""A step of our training loop against a bare PyTorch loop and transformers' Trainer; same model, same batches.
+"""A step of our training loop against a bare PyTorch loop and transformers' Trainer; same model,
+same batches.
 
     python benchmarks/train.py [--steps 40] [--rounds 5] [--threads 1] [--device cpu]
     python benchmarks/train.py --memory          peak memory instead of time, each way in a process of its own
 
-The model is a Transformer translator (4 + 4 layers, width 128, 6,000 tokens), the batches hold about 1,800 target
-tokens of random lengths, the optimizer is torch's fused AdamW, gradients are clipped. Interleaved in every round:
+The model is a Transformer translator (4 + 4 layers, width 128, 6,000 tokens), the batches hold
+about 1,800 target tokens of random lengths, the optimizer is torch's fused AdamW, gradients are
+clipped. Interleaved in every round:
 
     bare loop         tensors that lie ready; forward, cross_entropy of the logits, backward, clip, step
     bare, our loss    the same with `nn.cross_entropy.linear_cross_entropy`, which is ours: what the loop itself costs
     Trainer           transformers.Trainer on the same tensors (one batch a row, no collation), loss as in the bare loop
     llm_magics        `training.loop.train`, all of it: batches, layer statistics, events
 
-All four begin with the same weights and see the same batches; dropout is off, and the losses must agree to 1e-3, or
-the benchmark fails. Printed are medians of the seconds a step and ratios of medians.
+All four begin with the same weights and see the same batches; dropout is off, and the losses must
+agree to 1e-3, or the benchmark fails. Printed are medians of the seconds a step and ratios of
+medians.
 """
 
 from __future__ import annotations
@@ -52,18 +55,35 @@ def rows(count: int) -> list[tuple[str, str]]:
     """Made-up sentence pairs of 4 to 30 words out of 5,000."""
     rng = random.Random(0)
     words = [f"w{n}" for n in range(5_000)]
-    return [tuple(" ".join(rng.choices(words, k=rng.randint(4, 30))) for _ in range(2)) for _ in range(count)]
+    return [
+        tuple(" ".join(rng.choices(words, k=rng.randint(4, 30))) for _ in range(2))
+        for _ in range(count)
+    ]
 
 
 def make_run(root: Path, steps: int):
     """A run of our loop, and what it needs beside its files."""
-    recipe = recipe_from_dict({
-        "name": "benchmark", "data": {"source": "notebook", "validation_share": 0.0}, "cleaning": {"deduplicate": False},
-        "tokenizer": {"kind": "word", "vocab_size": 6_000, "min_frequency": 1},
-        "model": {"d_model": 128, "nhead": 4, "num_encoder_layers": 4, "num_decoder_layers": 4, "dim_feedforward": 256,
-                  "dropout": 0.0},
-        "optimizer": {"lr": RATE, "clip_norm": CLIP}, "schedule": {"kind": "constant", "warmup_steps": 1, "max_steps": steps},
-        "batch": {"tokens": 2_000}, "compute": {"precision": "float32"}, "evaluation": {"every_steps": 10**9, "rows": 0}})
+    recipe = recipe_from_dict(
+        {
+            "name": "benchmark",
+            "data": {"source": "notebook", "validation_share": 0.0},
+            "cleaning": {"deduplicate": False},
+            "tokenizer": {"kind": "word", "vocab_size": 6_000, "min_frequency": 1},
+            "model": {
+                "d_model": 128,
+                "nhead": 4,
+                "num_encoder_layers": 4,
+                "num_decoder_layers": 4,
+                "dim_feedforward": 256,
+                "dropout": 0.0,
+            },
+            "optimizer": {"lr": RATE, "clip_norm": CLIP},
+            "schedule": {"kind": "constant", "warmup_steps": 1, "max_steps": steps},
+            "batch": {"tokens": 2_000},
+            "compute": {"precision": "float32"},
+            "evaluation": {"every_steps": 10**9, "rows": 0},
+        }
+    )
     data = [{"source": s, "target": t} for s, t in rows(3_000)]
     return create_run(root, recipe), Given(data={"train": data})
 
@@ -89,12 +109,19 @@ def our_loss(model, sources, inputs, targets, padding):
     """The same number by our loss."""
     features = model.features(sources, inputs, src_key_padding_mask=padding)
     kept = targets != 0
-    return linear_cross_entropy(features[kept], model.generator.weight, model.generator.bias, targets[kept]) / kept.sum()
+    return (
+        linear_cross_entropy(
+            features[kept], model.generator.weight, model.generator.bias, targets[kept]
+        )
+        / kept.sum()
+    )
 
 
 def bare(model, batches, loss_of) -> tuple[list[float], list[float]]:
     """Seconds and losses of each step."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True
+    )
     model.train()
     seconds, losses = [], []
     for batch in batches:
@@ -127,12 +154,36 @@ def by_trainer(model, batches, root: Path, device: str) -> tuple[list[float], li
                 losses.append(logs["loss"])
 
     arguments = TrainingArguments(
-        str(root / "trainer"), per_device_train_batch_size=1, max_steps=len(batches), learning_rate=RATE, adam_beta1=0.9,
-        adam_beta2=0.98, lr_scheduler_type="constant", max_grad_norm=CLIP, optim="adamw_torch_fused", report_to=[],
-        save_strategy="no", disable_tqdm=True, logging_steps=1, use_cpu=device == "cpu", train_sampling_strategy="sequential")
-    items = [dict(zip(("sources", "inputs", "targets", "padding"), batch, strict=True)) for batch in batches]
-    trainer = Trainer(WithLoss(model), arguments, train_dataset=items, data_collator=lambda rows: rows[0], callbacks=[Watch()])
-    trainer.remove_callback(next(c for c in trainer.callback_handler.callbacks if "Printer" in type(c).__name__))
+        str(root / "trainer"),
+        per_device_train_batch_size=1,
+        max_steps=len(batches),
+        learning_rate=RATE,
+        adam_beta1=0.9,
+        adam_beta2=0.98,
+        lr_scheduler_type="constant",
+        max_grad_norm=CLIP,
+        optim="adamw_torch_fused",
+        report_to=[],
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_steps=1,
+        use_cpu=device == "cpu",
+        train_sampling_strategy="sequential",
+    )
+    items = [
+        dict(zip(("sources", "inputs", "targets", "padding"), batch, strict=True))
+        for batch in batches
+    ]
+    trainer = Trainer(
+        WithLoss(model),
+        arguments,
+        train_dataset=items,
+        data_collator=lambda rows: rows[0],
+        callbacks=[Watch()],
+    )
+    trainer.remove_callback(
+        next(c for c in trainer.callback_handler.callbacks if "Printer" in type(c).__name__)
+    )
     trainer.train()
     return [after - before for before, after in pairwise(marks)], losses
 
@@ -172,11 +223,17 @@ def one_way(way: str, root: Path, steps: int, device: str) -> tuple[list[float],
 
 
 def peak_memory(steps: int) -> dict[str, float]:
-    """Peak resident memory in MiB of each way, in a process of its own, less that of a process that only prepares."""
+    """Peak resident memory in MiB of each way, in a process of its own, less that of a process that
+    only prepares."""
     found = {}
     for way in ("nothing", *WAYS):
-        done = subprocess.run([sys.executable, __file__, "--only", way, "--steps", str(steps)], capture_output=True, text=True,
-                              check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        done = subprocess.run(
+            [sys.executable, __file__, "--only", way, "--steps", str(steps)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         found[way] = float(done.stdout.split()[-1])
     return found
 
@@ -200,8 +257,11 @@ def main() -> None:
                 one_way(arguments.only, Path(folder), arguments.steps, "cpu")
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {arguments.threads} threads, torch {torch.__version__}, "
-          f"{arguments.device}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, {arguments.threads} threads, torch "
+        f"{torch.__version__}, "
+        f"{arguments.device}"
+    )
     if arguments.memory:
         found = peak_memory(arguments.steps)
         for way, mib in found.items():
@@ -221,7 +281,10 @@ def main() -> None:
         assert apart < 1e-3, f"{way}: the losses differ by {apart}"
     medians = {way: statistics.median(values) for way, values in seconds.items()}
     for way, median in medians.items():
-        print(f"{way:16} {1000 * median:8.1f} ms a step   llm_magics takes {medians['llm_magics'] / median:.3f} of it")
+        print(
+            f"{way:16} {1000 * median:8.1f} ms a step   llm_magics takes "
+            f"{medians['llm_magics'] / median:.3f} of it"
+        )
 
 
 if __name__ == "__main__":

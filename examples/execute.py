@@ -2,8 +2,8 @@
 
     python examples/execute.py examples/quickstart.ipynb --html
 
-The page needs no network: the live widgets' static pictures are in it, their saved state is not (a viewer would
-fetch a widget manager from a CDN to show that).
+The page needs no network: the live widgets' static pictures are in it, their saved state is not (a
+viewer would fetch a widget manager from a CDN to show that).
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ from nbclient.exceptions import CellExecutionError
 
 
 def execute(path: Path, timeout_s: int = 900) -> nbformat.NotebookNode:
-    """The notebook with the outputs of a fresh kernel; runs are kept in a folder that goes away afterwards."""
+    """The notebook with the outputs of a fresh kernel; runs are kept in a folder that goes away
+    afterwards."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="llm_magics-") as home:
-        # Without the hub: the same result on every machine, as no download decides which model is used.
+        # Without the hub: the same result on every machine, as no download decides which model is
+        # used.
         environment = {**os.environ, "LLM_MAGICS_HOME": home, "HF_HUB_OFFLINE": "1"}
-        client = NotebookClient(notebook, timeout=timeout_s, kernel_name="python3", store_widget_state=False,
-                                resources={"metadata": {"path": str(path.parent)}})
+        client = NotebookClient(
+            notebook,
+            timeout=timeout_s,
+            kernel_name="python3",
+            store_widget_state=False,
+            resources={"metadata": {"path": str(path.parent)}},
+        )
         client.execute(env=environment)
     return notebook
 
@@ -47,10 +54,17 @@ def headlines(notebook: nbformat.NotebookNode) -> list[str]:
         for output in cell.get("outputs", []):
             figures = output.get("metadata", {}).get("llm_magics")
             if figures:
-                parts = [cell.source.splitlines()[0][:44].ljust(44), figures["model"], f"{figures['seconds']:.2f} s"]
+                parts = [
+                    cell.source.splitlines()[0][:44].ljust(44),
+                    figures["model"],
+                    f"{figures['seconds']:.2f} s",
+                ]
                 if figures["tokens"]:
                     parts.append(f"{figures['tokens_per_s']:,.0f} tokens/s")
-                parts += [f"{name} {value:.1f}" for name, value in figures["parameters"].get("metrics", {}).items()]
+                parts += [
+                    f"{name} {value:.1f}"
+                    for name, value in figures["parameters"].get("metrics", {}).items()
+                ]
                 lines.append("  ".join(parts))
     return lines
 

@@ -2,8 +2,9 @@
 
     %load_ext llm_magics        then  %llm  lists what there is
 
-The same work without IPython: `from llm_magics import translate, summarize, train`. Every public name is
-looked up when it is first asked for, so that importing this package loads neither torch nor transformers.
+The same work without IPython: `from llm_magics import translate, summarize, train`. Every public
+name is looked up when it is first asked for, so that importing this package loads neither torch nor
+transformers.
 """
 
 from __future__ import annotations
@@ -11,10 +12,33 @@ from __future__ import annotations
 from importlib import import_module
 
 __all__ = [
-    "LLMMagicsError", "Session", "__version__", "ask", "ask_each", "bertviz", "compare_each", "compare_models",
-    "current_session", "errors", "explore_attention", "generate", "generate_each", "load_ipython_extension", "model_panel",
-    "next_word", "playground", "predict", "predict_each", "summarize", "summarize_each", "train", "translate",
-    "translate_each", "understand", "understand_each", "unload_ipython_extension",
+    "LLMMagicsError",
+    "Session",
+    "__version__",
+    "ask",
+    "ask_each",
+    "bertviz",
+    "compare_each",
+    "compare_models",
+    "current_session",
+    "errors",
+    "explore_attention",
+    "generate",
+    "generate_each",
+    "load_ipython_extension",
+    "model_panel",
+    "next_word",
+    "playground",
+    "predict",
+    "predict_each",
+    "summarize",
+    "summarize_each",
+    "train",
+    "translate",
+    "translate_each",
+    "understand",
+    "understand_each",
+    "unload_ipython_extension",
 ]
 
 _HOMES = {
@@ -29,20 +53,35 @@ _HOMES = {
 }
 # Methods of the current session, as functions.
 _OF_SESSION = (
-    "ask", "ask_each", "compare_each", "compare_models", "generate", "generate_each", "predict", "predict_each", "summarize",
-    "summarize_each", "train", "translate", "translate_each", "understand", "understand_each",
+    "ask",
+    "ask_each",
+    "compare_each",
+    "compare_models",
+    "generate",
+    "generate_each",
+    "predict",
+    "predict_each",
+    "summarize",
+    "summarize_each",
+    "train",
+    "translate",
+    "translate_each",
+    "understand",
+    "understand_each",
 )
 
 
 def load_ipython_extension(shell) -> None:
-    """Called by `%load_ext llm_magics`: registers magics, completion and settings; loads no model."""
+    """Called by `%load_ext llm_magics`: registers magics, completion and settings; loads no
+    model."""
     from llm_magics.extension import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell) -> None:
-    """Called by `%unload_ext llm_magics`: takes all of it back and frees the memory of the models."""
+    """Called by `%unload_ext llm_magics`: takes all of it back and frees the memory of the
+    models."""
     from llm_magics.extension import unload
 
     unload(shell)
@@ -60,7 +99,9 @@ def __getattr__(name: str) -> object:
     elif name in _HOMES:
         value = getattr(import_module(f"llm_magics.{_HOMES[name]}"), name)
     else:
-        raise AttributeError(f"module 'llm_magics' has no attribute {name!r}; public names: {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'llm_magics' has no attribute {name!r}; public names: {', '.join(__all__)}"
+        )
     globals()[name] = value
     return value
 

@@ -30,10 +30,28 @@ from __future__ import annotations
 import re
 
 __all__ = [
-    "AttentionError", "BrokenModel", "CheckpointError", "DataError", "DoesNotFit", "EmptyInput",
-    "EndpointError", "HubUnreachable", "InputError", "LLMMagicsError", "ManagerClosed", "ModelError", "ModelNotFound",
-    "NonFinite", "RecipeError", "RunError", "TooLong", "TrainingError", "UnknownLanguage", "UnsafeModel",
-    "WrongTask", "printable",
+    "AttentionError",
+    "BrokenModel",
+    "CheckpointError",
+    "DataError",
+    "DoesNotFit",
+    "EmptyInput",
+    "EndpointError",
+    "HubUnreachable",
+    "InputError",
+    "LLMMagicsError",
+    "ManagerClosed",
+    "ModelError",
+    "ModelNotFound",
+    "NonFinite",
+    "RecipeError",
+    "RunError",
+    "TooLong",
+    "TrainingError",
+    "UnknownLanguage",
+    "UnsafeModel",
+    "WrongTask",
+    "printable",
 ]
 
 # C0 controls but tab, line feed and carriage return; DEL; C1 controls; lone surrogates.
@@ -41,10 +59,11 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def printable(text: object) -> str:
-    """`text` as a string that any front end can show: lone surrogates, NUL and control characters become U+FFFD.
+    """`text` as a string that any front end can show: lone surrogates, NUL and control characters
+    become U+FFFD.
 
-    One character stays one character, so offsets into the text stay right. A lone surrogate in an error
-    message would otherwise make a notebook cell show no error at all.
+    One character stays one character, so offsets into the text stay right. A lone surrogate in an
+    error message would otherwise make a notebook cell show no error at all.
     """
     return _UNPRINTABLE.sub("\ufffd", str(text))
 
@@ -89,7 +108,8 @@ class HubUnreachable(ModelError):
 
 
 class EndpointError(ModelError):
-    """The endpoint of a remote model could not be reached, refused, broke off or gave no usable answer."""
+    """The endpoint of a remote model could not be reached, refused, broke off or gave no usable
+    answer."""
 
 
 class UnsafeModel(ModelError):

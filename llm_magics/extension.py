@@ -1,7 +1,8 @@
-"""Loading and unloading in an IPython shell: magics, completion and settings in, and all of it out again.
+"""Loading and unloading in an IPython shell: magics, completion and settings in, and all of it out
+again.
 
-Loading registers names only. The module behind a magic is imported when the magic is first used, so that
-`%load_ext llm_magics` costs milliseconds, opens no file of a model and touches no network.
+Loading registers names only. The module behind a magic is imported when the magic is first used, so
+that `%load_ext llm_magics` costs milliseconds, opens no file of a model and touches no network.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def load(shell: InteractiveShell) -> None:
 def unload(shell: InteractiveShell) -> None:
     """Take back everything `load` put into `shell`, put back what stood there, and free the models.
 
-    A magic of the same name that somebody registered in between stays. A training in the background goes on.
+    A magic of the same name that somebody registered in between stays. A training in the background
+    goes on.
     """
     installation = getattr(shell, _ATTRIBUTE, None)
     if installation is None:
@@ -74,12 +76,16 @@ def unload(shell: InteractiveShell) -> None:
     delattr(shell, _ATTRIBUTE)
     for name, function in installation.functions.items():
         _restore_magic(shell, name, function, installation.before)
-    shell.configurables[:] = [item for item in shell.configurables if item is not installation.settings]
+    shell.configurables[:] = [
+        item for item in shell.configurables if item is not installation.settings
+    ]
     if getattr(shell, "Completer", None) is not None:
         matchers = shell.Completer.custom_matchers
         matchers[:] = [matcher for matcher in matchers if matcher is not installation.matcher]
     transformers = shell.input_transformer_manager.line_transforms
-    transformers[:] = [transformer for transformer in transformers if transformer is not installation.questions]
+    transformers[:] = [
+        transformer for transformer in transformers if transformer is not installation.questions
+    ]
     _free_models()
 
 
@@ -97,7 +103,8 @@ def _restore_magic(shell: InteractiveShell, name: str, function: Callable, befor
 
 
 def _free_models() -> None:
-    """Free the models, if a session was ever opened; importing the session only to close it would be work.
+    """Free the models, if a session was ever opened; importing the session only to close it would
+    be work.
 
     While a training runs, its session stays, so that `%reload_ext` does not end it.
     """

@@ -10,7 +10,16 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-__all__ = ["METRICS", "CorpusScore", "entity_f1", "entities", "macro_f1", "perplexity", "score", "token_f1"]
+__all__ = [
+    "METRICS",
+    "CorpusScore",
+    "entity_f1",
+    "entities",
+    "macro_f1",
+    "perplexity",
+    "score",
+    "token_f1",
+]
 
 
 def score(metric: str, predictions: Sequence, expected: Sequence, language: str = "") -> float:
@@ -24,7 +33,8 @@ def perplexity(loss: float) -> float:
 
 
 class CorpusScore:
-    """BLEU or chrF of a corpus whose segments come one by one: only the sums that both are made of are kept, no text."""
+    """BLEU or chrF of a corpus whose segments come one by one: only the sums that both are made of
+    are kept, no text."""
 
     def __init__(self, metric: str, language: str = "") -> None:
         from sacrebleu.metrics import BLEU, CHRF
@@ -35,9 +45,12 @@ class CorpusScore:
 
     def add(self, prediction: str, expected: str) -> None:
         """Count one more segment."""
-        # sacrebleu sums these in corpus_score, and gives no public way to them; a test compares with its public one.
+        # sacrebleu sums these in corpus_score, and gives no public way to them; a test compares
+        # with its public one.
         (counts,) = self._metric._extract_corpus_statistics([prediction], [[expected]])
-        self._sums = [a + b for a, b in zip(self._sums, counts, strict=True)] if self._sums else list(counts)
+        self._sums = (
+            [a + b for a, b in zip(self._sums, counts, strict=True)] if self._sums else list(counts)
+        )
         self.segments += 1
 
     @property
@@ -49,7 +62,9 @@ class CorpusScore:
 def _bleu(predictions: Sequence[str], expected: Sequence[str], language: str) -> float:
     import sacrebleu
 
-    return sacrebleu.corpus_bleu(list(predictions), [list(expected)], tokenize=_tokens_of(language)).score
+    return sacrebleu.corpus_bleu(
+        list(predictions), [list(expected)], tokenize=_tokens_of(language)
+    ).score
 
 
 def _tokens_of(language: str) -> str:
@@ -58,7 +73,8 @@ def _tokens_of(language: str) -> str:
 
 
 def _bleu_tokenized(predictions: Sequence[str], expected: Sequence[str], language: str) -> float:
-    """BLEU of lower-cased text in Moses' tokens, as papers on Multi30k report it: fairseq's and multi-bleu's score."""
+    """BLEU of lower-cased text in Moses' tokens, as papers on Multi30k report it: fairseq's and
+    multi-bleu's score."""
     import sacrebleu
     from sacremoses import MosesTokenizer
 
@@ -67,7 +83,9 @@ def _bleu_tokenized(predictions: Sequence[str], expected: Sequence[str], languag
     def tokens(texts: Sequence[str]) -> list[str]:
         return [moses.tokenize(text.lower(), return_str=True, escape=False) for text in texts]
 
-    return sacrebleu.corpus_bleu(tokens(predictions), [tokens(expected)], tokenize="none", force=True).score
+    return sacrebleu.corpus_bleu(
+        tokens(predictions), [tokens(expected)], tokenize="none", force=True
+    ).score
 
 
 def _chrf(predictions: Sequence[str], expected: Sequence[str], language: str) -> float:
@@ -81,31 +99,46 @@ def _rouge(kind: str) -> Callable[[Sequence[str], Sequence[str], str], float]:
         from rouge_score.rouge_scorer import RougeScorer
         from rouge_score.tokenizers import Tokenizer
 
-        class ByCharacter(Tokenizer):  # the library's own tokenizer keeps Latin letters and digits only
+        class ByCharacter(
+            Tokenizer
+        ):  # the library's own tokenizer keeps Latin letters and digits only
             def tokenize(self, text: str) -> list[str]:
                 return [character for character in text if not character.isspace()]
 
-        scorer = RougeScorer([kind], use_stemmer=language in ("", "en"),
-                             tokenizer=ByCharacter() if language in ("zh", "ja", "ko", "th") else None)
-        scores = [scorer.score(e, p)[kind].fmeasure for p, e in zip(predictions, expected, strict=True)]
+        scorer = RougeScorer(
+            [kind],
+            use_stemmer=language in ("", "en"),
+            tokenizer=ByCharacter() if language in ("zh", "ja", "ko", "th") else None,
+        )
+        scores = [
+            scorer.score(e, p)[kind].fmeasure for p, e in zip(predictions, expected, strict=True)
+        ]
         return 100 * sum(scores) / max(1, len(scores))
 
     return rouge
 
 
 def _exact_match(predictions: Sequence, expected: Sequence, language: str) -> float:
-    return 100 * sum(p == e for p, e in zip(predictions, expected, strict=True)) / max(1, len(expected))
+    return (
+        100
+        * sum(p == e for p, e in zip(predictions, expected, strict=True))
+        / max(1, len(expected))
+    )
 
 
 def _accuracy(predictions: Sequence, expected: Sequence, language: str) -> float:
     """Share of right labels; where a row has several (one a token), of all its labels."""
-    pairs = [pair for p, e in zip(predictions, expected, strict=True)
-             for pair in (zip(p, e, strict=True) if isinstance(e, (list, tuple)) else [(p, e)])]
+    pairs = [
+        pair
+        for p, e in zip(predictions, expected, strict=True)
+        for pair in (zip(p, e, strict=True) if isinstance(e, (list, tuple)) else [(p, e)])
+    ]
     return 100 * sum(p == e for p, e in pairs) / max(1, len(pairs))
 
 
 def macro_f1(predictions: Sequence[str], expected: Sequence[str], language: str = "") -> float:
-    """The mean over the labels of 2·tp / (2·tp + fp + fn), in percent; labels that occur in neither count nothing."""
+    """The mean over the labels of 2·tp / (2·tp + fp + fn), in percent; labels that occur in neither
+    count nothing."""
     labels = set(predictions) | set(expected)
     scores = []
     for label in labels:
@@ -115,7 +148,8 @@ def macro_f1(predictions: Sequence[str], expected: Sequence[str], language: str 
 
 
 def entities(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """The spans (start, end, type) of one sentence's BIO tags; an I- that continues nothing begins a span (as conlleval)."""
+    """The spans (start, end, type) of one sentence's BIO tags; an I- that continues nothing begins
+    a span (as conlleval)."""
     spans, start = set(), None
     for position, (before, tag) in enumerate(pairwise(["O", *tags, "O"])):
         kind, type_ = before[:1], before[2:]
@@ -127,17 +161,25 @@ def entities(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     return spans
 
 
-def entity_f1(predictions: Sequence[Sequence[str]], expected: Sequence[Sequence[str]], language: str = "") -> float:
-    """Micro-averaged F1 of whole entities, type and both ends right, in percent (Tjong Kim Sang & De Meulder 2003)."""
+def entity_f1(
+    predictions: Sequence[Sequence[str]], expected: Sequence[Sequence[str]], language: str = ""
+) -> float:
+    """Micro-averaged F1 of whole entities, type and both ends right, in percent (Tjong Kim Sang &
+    De Meulder 2003)."""
     right = found = there = 0
     for p, e in zip(predictions, expected, strict=True):
         spans_p, spans_e = entities(p), entities(e)
-        right, found, there = right + len(spans_p & spans_e), found + len(spans_p), there + len(spans_e)
+        right, found, there = (
+            right + len(spans_p & spans_e),
+            found + len(spans_p),
+            there + len(spans_e),
+        )
     return 100 * 2 * right / max(1, found + there)
 
 
 def token_f1(prediction: str, answers: Sequence[str]) -> float:
-    """SQuAD's F1 (0 to 1) of the words of an answer against the best of `answers`; no answers: 1 for an empty prediction."""
+    """SQuAD's F1 (0 to 1) of the words of an answer against the best of `answers`; no answers: 1
+    for an empty prediction."""
     if not answers:
         return float(not _normal(prediction))
     return max(_overlap(_normal(prediction), _normal(answer)) for answer in answers)
@@ -151,24 +193,45 @@ def _overlap(one: list[str], other: list[str]) -> float:
 
 
 def _normal(answer: str) -> list[str]:
-    """The words as SQuAD's script compares them: lower case, no punctuation, no articles; Chinese by character."""
-    answer = "".join(c for c in answer.lower() if c not in string.punctuation and not unicodedata.category(c).startswith("P"))
+    """The words as SQuAD's script compares them: lower case, no punctuation, no articles; Chinese
+    by character."""
+    answer = "".join(
+        c
+        for c in answer.lower()
+        if c not in string.punctuation and not unicodedata.category(c).startswith("P")
+    )
     answer = re.sub(r"\b(a|an|the)\b", " ", answer)
     return re.sub(r"([\u3400-\u9fff])", r" \1 ", answer).split()
 
 
-def _answer_f1(predictions: Sequence[str], expected: Sequence[Sequence[str]], language: str) -> float:
+def _answer_f1(
+    predictions: Sequence[str], expected: Sequence[Sequence[str]], language: str
+) -> float:
     return 100 * sum(map(token_f1, predictions, expected)) / max(1, len(expected))
 
 
-def _answer_exact(predictions: Sequence[str], expected: Sequence[Sequence[str]], language: str) -> float:
-    hits = sum(_normal(p) in [_normal(answer) for answer in (e or [""])] for p, e in zip(predictions, expected, strict=True))
+def _answer_exact(
+    predictions: Sequence[str], expected: Sequence[Sequence[str]], language: str
+) -> float:
+    hits = sum(
+        _normal(p) in [_normal(answer) for answer in (e or [""])]
+        for p, e in zip(predictions, expected, strict=True)
+    )
     return 100 * hits / max(1, len(expected))
 
 
 METRICS: dict[str, Callable[[Sequence, Sequence, str], float]] = {
-    "bleu": _bleu, "bleu_tokenized": _bleu_tokenized, "chrf": _chrf, "rouge1": _rouge("rouge1"), "rouge2": _rouge("rouge2"),
-    "rougeL": _rouge("rougeL"), "exact_match": _exact_match, "accuracy": _accuracy, "macro_f1": macro_f1,
-    "entity_f1": entity_f1, "answer_f1": _answer_f1, "answer_exact_match": _answer_exact,
+    "bleu": _bleu,
+    "bleu_tokenized": _bleu_tokenized,
+    "chrf": _chrf,
+    "rouge1": _rouge("rouge1"),
+    "rouge2": _rouge("rouge2"),
+    "rougeL": _rouge("rougeL"),
+    "exact_match": _exact_match,
+    "accuracy": _accuracy,
+    "macro_f1": macro_f1,
+    "entity_f1": entity_f1,
+    "answer_f1": _answer_f1,
+    "answer_exact_match": _answer_exact,
 }
 """Name → measure of (predictions, expected, language), in percent."""

@@ -1,7 +1,8 @@
-"""Session: the one mutable object of a notebook: the model manager and (in `training.bench`) the training runs.
+"""Session: the one mutable object of a notebook: the model manager and (in `training.bench`) the
+training runs.
 
-A user's defaults are settings of the extension (`%config LLM`), which the magics pass on. Importing this module
-loads no torch; the manager is built when it is first asked for.
+A user's defaults are settings of the extension (`%config LLM`), which the magics pass on. Importing
+this module loads no torch; the manager is built when it is first asked for.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ _SPOKEN = ("data", "validation", "test", "task", "fields", "loss", "resume")
 
 @dataclass
 class Session(TrainingBench):
-    """What the magics of a notebook share; what it does with trainings and runs is in `training.bench` and `training.shelf`."""
+    """What the magics of a notebook share; what it does with trainings and runs is in
+    `training.bench` and `training.shelf`."""
 
     training: dict[str, TrainingRun] = field(default_factory=dict)
     """Handles on the trainings started here, by run name."""
@@ -55,14 +57,18 @@ class Session(TrainingBench):
         return ModelManager(endpoint=self.endpoint)
 
     def set_endpoint(self, url: str | None, *, deadline_s: float = 300.0) -> None:
-        """Where `openai:NAME` models are: an address such as http://127.0.0.1:8000/v1; None: what the environment says.
+        """Where `openai:NAME` models are: an address such as http://127.0.0.1:8000/v1; None: what
+        the environment says.
 
-        `deadline_s` is for the answer to one prompt. Keys come from the environment, see `llm_magics.models.endpoint`.
-        Raises InputError for an address that must not or cannot be used.
+        `deadline_s` is for the answer to one prompt. Keys come from the environment, see
+        `llm_magics.models.endpoint`. Raises InputError for an address that must not or cannot be
+        used.
         """
         from llm_magics.models.endpoint import Endpoint
 
-        self.endpoint = url or None  # also what cannot be used: else texts would go where the environment says
+        self.endpoint = (
+            url or None
+        )  # also what cannot be used: else texts would go where the environment says
         try:
             self.endpoint = Endpoint(url, deadline_s) if url else None
         finally:
@@ -93,13 +99,17 @@ class Session(TrainingBench):
 
         return summarize_each(rows, manager=self.manager, **options)
 
-    def compare_models(self, task: str, text: str, models: Sequence[str], **options: Any) -> Comparison:
+    def compare_models(
+        self, task: str, text: str, models: Sequence[str], **options: Any
+    ) -> Comparison:
         """See `llm_magics.tasks.compare.compare_models`."""
         from llm_magics.tasks.compare import compare_models
 
         return compare_models(task, text, models, manager=self.manager, **options)
 
-    def compare_each(self, task: str, rows: Iterable[str], models: Sequence[str], **options: Any) -> list[Any]:
+    def compare_each(
+        self, task: str, rows: Iterable[str], models: Sequence[str], **options: Any
+    ) -> list[Any]:
         """See `llm_magics.tasks.compare_each.compare_each`."""
         from llm_magics.tasks.compare_each import compare_each
 
@@ -154,30 +164,44 @@ class Session(TrainingBench):
         return understand_each(rows, manager=self.manager, **options)
 
     def understanding_plan(self, text: str = "", **options: Any) -> dict[str, LoadPlan]:
-        """Aspect of a text → what `understand` would load for it, without loading it; options as there."""
+        """Aspect of a text → what `understand` would load for it, without loading it; options as
+        there."""
         from llm_magics.tasks.understand import plan_understanding
 
         return plan_understanding(text, manager=self.manager, **options)
 
-    def attention(self, model: object, text: str, second: str | None = None, *, checkpoints: bool = False,
-                  **options: Any) -> Exploration:
-        """See `llm_magics.tasks.explore.explore_attention`; with `checkpoints`, the kept steps of the run `model`."""
+    def attention(
+        self,
+        model: object,
+        text: str,
+        second: str | None = None,
+        *,
+        checkpoints: bool = False,
+        **options: Any,
+    ) -> Exploration:
+        """See `llm_magics.tasks.explore.explore_attention`; with `checkpoints`, the kept steps of
+        the run `model`."""
         from llm_magics.tasks.explore import explore_attention, explore_steps
 
         if not checkpoints:
             return explore_attention(text, second, manager=self.manager, model=model, **options)
         from llm_magics.training.steps import models_of_steps
 
-        return explore_steps(text, second, models_of_steps(self.find_run(str(model).removeprefix("run:"))))
+        return explore_steps(
+            text, second, models_of_steps(self.find_run(str(model).removeprefix("run:")))
+        )
 
-    def bertviz(self, model: object, text: str, second: str | None = None, **options: Any) -> FramedPage:
+    def bertviz(
+        self, model: object, text: str, second: str | None = None, **options: Any
+    ) -> FramedPage:
         """See `llm_magics.tasks.bertviz.bertviz`."""
         from llm_magics.tasks.bertviz import bertviz
 
         return bertviz(text, second, manager=self.manager, model=model, **options)
 
     def count_rows(self, rows: Any) -> int | None:
-        """How many rows a list, column or file has that a `…_each` method would take; None where nobody knows."""
+        """How many rows a list, column or file has that a `…_each` method would take; None where
+        nobody knows."""
         from llm_magics.tasks.row_source import open_rows
 
         return open_rows(rows, whole=True).total
@@ -194,30 +218,61 @@ class Session(TrainingBench):
 
         return recommendations(task, manager=self.manager, **options)
 
-    def plan(self, task: str, /, *, model: object = None, default: object = None, text: str = "", source: str = "auto",
-             target: str | None = None, language: str = "auto", recipe: str | dict[str, Any] | None = None,
-             name: str | None = None, overrides: dict[str, Any] | None = None, device: str | None = None,
-             load_options: dict[str, Any] | None = None, **spoken: Any) -> LoadPlan:
-        """What the task would load, without loading it: device, bytes needed and free, download size, cached or not.
+    def plan(
+        self,
+        task: str,
+        /,
+        *,
+        model: object = None,
+        default: object = None,
+        text: str = "",
+        source: str = "auto",
+        target: str | None = None,
+        language: str = "auto",
+        recipe: str | dict[str, Any] | None = None,
+        name: str | None = None,
+        overrides: dict[str, Any] | None = None,
+        device: str | None = None,
+        load_options: dict[str, Any] | None = None,
+        **spoken: Any,
+    ) -> LoadPlan:
+        """What the task would load, without loading it: device, bytes needed and free, download
+        size, cached or not.
 
-        `task` is "translate", "summarize", "attention" or "train"; other arguments as for the task itself.
+        `task` is "translate", "summarize", "attention" or "train"; other arguments as for the task
+        itself.
         """
         if task == "train":
             languages = {"source": None if source == "auto" else source, "target": target}
-            return self.training_plan(recipe, model=model, name=name, overrides=overrides, device=device, **languages,
-                                      **{key: value for key, value in spoken.items() if key in _SPOKEN})
+            return self.training_plan(
+                recipe,
+                model=model,
+                name=name,
+                overrides=overrides,
+                device=device,
+                **languages,
+                **{key: value for key, value in spoken.items() if key in _SPOKEN},
+            )
         if task == "attention":
             return self.manager.plan(model)
         from llm_magics.tasks.plan import choose_for
 
-        reference, why = choose_for(task, text, model=model, source=source if task == "translate" else language,
-                                    target=target, default=default)
+        reference, why = choose_for(
+            task,
+            text,
+            model=model,
+            source=source if task == "translate" else language,
+            target=target,
+            default=default,
+        )
         plan = self.manager.plan(reference, **(load_options or {}))
         return replace(plan, note="; ".join(part for part in (why, plan.note) if part))
 
     def close(self) -> None:
         """Stop the trainings of this session and free every model."""
-        running = [handle for handle in (*self.training.values(), *self.tuning.values()) if not handle.done]
+        running = [
+            handle for handle in (*self.training.values(), *self.tuning.values()) if not handle.done
+        ]
         for handle in running:
             handle.stop()
         for handle in running:
@@ -240,7 +295,8 @@ def current_session() -> Session:
 
 
 def close_current_session() -> None:
-    """Free everything the current session holds; the next call of `current_session` makes a new one."""
+    """Free everything the current session holds; the next call of `current_session` makes a new
+    one."""
     global _session
     with _lock:
         closing, _session = _session, None

@@ -18,7 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With `-n`, a file stays in one process (its models are built once), and so do all tests of the one browser."""
+    """With `-n`, a file stays in one process (its models are built once), and so do all tests of
+    the one browser."""
     from xdist.scheduler import LoadScopeScheduling
 
     class FileScheduling(LoadScopeScheduling):
@@ -31,7 +32,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 @pytest.fixture(scope="session")
 def tiny_builders() -> dict:
-    """Family -> the function that builds a tiny model of it in a folder: those of tests/models, for other folders."""
+    """Family -> the function that builds a tiny model of it in a folder: those of tests/models, for
+    other folders."""
     place = Path(__file__).parent / "models" / "conftest.py"
     spec = importlib.util.spec_from_file_location("tiny_models", place)
     module = importlib.util.module_from_spec(spec)

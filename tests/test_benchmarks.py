@@ -1,4 +1,5 @@
-"""Benchmarks are not run by the tests; what they take from each other and from the package is there all the same."""
+"""Benchmarks are not run by the tests; what they take from each other and from the package is there
+all the same."""
 
 from __future__ import annotations
 
@@ -27,7 +28,12 @@ def defined(path: Path) -> set[str]:
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            names |= {
+                name.id
+                for target in targets
+                for name in ast.walk(target)
+                if isinstance(name, ast.Name)
+            }
     return names
 
 

@@ -1,4 +1,5 @@
-"""The tree drawn in the docstring of `errors` is the tree of classes, and every message can be shown."""
+"""The tree drawn in the docstring of `errors` is the tree of classes, and every message can be
+shown."""
 
 from __future__ import annotations
 
@@ -9,8 +10,13 @@ import pytest
 
 from llm_magics import errors
 
-CLASSES = {name: value for name, value in vars(errors).items()
-           if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == errors.__name__}
+CLASSES = {
+    name: value
+    for name, value in vars(errors).items()
+    if inspect.isclass(value)
+    and issubclass(value, Exception)
+    and value.__module__ == errors.__name__
+}
 
 
 def drawn_tree():
@@ -40,7 +46,9 @@ def test_everything_public_is_in_all_and_sorted():
 def test_a_message_is_always_printable_and_shown_as_one_line(cls):
     error = cls("half a character \ud800, NUL \x00, an escape \x1b[31m")
     str(error).encode("utf-8")
-    assert error._render_traceback_() == [f"{cls.__name__}: half a character \ufffd, NUL \ufffd, an escape \ufffd[31m"]
+    assert error._render_traceback_() == [
+        f"{cls.__name__}: half a character \ufffd, NUL \ufffd, an escape \ufffd[31m"
+    ]
     assert cls.__doc__
 
 

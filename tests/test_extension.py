@@ -18,7 +18,9 @@ from llm_magics.magics import MAGICS
 @pytest.fixture
 def shell():
     shell = InteractiveShell()
-    shell.run_line_magic("unload_ext", "llm_magics")  # IPython itself imports what it needs for this only now
+    shell.run_line_magic(
+        "unload_ext", "llm_magics"
+    )  # IPython itself imports what it needs for this only now
     shell.run_cell("%lsmagic", silent=True)
     yield shell
     shell.run_line_magic("unload_ext", "llm_magics")
@@ -28,11 +30,17 @@ def traces(shell):
     """Everything an extension could leave behind, in a form that can be compared."""
     manager = shell.magics_manager
     return {
-        "line": set(manager.magics["line"]), "cell": set(manager.magics["cell"]), "registry": set(manager.registry),
-        "user magics": set(vars(manager.user_magics)), "configurables": len(shell.configurables),
-        "matchers": len(shell.Completer.custom_matchers), "shell": {name for name in vars(shell) if "llm" in name},
+        "line": set(manager.magics["line"]),
+        "cell": set(manager.magics["cell"]),
+        "registry": set(manager.registry),
+        "user magics": set(vars(manager.user_magics)),
+        "configurables": len(shell.configurables),
+        "matchers": len(shell.Completer.custom_matchers),
+        "shell": {name for name in vars(shell) if "llm" in name},
         "events": {name: len(callbacks) for name, callbacks in shell.events.callbacks.items()},
-        "threads": threading.active_count(), "hooks": shell.custom_exceptions, "names": set(shell.user_ns),
+        "threads": threading.active_count(),
+        "hooks": shell.custom_exceptions,
+        "names": set(shell.user_ns),
     }
 
 
@@ -126,5 +134,7 @@ def test_a_new_process_loads_without_torch_output_or_network():
         heavy = {"torch", "transformers", "numpy", "ipywidgets", "anywidget", "tokenizers", "huggingface_hub"}
         sys.exit(",".join(sorted(heavy & set(sys.modules))) or 0)
     """)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

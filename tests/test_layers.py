@@ -1,4 +1,5 @@
-"""Who may import whom: read from the source, every import statement, also those inside functions."""
+"""Who may import whom: read from the source, every import statement, also those inside
+functions."""
 
 from __future__ import annotations
 
@@ -19,8 +20,14 @@ ROOMS = {
     "nn": set(),
     "attention": {"nn"},
     "models": {"attention", "nn"},
-    "metrics": set(),  # the field's scores: trainings judge by them, and results that are given a reference
-    "tasks": {"models", "attention", "display", "metrics"},  # display, here and in training: results draw themselves
+    # the field's scores: trainings judge by them, and results that are given a reference
+    "metrics": set(),
+    "tasks": {
+        "models",
+        "attention",
+        "display",
+        "metrics",
+    },  # display, here and in training: results draw themselves
     "training": {"nn", "models", "attention", "display", "metrics"},
     "session": {"tasks", "training", "models", "attention"},
     "display": set(),
@@ -29,9 +36,17 @@ ROOMS = {
     "extension": {"magics"},
     "__init__": {"extension", "session", "magics"},
 }
-# Modules of plain names and values, without weights: what completion and the curve need, open to the magics.
-OPEN_TO_MAGICS = {"models.catalog", "models.catalog_entries", "models.endpoint", "models.reference", "training.events",
-                  "training.recipe", "training.request"}
+# Modules of plain names and values, without weights: what completion and the curve need, open to
+# the magics.
+OPEN_TO_MAGICS = {
+    "models.catalog",
+    "models.catalog_entries",
+    "models.endpoint",
+    "models.reference",
+    "training.events",
+    "training.recipe",
+    "training.request",
+}
 # Rooms that must get by with few packages.
 THIRD_PARTY = {
     "errors": set(),
@@ -45,11 +60,34 @@ THIRD_PARTY = {
     "__init__": set(),
 }
 # Importing one of these must not cost what the heavy ones cost.
-LIGHT = ["llm_magics", "llm_magics.extension", "llm_magics.magics", "llm_magics.magics.command",
-         "llm_magics.magics.completion", "llm_magics.display", "llm_magics.display.result", "llm_magics.errors",
-         "llm_magics.models", "llm_magics.models.catalog", "llm_magics.models.reference", "llm_magics.session",
-         "llm_magics.training.bench", "llm_magics.training.events", "llm_magics.training.recipe", "llm_magics.training.request"]
-HEAVY = {"torch", "transformers", "numpy", "ipywidgets", "anywidget", "tokenizers", "huggingface_hub", "datasets"}
+LIGHT = [
+    "llm_magics",
+    "llm_magics.extension",
+    "llm_magics.magics",
+    "llm_magics.magics.command",
+    "llm_magics.magics.completion",
+    "llm_magics.display",
+    "llm_magics.display.result",
+    "llm_magics.errors",
+    "llm_magics.models",
+    "llm_magics.models.catalog",
+    "llm_magics.models.reference",
+    "llm_magics.session",
+    "llm_magics.training.bench",
+    "llm_magics.training.events",
+    "llm_magics.training.recipe",
+    "llm_magics.training.request",
+]
+HEAVY = {
+    "torch",
+    "transformers",
+    "numpy",
+    "ipywidgets",
+    "anywidget",
+    "tokenizers",
+    "huggingface_hub",
+    "datasets",
+}
 
 
 def room_of(path: Path) -> str:
@@ -58,11 +96,16 @@ def room_of(path: Path) -> str:
 
 
 def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )
 
 
 def imports(path: Path):
-    """(line, dotted module) of everything the file imports when it runs, relative imports made absolute."""
+    """(line, dotted module) of everything the file imports when it runs, relative imports made
+    absolute."""
     package = ["llm_magics", *path.relative_to(PACKAGE).parts[:-1]]
     waiting = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
@@ -100,23 +143,46 @@ def test_a_module_imports_only_the_rooms_it_may(path):
         name = module.removeprefix("llm_magics.")
         target = name.split(".")[0]
         is_open = room == "magics" and name in OPEN_TO_MAGICS
-        is_public = target in llm_magics.__all__ and target != "errors"  # `from llm_magics import __version__`
-        if target not in ROOMS[room] | {room, "errors"} and not is_open and not (room == "magics" and is_public):
+        is_public = (
+            target in llm_magics.__all__ and target != "errors"
+        )  # `from llm_magics import __version__`
+        if (
+            target not in ROOMS[room] | {room, "errors"}
+            and not is_open
+            and not (room == "magics" and is_public)
+        ):
             wrong.append(f"line {line}: {module}")
-    assert not wrong, f"{room} may import {', '.join(sorted(ROOMS[room])) or 'no other room'}: {'; '.join(wrong)}"
+    assert not wrong, (
+        f"{room} may import {', '.join(sorted(ROOMS[room])) or 'no other room'}: {'; '.join(wrong)}"
+    )
 
 
-@pytest.mark.parametrize("path", [path for path in sources() if room_of(path) in THIRD_PARTY],
-                         ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sources() if room_of(path) in THIRD_PARTY],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
 def test_a_room_that_gets_by_with_few_packages_does(path):
-    allowed = THIRD_PARTY[room_of(path)] | set(sys.stdlib_module_names) | {"llm_magics", "__future__"}
-    wrong = [f"line {line}: {module}" for line, module in imports(path) if module.split(".")[0] not in allowed]
+    allowed = (
+        THIRD_PARTY[room_of(path)] | set(sys.stdlib_module_names) | {"llm_magics", "__future__"}
+    )
+    wrong = [
+        f"line {line}: {module}"
+        for line, module in imports(path)
+        if module.split(".")[0] not in allowed
+    ]
     assert not wrong, "; ".join(wrong)
 
 
 @pytest.mark.parametrize("module", LIGHT)
 def test_importing_a_light_module_imports_nothing_heavy(module):
     code = f"import sys, {module}; sys.exit(','.join(sorted({HEAVY!r} & set(sys.modules))) or 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,
-                          cwd=PACKAGE.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=PACKAGE.parent,
+    )
     assert done.returncode == 0, done.stderr

@@ -16,16 +16,27 @@ from llm_magics.magics.command import COMMON, Command
 def found_table():
     table = {}
     for path in sorted(Path(package.__file__).parent.glob("*.py")):
-        module = import_module(f"llm_magics.magics.{path.stem}") if path.stem != "__init__" else package
+        module = (
+            import_module(f"llm_magics.magics.{path.stem}") if path.stem != "__init__" else package
+        )
         for name, member in vars(module).items():
-            if inspect.isclass(member) and issubclass(member, Command) and member.__module__ == module.__name__ and member.name:
+            if (
+                inspect.isclass(member)
+                and issubclass(member, Command)
+                and member.__module__ == module.__name__
+                and member.name
+            ):
                 table[member.name] = f"{path.stem}:{name}"
     return dict(sorted(table.items()))
 
 
 def test_the_table_names_every_command_there_is():
     expected = found_table()
-    shown = "MAGICS = {\n" + "".join(f'    "{name}": "{place}",\n' for name, place in expected.items()) + "}"
+    shown = (
+        "MAGICS = {\n"
+        + "".join(f'    "{name}": "{place}",\n' for name, place in expected.items())
+        + "}"
+    )
     assert expected == MAGICS, f"the table in magics/__init__.py should read\n{shown}"
 
 
@@ -52,4 +63,6 @@ def test_an_option_means_the_same_in_every_magic():
     for name in MAGICS:
         for option in find_command(name).all_options():
             shape = (bool(option.metavar), option.convert is str)
-            assert seen.setdefault(option.flag, shape) == shape, f"{option.flag} of %{name} takes another kind of value"
+            assert seen.setdefault(option.flag, shape) == shape, (
+                f"{option.flag} of %{name} takes another kind of value"
+            )

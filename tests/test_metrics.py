@@ -7,10 +7,26 @@ import math
 import pytest
 import sacrebleu
 
-from llm_magics.metrics import CorpusScore, entities, entity_f1, macro_f1, perplexity, score, token_f1
+from llm_magics.metrics import (
+    CorpusScore,
+    entities,
+    entity_f1,
+    macro_f1,
+    perplexity,
+    score,
+    token_f1,
+)
 
-TEXTS = ["Ein Mann fährt auf einem Fahrrad .", "Zwei Hunde spielen im Schnee.", "Das Kind isst ein Eis, oder?"]
-OUTPUT = ["ein mann fährt auf einem fahrrad.", "zwei hunde spielen im sand.", "das kind isst eis, oder?"]
+TEXTS = [
+    "Ein Mann fährt auf einem Fahrrad .",
+    "Zwei Hunde spielen im Schnee.",
+    "Das Kind isst ein Eis, oder?",
+]
+OUTPUT = [
+    "ein mann fährt auf einem fahrrad.",
+    "zwei hunde spielen im sand.",
+    "das kind isst eis, oder?",
+]
 
 
 def test_bleu_and_chrf_are_sacrebleus():
@@ -23,7 +39,10 @@ def test_bleu_and_chrf_are_sacrebleus():
 def test_a_corpus_that_comes_row_by_row_scores_as_a_whole_one(metric, language):
     output, texts = OUTPUT, TEXTS
     if language != "de":
-        output, texts = ["他去学校上课。", "今天天气好。", ""], ["他去学校学习。", "今天天气很好。", "好"]
+        output, texts = (
+            ["他去学校上课。", "今天天气好。", ""],
+            ["他去学校学习。", "今天天气很好。", "好"],
+        )
     running = CorpusScore(metric, language)
     assert running.value == 0
     for prediction, expected in zip(output, texts, strict=True):
@@ -51,17 +70,22 @@ def test_accuracy_is_of_labels_of_rows_or_of_tokens():
 
 def test_macro_f1_is_the_mean_over_labels():
     # a: precision 1/2, recall 1 → 2/3; b: precision 1, recall 1/2 → 2/3; c: never right → 0
-    assert macro_f1(["a", "a", "b", "b"], ["a", "b", "b", "c"]) == pytest.approx(100 * (2 / 3 + 1 / 2 + 0) / 3)
+    assert macro_f1(["a", "a", "b", "b"], ["a", "b", "b", "c"]) == pytest.approx(
+        100 * (2 / 3 + 1 / 2 + 0) / 3
+    )
 
 
-@pytest.mark.parametrize(("tags", "spans"), [
-    (["B-PER", "I-PER", "O", "B-LOC"], {(0, 2, "PER"), (3, 4, "LOC")}),
-    (["I-PER", "I-PER"], {(0, 2, "PER")}),
-    (["B-PER", "B-PER"], {(0, 1, "PER"), (1, 2, "PER")}),
-    (["B-PER", "I-LOC"], {(0, 1, "PER"), (1, 2, "LOC")}),
-    (["O", "O"], set()),
-    ([], set()),
-])
+@pytest.mark.parametrize(
+    ("tags", "spans"),
+    [
+        (["B-PER", "I-PER", "O", "B-LOC"], {(0, 2, "PER"), (3, 4, "LOC")}),
+        (["I-PER", "I-PER"], {(0, 2, "PER")}),
+        (["B-PER", "B-PER"], {(0, 1, "PER"), (1, 2, "PER")}),
+        (["B-PER", "I-LOC"], {(0, 1, "PER"), (1, 2, "LOC")}),
+        (["O", "O"], set()),
+        ([], set()),
+    ],
+)
 def test_entities_of_bio_tags(tags, spans):
     assert entities(tags) == spans
 
@@ -77,7 +101,9 @@ def test_answers_are_compared_as_squad_does():
     assert token_f1("", []) == 1
     assert token_f1("something", []) == 0
     assert token_f1("北京大学", ["北京"]) == pytest.approx(2 * 2 / 6)
-    assert score("answer_exact_match", ["the Tower.", "x", ""], [["tower", "a tower"], ["y"], []]) == pytest.approx(200 / 3)
+    assert score(
+        "answer_exact_match", ["the Tower.", "x", ""], [["tower", "a tower"], ["y"], []]
+    ) == pytest.approx(200 / 3)
     assert score("answer_f1", ["tower", "x"], [["a tower"], ["y"]]) == pytest.approx(50)
 
 

@@ -35,7 +35,9 @@ def test_an_unknown_name_is_an_attribute_error_that_lists_the_known_ones():
         llm_magics.tranlate  # noqa: B018 - reading it is the test
 
 
-@pytest.mark.parametrize("name", ["translate", "translate_each", "summarize", "summarize_each", "train"])
+@pytest.mark.parametrize(
+    "name", ["translate", "translate_each", "summarize", "summarize_each", "train"]
+)
 def test_functions_are_those_of_the_session_with_their_own_signature(name):
     function, method = getattr(llm_magics, name), getattr(llm_magics.Session, name)
     own, bound = inspect.signature(function), inspect.signature(method)
@@ -62,6 +64,12 @@ def test_importing_the_package_and_asking_for_help_loads_no_torch():
         llm_magics.translate, llm_magics.train, llm_magics.explore_attention
         sys.exit(",".join({"torch", "transformers", "numpy", "anywidget"} & set(sys.modules)) or 0)
     """)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,
-                          cwd=Path(llm_magics.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=Path(llm_magics.__file__).parent.parent,
+    )
     assert done.returncode == 0, done.stderr

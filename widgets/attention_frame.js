@@ -35,19 +35,39 @@ function explorer_of(model, root) {
   const redraw = once_a_frame(() => root.isConnected && explorer.draw());
   const selection = () => model.get("selection");
   const sources = () => model.get("sources");
-  const panel = (/** @type {Place} */ { source, kind } = selection()) => sources()[source].panels.find((one) => one.kind === kind) ?? sources()[source].panels[0];
+  const panel = (/** @type {Place} */ { source, kind } = selection()) =>
+    sources()[source].panels.find((one) => one.kind === kind) ?? sources()[source].panels[0];
   const rows = (/** @type {Place} */ place = selection()) => model.get("tokens")[panel(place).rows];
-  const columns = (/** @type {Place} */ place = selection()) => model.get("tokens")[panel(place).columns];
-  const size = (/** @type {number} */ source, /** @type {string} */ kind) => ({ rows: rows({ source, kind }).length, columns: columns({ source, kind }).length });
+  const columns = (/** @type {Place} */ place = selection()) =>
+    model.get("tokens")[panel(place).columns];
+  const size = (/** @type {number} */ source, /** @type {string} */ kind) => ({
+    rows: rows({ source, kind }).length,
+    columns: columns({ source, kind }).length,
+  });
   const requests = requests_of(model, size, redraw);
   const tables = colour_tables();
   const spoken = element("div", { class: "llm-spoken", "aria-live": "polite" });
   const explorer = {
-    requests, redraw, selection, sources, panel, rows, columns, spoken,
-    painter: tile_painter(requests, (source, kind) => ({ ...panel({ source, kind }), size: size(source, kind) })),
+    requests,
+    redraw,
+    selection,
+    sources,
+    panel,
+    rows,
+    columns,
+    spoken,
+    painter: tile_painter(requests, (source, kind) => ({
+      ...panel({ source, kind }),
+      size: size(source, kind),
+    })),
     draw: () => {}, // set by render, which knows the views
     /** Escape in a view: back to the heads. */ leave: () => {},
-    head: () => ({ source: selection().source, kind: selection().kind, layer: selection().layer, head: selection().head }),
+    head: () => ({
+      source: selection().source,
+      kind: selection().kind,
+      layer: selection().layer,
+      head: selection().head,
+    }),
     measures: () => sources()[selection().source].measures,
     source_name: (/** @type {number} */ i) => model.get("step_names")[i] ?? sources()[i].title,
     theme: () => theme_at(root),
@@ -58,9 +78,12 @@ function explorer_of(model, root) {
     waiting_text() {
       if (requests.failure()) return requests.failure();
       if (requests.is_waiting()) return "waiting for the kernel…";
-      return model.get("live") ? "" : "This file holds this head pooled, too coarse for single tokens.";
+      return model.get("live")
+        ? ""
+        : "This file holds this head pooled, too coarse for single tokens.";
     },
-    /** For people who listen. */ tell: (/** @type {string} */ text) => void (spoken.textContent = text),
+    /** For people who listen. */ tell: (/** @type {string} */ text) =>
+      void (spoken.textContent = text),
     select(/** @type {Partial<Selection>} */ part) {
       model.set("selection", settled({ ...selection(), ...part }));
       if (IS_A_MAP.has(selection().view)) requests.picture(explorer.head()); // asked a frame before it is drawn, and before Python is told
@@ -70,12 +93,16 @@ function explorer_of(model, root) {
       const { heads } = selection();
       const others = heads.filter(([l, h]) => l !== layer || h !== head);
       explorer.select({ heads: others.length < heads.length ? others : [...heads, [layer, head]] });
-      explorer.tell(`${head_name({ layer, head })} ${others.length < heads.length ? "left out" : "added"}`);
+      explorer.tell(
+        `${head_name({ layer, head })} ${others.length < heads.length ? "left out" : "added"}`,
+      );
     },
     toggle_silence() {
       const { kind, layer, head, silenced } = selection();
       const others = silenced.filter(([k, l, h]) => k !== kind || l !== layer || h !== head);
-      explorer.select({ silenced: others.length < silenced.length ? others : [...silenced, [kind, layer, head]] });
+      explorer.select({
+        silenced: others.length < silenced.length ? others : [...silenced, [kind, layer, head]],
+      });
     },
     enlarge() {
       explorer.select({ view: "map" });
@@ -86,9 +113,18 @@ function explorer_of(model, root) {
   /** A selection whose parts fit each other: the head is one of the panel's, the tokens are the panel's. */
   function settled(/** @type {Selection} */ wanted) {
     const { layers, heads } = panel(wanted);
-    const inside = { layer: Math.min(wanted.layer, layers - 1), head: Math.min(wanted.head, heads - 1) };
-    const is_other = wanted.kind !== selection().kind || rows(wanted) !== rows() || columns(wanted) !== columns();
-    return { ...wanted, ...inside, kind: panel(wanted).kind, ...(is_other ? { rows: [], columns: [], heads: [], against: null, step: null } : {}) };
+    const inside = {
+      layer: Math.min(wanted.layer, layers - 1),
+      head: Math.min(wanted.head, heads - 1),
+    };
+    const is_other =
+      wanted.kind !== selection().kind || rows(wanted) !== rows() || columns(wanted) !== columns();
+    return {
+      ...wanted,
+      ...inside,
+      kind: panel(wanted).kind,
+      ...(is_other ? { rows: [], columns: [], heads: [], against: null, step: null } : {}),
+    };
   }
   return explorer;
 }
@@ -118,11 +154,13 @@ function tab_row(label, choose) {
       root.hidden = names.length < 2;
       if (root.dataset.names !== String(names)) {
         root.dataset.names = String(names);
-        root.replaceChildren(...names.map(([name, text]) => {
-          const tab = element("button", { type: "button", role: "tab", "data-name": name }, text);
-          tab.onclick = () => choose(name);
-          return tab;
-        }));
+        root.replaceChildren(
+          ...names.map(([name, text]) => {
+            const tab = element("button", { type: "button", role: "tab", "data-name": name }, text);
+            tab.onclick = () => choose(name);
+            return tab;
+          }),
+        );
       }
       for (const tab of /** @type {HTMLElement[]} */ ([...root.children])) {
         tab.setAttribute("aria-selected", String(tab.dataset.name === chosen));
@@ -158,9 +196,24 @@ function colour_scale(explorer) {
     mark.style.left = `${100 * Math.sqrt(weight)}%`;
     return mark;
   });
-  const root = element("div", { class: "llm-legend" }, scale, element("div", { class: "llm-marks" }, ...marks));
+  const root = element(
+    "div",
+    { class: "llm-legend" },
+    scale,
+    element("div", { class: "llm-marks" }, ...marks),
+  );
   const all = Uint8Array.from({ length: 256 }, (_, i) => i);
-  return { root, draw: () => fitted(scale, 160, 6).drawImage(weights_picture(all, 256, 1, explorer.tables().weights), 0, 0, 160, 6) };
+  return {
+    root,
+    draw: () =>
+      fitted(scale, 160, 6).drawImage(
+        weights_picture(all, 256, 1, explorer.tables().weights),
+        0,
+        0,
+        160,
+        6,
+      ),
+  };
 }
 
 /** The views that say something about these sources and this panel. @param {Explorer} explorer @returns {[string, string][]} */
@@ -171,62 +224,134 @@ export function views_of(explorer) {
     steps: sources.length > 1 || panel.first_step !== null,
     neuron: explorer.exact_rows(),
   });
-  return Object.entries(VIEW_NAMES).filter(([name]) => name === view || (is_there[/** @type {ViewName} */ (name)] ?? true));
+  return Object.entries(VIEW_NAMES).filter(
+    ([name]) => name === view || (is_there[/** @type {ViewName} */ (name)] ?? true),
+  );
 }
 
 /** @param {{ model: import("./common.js").Model<Traits>, el: HTMLElement }} host */
 export function render({ model, el }) {
   const root = element("div", { class: "llm-attention-explorer" });
   const explorer = explorer_of(model, root);
-  model.get("atlases").forEach((atlases, source) => atlases.forEach((atlas, i) => {
-    if (bytes_of(atlas).length) explorer.requests.give_atlas(source, explorer.sources()[source].panels[i].kind, bytes_of(atlas));
-  }));
+  model.get("atlases").forEach((atlases, source) =>
+    atlases.forEach((atlas, i) => {
+      if (bytes_of(atlas).length)
+        explorer.requests.give_atlas(
+          source,
+          explorer.sources()[source].panels[i].kind,
+          bytes_of(atlas),
+        );
+    }),
+  );
   const grid = head_grid(explorer);
   const silence = silence_panel(explorer);
   const scale = colour_scale(explorer);
   const views = /** @type {Record<string, View>} */ ({
-    map: map_view(explorer), lines: lines_view(explorer), cross: cross_view(explorer),
-    neuron: neuron_view(explorer), diff: diff_view(explorer), steps: steps_view(explorer),
+    map: map_view(explorer),
+    lines: lines_view(explorer),
+    cross: cross_view(explorer),
+    neuron: neuron_view(explorer),
+    diff: diff_view(explorer),
+    steps: steps_view(explorer),
   });
-  const view_tabs = tab_row("view", (view) => explorer.select({ view: /** @type {ViewName} */ (view) }));
+  const view_tabs = tab_row("view", (view) =>
+    explorer.select({ view: /** @type {ViewName} */ (view) }),
+  );
   const kind_tabs = tab_row("kind of attention", (kind) => explorer.select({ kind }));
   const source = choice("source", (value) => explorer.select({ source: Number(value) }));
-  const segment = choice("parts of the text pair", (value) => explorer.select({ segment: /** @type {Selection["segment"]} */ (value) }));
+  const segment = choice("parts of the text pair", (value) =>
+    explorer.select({ segment: /** @type {Selection["segment"]} */ (value) }),
+  );
   const title = element("div", { class: "llm-title", dir: "auto" });
   const name = element("div", { class: "llm-name" });
   const note = element("div", { class: "llm-note", role: "status" });
   const side = element("div", { class: "llm-side" }, grid.root, scale.root);
-  const main = element("div", { class: "llm-main" }, ...Object.values(views).map((view) => view.root));
-  const bar = element("div", { class: "llm-bar" }, view_tabs.root, kind_tabs.root, source.root, segment.root);
-  root.append(title, bar, element("div", { class: "llm-head-line" }, name, silence.buttons), element("div", { class: "llm-columns" }, side, main), silence.lists, note, explorer.spoken);
+  const main = element(
+    "div",
+    { class: "llm-main" },
+    ...Object.values(views).map((view) => view.root),
+  );
+  const bar = element(
+    "div",
+    { class: "llm-bar" },
+    view_tabs.root,
+    kind_tabs.root,
+    source.root,
+    segment.root,
+  );
+  root.append(
+    title,
+    bar,
+    element("div", { class: "llm-head-line" }, name, silence.buttons),
+    element("div", { class: "llm-columns" }, side, main),
+    silence.lists,
+    note,
+    explorer.spoken,
+  );
   el.append(root);
 
   explorer.leave = grid.focus;
-  explorer.focus_view = () => requestAnimationFrame(() => requestAnimationFrame(() => views[explorer.selection().view]?.focus()));
+  explorer.focus_view = () =>
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => views[explorer.selection().view]?.focus()),
+    );
   explorer.draw = () => {
     const [selection, width] = [explorer.selection(), root.clientWidth];
     const is_overview = selection.view === "overview";
     const panel = explorer.panel();
     title.textContent = model.get("title");
     view_tabs.draw(views_of(explorer), selection.view);
-    kind_tabs.draw(explorer.sources()[selection.source].panels.map(({ kind }) => [kind, KIND_NAMES[kind] ?? kind]), selection.kind);
-    source.draw(selection.view === "steps" ? [] : explorer.sources().map((_, i) => [String(i), explorer.source_name(i)]), String(selection.source));
+    kind_tabs.draw(
+      explorer
+        .sources()
+        [selection.source].panels.map(({ kind }) => [kind, KIND_NAMES[kind] ?? kind]),
+      selection.kind,
+    );
+    source.draw(
+      selection.view === "steps"
+        ? []
+        : explorer.sources().map((_, i) => [String(i), explorer.source_name(i)]),
+      String(selection.source),
+    );
     const is_pair = panel.row_segments?.includes(1) || panel.column_segments?.includes(1);
-    segment.draw(is_pair ? [["", "A and B"], ["AA", "A → A"], ["AB", "A → B"], ["BA", "B → A"], ["BB", "B → B"]] : [], selection.segment);
+    segment.draw(
+      is_pair
+        ? [
+            ["", "A and B"],
+            ["AA", "A → A"],
+            ["AB", "A → B"],
+            ["BA", "B → A"],
+            ["BB", "B → B"],
+          ]
+        : [],
+      selection.segment,
+    );
     main.hidden = is_overview;
     for (const [of, view] of Object.entries(views)) view.root.hidden = of !== selection.view;
     const is_wide = width >= SIDE_BY_SIDE_FROM_PX;
     grid.draw(is_overview, is_overview || !is_wide ? width : width * SIDE_SHARE);
     scale.draw();
-    name.replaceChildren(element("b", {}, `layer ${selection.layer} · head ${selection.head}`), element("span", {}, views[selection.view]?.about() ?? ""));
+    name.replaceChildren(
+      element("b", {}, `layer ${selection.layer} · head ${selection.head}`),
+      element("span", {}, views[selection.view]?.about() ?? ""),
+    );
     if (!is_overview) views[selection.view].draw();
     silence.draw();
     note.textContent = explorer.requests.failure();
     root.dataset.view = selection.view;
   };
   root.onkeydown = (event) => {
-    const is_writing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-    if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || is_writing || !explorer.can_predict()) return;
+    const is_writing =
+      event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+    if (
+      event.key !== "s" ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      is_writing ||
+      !explorer.can_predict()
+    )
+      return;
     event.preventDefault();
     event.stopPropagation();
     explorer.toggle_silence();
@@ -236,7 +361,11 @@ export function render({ model, el }) {
     explorer.redraw();
   };
   /** @type {[string, (...args: any[]) => void][]} */
-  const listeners = [["change:selection", selected], ["change:title", explorer.redraw], ["msg:custom", explorer.requests.receive]];
+  const listeners = [
+    ["change:selection", selected],
+    ["change:title", explorer.redraw],
+    ["msg:custom", explorer.requests.receive],
+  ];
   for (const [event, callback] of listeners) model.on(event, callback);
   const unwatch = on_theme_or_size(root, explorer.redraw);
   explorer.redraw();

@@ -16,12 +16,19 @@ import { around, bounded, cell_at, showing, zoomed } from "./attention_viewport.
 
 const ZOOM_STEP = 1.5;
 const DRAG_PX = 4;
-const MOVES = /** @type {Record<string, [number, number]>} */ ({ ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] });
+const MOVES = /** @type {Record<string, [number, number]>} */ ({
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+});
 
 /** The smallest rectangle with both cells. @param {Cell} a @param {Cell} b @returns {Block} */
 export const spanned = (a, b) => ({
-  row: Math.min(a.row, b.row), column: Math.min(a.column, b.column),
-  rows: Math.abs(a.row - b.row) + 1, columns: Math.abs(a.column - b.column) + 1,
+  row: Math.min(a.row, b.row),
+  column: Math.min(a.column, b.column),
+  rows: Math.abs(a.row - b.row) + 1,
+  columns: Math.abs(a.column - b.column) + 1,
 });
 
 /**
@@ -30,13 +37,18 @@ export const spanned = (a, b) => ({
  * @returns {Cell | null}
  */
 export function stepped({ key, ctrlKey, metaKey }, at, { rows, columns }) {
-  if (key === "Home" || key === "End") return { row: at?.row ?? 0, column: key === "Home" ? 0 : columns - 1 };
+  if (key === "Home" || key === "End")
+    return { row: at?.row ?? 0, column: key === "Home" ? 0 : columns - 1 };
   const step = MOVES[key];
   if (!step) return null;
   if (!at) return { row: 0, column: 0 };
   const far = ctrlKey || metaKey ? 10 : 1;
-  const inside = (/** @type {number} */ value, /** @type {number} */ count) => Math.min(count - 1, Math.max(0, value));
-  return { row: inside(at.row + step[0] * far, rows), column: inside(at.column + step[1] * far, columns) };
+  const inside = (/** @type {number} */ value, /** @type {number} */ count) =>
+    Math.min(count - 1, Math.max(0, value));
+  return {
+    row: inside(at.row + step[0] * far, rows),
+    column: inside(at.column + step[1] * far, columns),
+  };
 }
 
 /** @returns {State} */
@@ -64,7 +76,15 @@ export function map_gestures(canvas, state, layout, told) {
   }
   function pan(/** @type {number} */ rows, /** @type {number} */ columns, start = now()) {
     const shown = layout();
-    if (shown) look(bounded({ ...start, row: start.row + rows, column: start.column + columns }, shown.size, shown.area, shown.fit.cell));
+    if (shown)
+      look(
+        bounded(
+          { ...start, row: start.row + rows, column: start.column + columns },
+          shown.size,
+          shown.area,
+          shown.fit.cell,
+        ),
+      );
   }
   function point(/** @type {Cell | null} */ at) {
     if (at?.row === state.at?.row && at?.column === state.at?.column) return;
@@ -80,7 +100,11 @@ export function map_gestures(canvas, state, layout, told) {
     if (!shown) return [0, 0];
     const { area } = shown;
     const { row, column, cell } = now();
-    if (state.at) return [area.left + (state.at.column + 0.5 - column) * cell, area.top + (state.at.row + 0.5 - row) * cell];
+    if (state.at)
+      return [
+        area.left + (state.at.column + 0.5 - column) * cell,
+        area.top + (state.at.row + 0.5 - row) * cell,
+      ];
     return [area.left + area.width / 2, area.top + area.height / 2];
   }
 
@@ -88,19 +112,32 @@ export function map_gestures(canvas, state, layout, told) {
     if (event.button) return;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
-    drag = { x: event.offsetX, y: event.offsetY, from: under(event), start: now(), marks: event.shiftKey, moved: false };
+    drag = {
+      x: event.offsetX,
+      y: event.offsetY,
+      from: under(event),
+      start: now(),
+      marks: event.shiftKey,
+      moved: false,
+    };
   };
   canvas.onpointermove = (event) => {
     const at = under(event);
     if (!drag) return point(at);
     drag.moved ||= Math.hypot(event.offsetX - drag.x, event.offsetY - drag.y) > DRAG_PX;
     if (!drag.moved) return;
-    if (!drag.marks) return pan((drag.y - event.offsetY) / drag.start.cell, (drag.x - event.offsetX) / drag.start.cell, drag.start);
+    if (!drag.marks)
+      return pan(
+        (drag.y - event.offsetY) / drag.start.cell,
+        (drag.x - event.offsetX) / drag.start.cell,
+        drag.start,
+      );
     if (drag.from && at) state.draft = spanned(drag.from, at);
     told.changed();
   };
   canvas.onpointerup = () => {
-    if (drag?.from && (drag.marks || !drag.moved)) told.marked(state.draft ?? spanned(drag.from, drag.from));
+    if (drag?.from && (drag.marks || !drag.moved))
+      told.marked(state.draft ?? spanned(drag.from, drag.from));
     [drag, state.draft] = [null, null];
     told.changed();
   };
@@ -111,12 +148,16 @@ export function map_gestures(canvas, state, layout, told) {
   canvas.onpointerleave = () => !drag && document.activeElement !== canvas && point(null);
   canvas.onblur = () => point(null);
   canvas.ondblclick = (event) => zoom(2, event.offsetX, event.offsetY);
-  canvas.addEventListener("wheel", (event) => {
-    // A page of a notebook must still scroll past the map: it zooms once it was clicked, or with Ctrl or a pinch.
-    if (!event.ctrlKey && !event.metaKey && document.activeElement !== canvas) return;
-    event.preventDefault();
-    zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), event.offsetX, event.offsetY);
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      // A page of a notebook must still scroll past the map: it zooms once it was clicked, or with Ctrl or a pinch.
+      if (!event.ctrlKey && !event.metaKey && document.activeElement !== canvas) return;
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), event.offsetX, event.offsetY);
+    },
+    { passive: false },
+  );
 
   function enter() {
     if (!state.at) return;
@@ -139,28 +180,45 @@ export function map_gestures(canvas, state, layout, told) {
   function move(/** @type {KeyboardEvent} */ event) {
     const shown = layout();
     const far = MOVES[event.key];
-    if (shown && event.shiftKey && far) return pan((far[0] * shown.area.height) / now().cell / 4, (far[1] * shown.area.width) / now().cell / 4), true;
+    if (shown && event.shiftKey && far)
+      return (
+        pan(
+          (far[0] * shown.area.height) / now().cell / 4,
+          (far[1] * shown.area.width) / now().cell / 4,
+        ),
+        true
+      );
     const to = shown && stepped(event, state.at, shown.size);
     if (!to) return false;
-    if (state.viewport) state.viewport = showing(state.viewport, to, shown.size, shown.area, shown.fit.cell);
+    if (state.viewport)
+      state.viewport = showing(state.viewport, to, shown.size, shown.area, shown.fit.cell);
     if (anchor) state.draft = spanned(anchor, to);
     point(to);
     return true;
   }
   canvas.onkeydown = (event) => {
     const [x, y] = middle();
-    const done = { "+": () => zoom(ZOOM_STEP, x, y), "=": () => zoom(ZOOM_STEP, x, y), "-": () => zoom(1 / ZOOM_STEP, x, y), 0: () => zoom(0, x, y), Enter: enter, Escape: escape }[event.key];
+    const done = {
+      "+": () => zoom(ZOOM_STEP, x, y),
+      "=": () => zoom(ZOOM_STEP, x, y),
+      "-": () => zoom(1 / ZOOM_STEP, x, y),
+      0: () => zoom(0, x, y),
+      Enter: enter,
+      Escape: escape,
+    }[event.key];
     if (done) done();
     else if (!move(event)) return;
     event.preventDefault();
     event.stopPropagation(); // a notebook would move to the next cell
   };
   return {
-    zoom: (/** @type {number} */ factor) => zoom(factor, ...(/** @type {[number, number]} */ (middle()))),
+    zoom: (/** @type {number} */ factor) =>
+      zoom(factor, .../** @type {[number, number]} */ (middle())),
     /** Shows a block, or all of it. @param {Block | null} block */
     show(block) {
       const shown = layout();
-      state.viewport = block && shown ? around(block, shown.size, shown.area, shown.fit.cell) : null;
+      state.viewport =
+        block && shown ? around(block, shown.size, shown.area, shown.fit.cell) : null;
     },
   };
 }

@@ -4,10 +4,18 @@ import test from "node:test";
 import { spanned, stepped } from "./attention_gestures.js";
 
 const size = { rows: 20, columns: 30 };
-const key = (/** @type {string} */ name, extra = {}) => ({ key: name, ctrlKey: false, metaKey: false, ...extra });
+const key = (/** @type {string} */ name, extra = {}) => ({
+  key: name,
+  ctrlKey: false,
+  metaKey: false,
+  ...extra,
+});
 
 test("a rectangle is the same whichever corner it began at", () => {
-  const [a, b] = [{ row: 5, column: 2 }, { row: 3, column: 9 }];
+  const [a, b] = [
+    { row: 5, column: 2 },
+    { row: 3, column: 9 },
+  ];
   assert.deepEqual(spanned(a, b), { row: 3, column: 2, rows: 3, columns: 8 });
   assert.deepEqual(spanned(a, b), spanned(b, a));
   assert.deepEqual(spanned(a, a), { ...a, rows: 1, columns: 1 });

@@ -21,7 +21,11 @@ const PREPARE_AFTER_MS = 120;
  */
 export function pitch_of(width, across, down, is_large) {
   if (is_large) return clamped(Math.floor((width - 30) / across), SMALLEST_PX, LARGEST_PX);
-  return clamped(Math.floor(Math.min(SIDE_PX, width) / Math.max(across, down * 0.8)), SMALLEST_PX, 64);
+  return clamped(
+    Math.floor(Math.min(SIDE_PX, width) / Math.max(across, down * 0.8)),
+    SMALLEST_PX,
+    64,
+  );
 }
 
 /**
@@ -38,17 +42,43 @@ export function share_of(value, values, { low, high }) {
 /** @param {Explorer} explorer */
 export function head_grid(explorer) {
   const canvas = element("canvas", { "aria-hidden": "true" });
-  const cells = element("div", { class: "llm-cells", role: "grid", "aria-label": "attention heads" });
+  const cells = element("div", {
+    class: "llm-cells",
+    role: "grid",
+    "aria-label": "attention heads",
+  });
   const across = element("div", { class: "llm-across", "aria-hidden": "true" });
   const down = element("div", { class: "llm-down", "aria-hidden": "true" });
   const measure = element("select", { "aria-label": "measure of the heads" });
   const sorting = element("input", { type: "checkbox", checked: true });
-  const least = element("input", { type: "number", step: "any", placeholder: "≥ any", "aria-label": "show heads with at least" });
+  const least = element("input", {
+    type: "number",
+    step: "any",
+    placeholder: "≥ any",
+    "aria-label": "show heads with at least",
+  });
   const about = element("div", { class: "llm-about" });
-  const refine = element("span", { class: "llm-refine" }, element("label", {}, sorting, " sorted"), least);
+  const refine = element(
+    "span",
+    { class: "llm-refine" },
+    element("label", {}, sorting, " sorted"),
+    least,
+  );
   const tools = element("div", { class: "llm-measure" }, measure, refine, about);
   const axes = element("div", { class: "llm-axis", "aria-hidden": "true" }, "head →  layer ↓");
-  const root = element("div", { class: "llm-heads" }, tools, axes, element("div", { class: "llm-grid" }, across, down, element("div", { class: "llm-stack" }, canvas, cells)));
+  const root = element(
+    "div",
+    { class: "llm-heads" },
+    tools,
+    axes,
+    element(
+      "div",
+      { class: "llm-grid" },
+      across,
+      down,
+      element("div", { class: "llm-stack" }, canvas, cells),
+    ),
+  );
   let built = "";
   /** @type {unknown[]} */
   let drawn = [];
@@ -56,30 +86,45 @@ export function head_grid(explorer) {
   /** @type {{ order: number[], across: number }} */
   let shown = { order: [], across: 1 };
 
-  const head_at = (/** @type {number} */ i) => ({ layer: Math.floor(i / explorer.panel().heads), head: i % explorer.panel().heads });
+  const head_at = (/** @type {number} */ i) => ({
+    layer: Math.floor(i / explorer.panel().heads),
+    head: i % explorer.panel().heads,
+  });
   const buttons = () => /** @type {HTMLElement[]} */ ([...cells.querySelectorAll("button")]);
   /** The values of the chosen measure, once they have come. */
   function values() {
     const { source, kind, sort } = explorer.selection();
     return sort && explorer.measures()[sort] ? explorer.requests.measure(source, kind, sort) : null;
   }
-  const is_out = (/** @type {Float32Array | null} */ of, /** @type {number} */ i) => Boolean(of && least.value !== "" && !(of[i] >= Number(least.value)));
+  const is_out = (/** @type {Float32Array | null} */ of, /** @type {number} */ i) =>
+    Boolean(of && least.value !== "" && !(of[i] >= Number(least.value)));
 
   function choose(/** @type {number} */ i) {
     const { layer, head } = head_at(i);
     explorer.select({ layer, head });
     const of = values();
-    explorer.tell(`layer ${layer}, head ${head}${of ? `, ${explorer.measures()[explorer.selection().sort].title} ${number_text(of[i])}` : ""}`);
+    explorer.tell(
+      `layer ${layer}, head ${head}${of ? `, ${explorer.measures()[explorer.selection().sort].title} ${number_text(of[i])}` : ""}`,
+    );
   }
   function button(/** @type {number} */ i) {
-    const made = element("button", { type: "button", role: "gridcell", tabindex: -1, "data-place": i });
+    const made = element("button", {
+      type: "button",
+      role: "gridcell",
+      tabindex: -1,
+      "data-place": i,
+    });
     let timer = 0;
     made.onclick = (event) => {
       if (event.shiftKey || event.ctrlKey || event.metaKey) return explorer.toggle_head(head_at(i));
       choose(i);
       if (event.detail === 2) explorer.enlarge();
     };
-    made.onpointerenter = () => (timer = window.setTimeout(() => explorer.requests.picture({ ...explorer.head(), ...head_at(i) }), PREPARE_AFTER_MS));
+    made.onpointerenter = () =>
+      (timer = window.setTimeout(
+        () => explorer.requests.picture({ ...explorer.head(), ...head_at(i) }),
+        PREPARE_AFTER_MS,
+      ));
     made.onpointerleave = () => window.clearTimeout(timer);
     return made;
   }
@@ -101,7 +146,11 @@ export function head_grid(explorer) {
   least.onkeydown = measure.onkeydown = (event) => event.stopPropagation();
 
   /** Makes the buttons again when the heads, their order or their size are others. */
-  function build(/** @type {number} */ pitch, /** @type {number} */ label, /** @type {boolean} */ is_sorted) {
+  function build(
+    /** @type {number} */ pitch,
+    /** @type {number} */ label,
+    /** @type {boolean} */ is_sorted,
+  ) {
     const { layers, heads } = explorer.panel();
     const wanted = JSON.stringify([layers, heads, shown.order, pitch, label, is_sorted]);
     if (wanted === built) return;
@@ -110,34 +159,81 @@ export function head_grid(explorer) {
     root.style.setProperty("--llm-rise", `${pitch + label}px`);
     axes.hidden = is_sorted;
     const stride = pitch < 24 ? 2 : 1;
-    across.replaceChildren(...(is_sorted ? [] : Array.from({ length: heads }, (_, i) => element("span", {}, i % stride ? "" : String(i)))));
-    down.replaceChildren(...(is_sorted ? [] : Array.from({ length: layers }, (_, i) => element("span", {}, String(i)))));
+    across.replaceChildren(
+      ...(is_sorted
+        ? []
+        : Array.from({ length: heads }, (_, i) =>
+            element("span", {}, i % stride ? "" : String(i)),
+          )),
+    );
+    down.replaceChildren(
+      ...(is_sorted
+        ? []
+        : Array.from({ length: layers }, (_, i) => element("span", {}, String(i)))),
+    );
     const rows = Math.ceil(shown.order.length / shown.across);
     cells.setAttribute("aria-rowcount", String(rows));
     cells.setAttribute("aria-colcount", String(shown.across));
-    cells.replaceChildren(...Array.from({ length: rows }, (_, row) => element("div", { role: "row" }, ...shown.order.slice(row * shown.across, (row + 1) * shown.across).map(button))));
+    cells.replaceChildren(
+      ...Array.from({ length: rows }, (_, row) =>
+        element(
+          "div",
+          { role: "row" },
+          ...shown.order.slice(row * shown.across, (row + 1) * shown.across).map(button),
+        ),
+      ),
+    );
   }
   function draw_tools(/** @type {Float32Array | null} */ of) {
     const [all, { sort }] = [explorer.measures(), explorer.selection()];
     const names = Object.keys(all);
     tools.hidden = !names.length;
     if (measure.options.length !== names.length + 1)
-      measure.replaceChildren(element("option", { value: "" }, "layer by layer"), ...names.map((name) => element("option", { value: name }, all[name].title)));
+      measure.replaceChildren(
+        element("option", { value: "" }, "layer by layer"),
+        ...names.map((name) => element("option", { value: name }, all[name].title)),
+      );
     measure.value = all[sort] ? sort : "";
     refine.hidden = !measure.value;
     const chosen = all[sort];
-    about.textContent = chosen ? [chosen.formula, chosen.source, of ? "" : explorer.waiting_text()].filter(Boolean).join(" · ") : "";
+    about.textContent = chosen
+      ? [chosen.formula, chosen.source, of ? "" : explorer.waiting_text()]
+          .filter(Boolean)
+          .join(" · ")
+      : "";
   }
-  function draw_thumbs(/** @type {number} */ pitch, /** @type {number} */ label, /** @type {Float32Array | null} */ of) {
+  function draw_thumbs(
+    /** @type {number} */ pitch,
+    /** @type {number} */ label,
+    /** @type {Float32Array | null} */ of,
+  ) {
     const [theme, tables, selection] = [explorer.theme(), explorer.tables(), explorer.selection()];
     const atlas = explorer.requests.atlas(selection.source, explorer.panel().kind);
-    const made_of = [tables.weights, of, atlas?.version, built, selection.source, selection.kind, selection.sort, least.value, ...Object.values(theme).map(String), window.devicePixelRatio];
+    const made_of = [
+      tables.weights,
+      of,
+      atlas?.version,
+      built,
+      selection.source,
+      selection.kind,
+      selection.sort,
+      least.value,
+      ...Object.values(theme).map(String),
+      window.devicePixelRatio,
+    ];
     if (made_of.length === drawn.length && made_of.every((part, i) => part === drawn[i])) return; // a frame of a zoom has other work
     drawn = made_of;
-    const context = fitted(canvas, shown.across * pitch, Math.ceil(shown.order.length / shown.across) * (pitch + label));
+    const context = fitted(
+      canvas,
+      shown.across * pitch,
+      Math.ceil(shown.order.length / shown.across) * (pitch + label),
+    );
     const size = pitch - 4;
     shown.order.forEach((i, at) => {
-      const [x, y] = [(at % shown.across) * pitch + 2, Math.floor(at / shown.across) * (pitch + label) + 2];
+      const [x, y] = [
+        (at % shown.across) * pitch + 2,
+        Math.floor(at / shown.across) * (pitch + label) + 2,
+      ];
       const piece = explorer.painter.thumbnail({ ...explorer.head(), ...head_at(i) }, tables);
       context.globalAlpha = is_out(of, i) ? 0.15 : 1;
       context.imageSmoothingEnabled = Boolean(piece && size < piece.canvas.width);
@@ -147,12 +243,22 @@ export function head_grid(explorer) {
         context.fillStyle = theme.line;
         context.fillRect(x, y + size - 3, size, 3);
         context.fillStyle = theme.accent;
-        context.fillRect(x, y + size - 3, size * share_of(of[i], of, explorer.measures()[selection.sort]), 3);
+        context.fillRect(
+          x,
+          y + size - 3,
+          size * share_of(of[i], of, explorer.measures()[selection.sort]),
+          3,
+        );
       }
       if (label) {
         context.fillStyle = theme.muted;
         context.font = `10.5px ${theme.font}`;
-        context.fillText(of ? `${head_name(head_at(i))}  ${number_text(of[i])}` : head_name(head_at(i)), x, y + size + 12, size);
+        context.fillText(
+          of ? `${head_name(head_at(i))}  ${number_text(of[i])}` : head_name(head_at(i)),
+          x,
+          y + size + 12,
+          size,
+        );
       }
       context.globalAlpha = 1;
     });
@@ -164,8 +270,12 @@ export function head_grid(explorer) {
     marked_as = wanted;
     const count = explorer.panel().heads;
     const marked = new Set(heads.map(([l, h]) => l * count + h));
-    const silent = new Set(silenced.filter(([of_kind]) => of_kind === kind).map(([, l, h]) => l * count + h));
-    const chosen = shown.order.includes(layer * count + head) ? layer * count + head : shown.order[0];
+    const silent = new Set(
+      silenced.filter(([of_kind]) => of_kind === kind).map(([, l, h]) => l * count + h),
+    );
+    const chosen = shown.order.includes(layer * count + head)
+      ? layer * count + head
+      : shown.order[0];
     buttons().forEach((made, at) => {
       const i = shown.order[at];
       const name = `layer ${head_at(i).layer} head ${head_at(i).head}${of ? `, ${number_text(of[i])}` : ""}${silent.has(i) ? ", silenced" : ""}`;
@@ -191,8 +301,13 @@ export function head_grid(explorer) {
       build(pitch, label, is_sorted);
       draw_thumbs(pitch, label, of);
       mark_buttons(of);
-      root.dataset.whole = String(explorer.requests.atlas(explorer.selection().source, panel.kind)?.whole ?? false);
+      root.dataset.whole = String(
+        explorer.requests.atlas(explorer.selection().source, panel.kind)?.whole ?? false,
+      );
     },
-    focus: () => buttons().find((made) => made.tabIndex === 0)?.focus(),
+    focus: () =>
+      buttons()
+        .find((made) => made.tabIndex === 0)
+        ?.focus(),
   };
 }

@@ -6,7 +6,12 @@ import { pitch_of, share_of } from "./attention_heads.js";
 const about = { title: "", formula: "", source: "", unit: "", low: null, high: null };
 
 test("thumbnails fit the width, from 18 pixels on", () => {
-  for (const [across, down] of [[3, 2], [12, 6], [12, 12], [16, 24]]) {
+  for (const [across, down] of [
+    [3, 2],
+    [12, 6],
+    [12, 12],
+    [16, 24],
+  ]) {
     assert.ok(pitch_of(1000, across, down, true) * across <= 1000);
     assert.ok(pitch_of(404, across, down, false) * across <= 404);
   }

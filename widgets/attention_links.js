@@ -13,7 +13,10 @@ const BUCKETS = 12;
 export const FAINTEST = 12;
 
 /** The opacity bucket of a companded byte; -1 for one too faint to draw. @param {number} level */
-export const bucket_of = (level) => (level < FAINTEST ? -1 : Math.min(BUCKETS - 1, Math.floor(((level - FAINTEST) * BUCKETS) / (256 - FAINTEST))));
+export const bucket_of = (level) =>
+  level < FAINTEST
+    ? -1
+    : Math.min(BUCKETS - 1, Math.floor(((level - FAINTEST) * BUCKETS) / (256 - FAINTEST)));
 
 /** Opacity and width of the lines in a bucket. @param {number} bucket */
 export function line_style(bucket) {
@@ -29,7 +32,8 @@ export function line_style(bucket) {
 export function row_levels(requests, head, row, exact) {
   const picture = requests.picture(head);
   if (!picture) return null;
-  if (picture.level === 0) return picture.levels.subarray(row * picture.width, (row + 1) * picture.width);
+  if (picture.level === 0)
+    return picture.levels.subarray(row * picture.width, (row + 1) * picture.width);
   const weights = exact ? requests.row(head, row) : null;
   return weights && Uint8Array.from(weights, level_of);
 }

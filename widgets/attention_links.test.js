@@ -18,7 +18,11 @@ test("stronger weights are drawn at least as strongly, the faintest not at all",
 
 test("a row comes from the whole picture, and is asked for where the picture is pooled", () => {
   const levels = Uint8Array.from([1, 2, 3, 4]);
-  const requests = (/** @type {number} */ level) => /** @type {any} */ ({ picture: () => ({ levels, width: 2, height: 2, level }), row: () => Float32Array.from([1, 0.25]) });
+  const requests = (/** @type {number} */ level) =>
+    /** @type {any} */ ({
+      picture: () => ({ levels, width: 2, height: 2, level }),
+      row: () => Float32Array.from([1, 0.25]),
+    });
   assert.deepEqual([...(row_levels(requests(0), head, 1, true) ?? [])], [3, 4]);
   assert.deepEqual([...(row_levels(requests(1), head, 1, true) ?? [])], [255, 128]);
   assert.equal(row_levels(requests(1), head, 1, false), null);

@@ -15,7 +15,10 @@ import { inflated } from "./attention_requests.js";
 
 /** @param {string} packed gzip and base64 @returns {Promise<Uint8Array>} */
 export async function unpacked(packed) {
-  return inflated(Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)), "gzip");
+  return inflated(
+    Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0)),
+    "gzip",
+  );
 }
 
 /**
@@ -24,20 +27,26 @@ export async function unpacked(packed) {
  * @returns {[Record<string, any>, DataView[]]}
  */
 export function answer_of(saved, bytes, { want, source, kind, layer, head, name }) {
-  const view = (/** @type {{ start: number, bytes: number }} */ { start, bytes: size }) => new DataView(bytes.buffer, bytes.byteOffset + start, size);
+  const view = (/** @type {{ start: number, bytes: number }} */ { start, bytes: size }) =>
+    new DataView(bytes.buffer, bytes.byteOffset + start, size);
   if (want === "picture") {
     const held = saved.heads[`${source}/${kind}/${layer}/${head}`];
-    return held ? [{ height: held.height, width: held.width }, [view(held)]] : [{ error: "this head is not in the file" }, []];
+    return held
+      ? [{ height: held.height, width: held.width }, [view(held)]]
+      : [{ error: "this head is not in the file" }, []];
   }
   if (want === "atlas") {
     const held = saved.atlases.find((one) => one.source === source && one.kind === kind);
     if (held) return [{ whole: true }, [view(held)]];
   }
   if (want === "measure") {
-    const held = saved.measures.find((one) => one.source === source && one.kind === kind && one.name === name);
+    const held = saved.measures.find(
+      (one) => one.source === source && one.kind === kind && one.name === name,
+    );
     if (held) return [{}, [new DataView(Float32Array.from(held.values).buffer)]];
   }
-  if (want === "tile") return [{ error: "This file holds this head in the resolution that is shown, no finer." }, []];
+  if (want === "tile")
+    return [{ error: "This file holds this head in the resolution that is shown, no finer." }, []];
   return [{ error: "This is not in the file: it needs the model, in a notebook." }, []];
 }
 
@@ -45,7 +54,8 @@ export function answer_of(saved, bytes, { want, source, kind, layer, head, name 
 export function model_of(saved, bytes) {
   /** @type {Record<string, Set<(...args: any[]) => void>>} */
   const listeners = {};
-  const tell = (/** @type {string} */ event, /** @type {any[]} */ ...args) => listeners[event]?.forEach((callback) => callback(...args));
+  const tell = (/** @type {string} */ event, /** @type {any[]} */ ...args) =>
+    listeners[event]?.forEach((callback) => callback(...args));
   return {
     get: (/** @type {string} */ name) => saved.state[name],
     set(/** @type {string} */ name, /** @type {any} */ value) {
@@ -55,15 +65,21 @@ export function model_of(saved, bytes) {
     save_changes() {},
     send(/** @type {any} */ question) {
       const [content, buffers] = answer_of(saved, bytes, question);
-      window.setTimeout(() => tell("msg:custom", { id: question.id, want: question.want, ...content }, buffers));
+      window.setTimeout(() =>
+        tell("msg:custom", { id: question.id, want: question.want, ...content }, buffers),
+      );
     },
-    on: (/** @type {string} */ event, /** @type {(...args: any[]) => void} */ callback) => void (listeners[event] ??= new Set()).add(callback),
-    off: (/** @type {string} */ event, /** @type {(...args: any[]) => void} */ callback) => void listeners[event]?.delete(callback),
+    on: (/** @type {string} */ event, /** @type {(...args: any[]) => void} */ callback) =>
+      void (listeners[event] ??= new Set()).add(callback),
+    off: (/** @type {string} */ event, /** @type {(...args: any[]) => void} */ callback) =>
+      void listeners[event]?.delete(callback),
   };
 }
 
 async function open_page() {
-  const saved = /** @type {Saved} */ (JSON.parse(document.getElementById("llm-data")?.textContent ?? "{}"));
+  const saved = /** @type {Saved} */ (
+    JSON.parse(document.getElementById("llm-data")?.textContent ?? "{}")
+  );
   const bytes = await unpacked(saved.packed);
   const root = element("main");
   document.body.classList.add("llm-attention-explorer-page");

@@ -5,11 +5,17 @@ import { gzipSync } from "node:zlib";
 import { answer_of, unpacked } from "./attention_page.js";
 
 const saved = {
-  state: {}, note: "", packed: "", heads: { "0/self/1/2": { level: 1, height: 1, width: 2, start: 2, bytes: 2 } },
-  atlases: [{ source: 0, kind: "self", start: 0, bytes: 2 }], measures: [{ source: 0, kind: "self", name: "entropy", values: [0.5] }],
+  state: {},
+  note: "",
+  packed: "",
+  heads: { "0/self/1/2": { level: 1, height: 1, width: 2, start: 2, bytes: 2 } },
+  atlases: [{ source: 0, kind: "self", start: 0, bytes: 2 }],
+  measures: [{ source: 0, kind: "self", name: "entropy", values: [0.5] }],
 };
 const bytes = Uint8Array.from([9, 8, 7, 6]);
-const read = (/** @type {DataView} */ view) => [...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
+const read = (/** @type {DataView} */ view) => [
+  ...new Uint8Array(view.buffer, view.byteOffset, view.byteLength),
+];
 
 test("packed bytes come out as they went in", async () => {
   assert.deepEqual([...(await unpacked(gzipSync(bytes).toString("base64")))], [9, 8, 7, 6]);
@@ -17,10 +23,21 @@ test("packed bytes come out as they went in", async () => {
 
 test("what the file holds is answered from it", () => {
   const place = { source: 0, kind: "self" };
-  const [picture, [levels]] = answer_of(saved, bytes, { want: "picture", ...place, layer: 1, head: 2 });
+  const [picture, [levels]] = answer_of(saved, bytes, {
+    want: "picture",
+    ...place,
+    layer: 1,
+    head: 2,
+  });
   assert.deepEqual([picture, read(levels)], [{ height: 1, width: 2 }, [7, 6]]);
   assert.deepEqual(read(answer_of(saved, bytes, { want: "atlas", ...place })[1][0]), [9, 8]);
-  assert.equal(answer_of(saved, bytes, { want: "measure", ...place, name: "entropy" })[1][0].getFloat32(0, true), 0.5);
+  assert.equal(
+    answer_of(saved, bytes, { want: "measure", ...place, name: "entropy" })[1][0].getFloat32(
+      0,
+      true,
+    ),
+    0.5,
+  );
 });
 
 test("what it does not hold is an error that says so", () => {

@@ -32,16 +32,27 @@ export function plane_area(canvas, rows, columns, theme, width, height) {
   const room = (/** @type {string[]} */ tokens) => {
     const step = Math.ceil(tokens.length / MEASURED);
     let longest = 0;
-    for (let i = 0; i < tokens.length; i += step) longest = Math.max(longest, context.measureText(short_token(tokens[i])).width);
+    for (let i = 0; i < tokens.length; i += step)
+      longest = Math.max(longest, context.measureText(short_token(tokens[i])).width);
     return Math.ceil(Math.min(MOST_LABEL_PX, longest)) + LABEL_GAP * 2;
   };
-  return fitted_area({ rows: rows.length, columns: columns.length }, width, height, room(rows), room(columns));
+  return fitted_area(
+    { rows: rows.length, columns: columns.length },
+    width,
+    height,
+    room(rows),
+    room(columns),
+  );
 }
 
 /** @param {HTMLCanvasElement} canvas @param {Plane} plane */
 export function draw_plane(canvas, plane) {
   const { area, theme } = plane;
-  const context = fitted(canvas, Math.ceil(area.left + area.width) + 2, Math.ceil(area.top + area.height) + 2);
+  const context = fitted(
+    canvas,
+    Math.ceil(area.left + area.width) + 2,
+    Math.ceil(area.top + area.height) + 2,
+  );
   context.save();
   context.beginPath();
   context.rect(area.left, area.top, area.width, area.height);
@@ -59,7 +70,12 @@ export function draw_plane(canvas, plane) {
 /** Where a block lies on the canvas. @param {Plane} plane @param {Block} block @returns {[number, number, number, number]} */
 function rectangle({ area, viewport }, { row, column, rows, columns }) {
   const { cell } = viewport;
-  return [area.left + (column - viewport.column) * cell, area.top + (row - viewport.row) * cell, columns * cell, rows * cell];
+  return [
+    area.left + (column - viewport.column) * cell,
+    area.top + (row - viewport.row) * cell,
+    columns * cell,
+    rows * cell,
+  ];
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Plane} plane */
@@ -74,7 +90,8 @@ function draw_pieces(context, plane) {
 /** What a filter leaves out, and rows that are not yet written, behind a veil. @param {CanvasRenderingContext2D} context @param {Plane} plane */
 function draw_veils(context, plane) {
   const { rows, columns, kept, dim_from, theme } = plane;
-  const veil = (/** @type {Block} */ block) => block.rows > 0 && block.columns > 0 && context.fillRect(...rectangle(plane, block));
+  const veil = (/** @type {Block} */ block) =>
+    block.rows > 0 && block.columns > 0 && context.fillRect(...rectangle(plane, block));
   context.fillStyle = `rgb(${theme.background.map(Math.round).join(" ")} / 0.86)`;
   if (kept) {
     const [below, after] = [kept.row + kept.rows, kept.column + kept.columns];
@@ -85,7 +102,13 @@ function draw_veils(context, plane) {
   }
   if (dim_from !== null) {
     veil({ row: dim_from, column: 0, rows: rows.length - dim_from, columns: columns.length });
-    draw_frame(context, plane, { row: dim_from - 1, column: 0, rows: 1, columns: columns.length }, 1, 0.7);
+    draw_frame(
+      context,
+      plane,
+      { row: dim_from - 1, column: 0, rows: 1, columns: columns.length },
+      1,
+      0.7,
+    );
   }
 }
 
@@ -124,7 +147,13 @@ function draw_pointed(context, plane, { row, column }) {
 function draw_labels(context, { rows, columns, area, viewport, theme, at, marked }) {
   const { cell } = viewport;
   context.textBaseline = "middle";
-  const write = (/** @type {string} */ token, /** @type {boolean} */ strong, /** @type {number} */ x, /** @type {number} */ y, /** @type {boolean} */ turned) => {
+  const write = (
+    /** @type {string} */ token,
+    /** @type {boolean} */ strong,
+    /** @type {number} */ x,
+    /** @type {number} */ y,
+    /** @type {boolean} */ turned,
+  ) => {
     context.save();
     context.fillStyle = strong ? theme.ink : theme.muted;
     context.font = `${strong ? "600 " : ""}${LABEL_FONT_PX}px ${theme.font}`;
@@ -135,10 +164,40 @@ function draw_labels(context, { rows, columns, area, viewport, theme, at, marked
     context.fillText(short_token(token), 0, 0, MOST_LABEL_PX);
     context.restore();
   };
-  const inside = (/** @type {number} */ i, /** @type {number} */ from, /** @type {number} */ count) => i >= from && i < from + count;
-  const end = (/** @type {number} */ start, /** @type {number} */ room, /** @type {number} */ count) => Math.min(count, Math.ceil(start + room / cell - 0.4));
-  for (const i of labelled(Math.ceil(viewport.row - 0.5), end(viewport.row, area.height, rows.length), cell, at?.row))
-    write(rows[i], i === at?.row || Boolean(marked && inside(i, marked.row, marked.rows)), area.left - LABEL_GAP, area.top + (i + 0.5 - viewport.row) * cell, false);
-  for (const i of labelled(Math.ceil(viewport.column - 0.5), end(viewport.column, area.width, columns.length), cell, at?.column))
-    write(columns[i], i === at?.column || Boolean(marked && inside(i, marked.column, marked.columns)), area.left + (i + 0.5 - viewport.column) * cell, area.top - LABEL_GAP, true);
+  const inside = (
+    /** @type {number} */ i,
+    /** @type {number} */ from,
+    /** @type {number} */ count,
+  ) => i >= from && i < from + count;
+  const end = (
+    /** @type {number} */ start,
+    /** @type {number} */ room,
+    /** @type {number} */ count,
+  ) => Math.min(count, Math.ceil(start + room / cell - 0.4));
+  for (const i of labelled(
+    Math.ceil(viewport.row - 0.5),
+    end(viewport.row, area.height, rows.length),
+    cell,
+    at?.row,
+  ))
+    write(
+      rows[i],
+      i === at?.row || Boolean(marked && inside(i, marked.row, marked.rows)),
+      area.left - LABEL_GAP,
+      area.top + (i + 0.5 - viewport.row) * cell,
+      false,
+    );
+  for (const i of labelled(
+    Math.ceil(viewport.column - 0.5),
+    end(viewport.column, area.width, columns.length),
+    cell,
+    at?.column,
+  ))
+    write(
+      columns[i],
+      i === at?.column || Boolean(marked && inside(i, marked.column, marked.columns)),
+      area.left + (i + 0.5 - viewport.column) * cell,
+      area.top - LABEL_GAP,
+      true,
+    );
 }

@@ -45,11 +45,14 @@ export function kept_values(most) {
 }
 
 /** Which power of two `length` tokens were pooled by to become `pooled`. @param {number} length @param {number} pooled */
-export const pooling_of = (length, pooled) => Math.max(0, Math.ceil(Math.log2(length / Math.max(1, pooled)) - 1e-9));
+export const pooling_of = (length, pooled) =>
+  Math.max(0, Math.ceil(Math.log2(length / Math.max(1, pooled)) - 1e-9));
 
 /** What was compressed. @param {Uint8Array} bytes @param {"deflate" | "gzip"} format @returns {Promise<Uint8Array>} */
 export async function inflated(bytes, format) {
-  const stream = new Blob([/** @type {any} */ (bytes)]).stream().pipeThrough(new DecompressionStream(format));
+  const stream = new Blob([/** @type {any} */ (bytes)])
+    .stream()
+    .pipeThrough(new DecompressionStream(format));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
@@ -72,7 +75,11 @@ export function requests_of(model, size, changed) {
   const own = Math.random().toString(36).slice(2, 8);
   let count = 0;
 
-  function ask(/** @type {string} */ key, /** @type {object} */ content, /** @type {(message: any, buffers: DataView[]) => [any, number]} */ read) {
+  function ask(
+    /** @type {string} */ key,
+    /** @type {object} */ content,
+    /** @type {(message: any, buffers: DataView[]) => [any, number]} */ read,
+  ) {
     const found = kept.get(key);
     if (found !== undefined) return found;
     if (failed.has(key) || [...waiting.values()].some((one) => one.key === key)) return null;
@@ -81,38 +88,71 @@ export function requests_of(model, size, changed) {
     model.send({ id, ...content });
     return null;
   }
-  const bytes = (/** @type {any} */ _, /** @type {DataView[]} */ [buffer]) => /** @type {[Uint8Array, number]} */ ([bytes_of(buffer), buffer.byteLength]);
+  const bytes = (/** @type {any} */ _, /** @type {DataView[]} */ [buffer]) =>
+    /** @type {[Uint8Array, number]} */ ([bytes_of(buffer), buffer.byteLength]);
 
   const requests = {
     /** The first 512 × 512 or fewer pixels of a head. @param {Head} head @returns {Picture | null} */
     picture: (head) =>
-      ask(`picture/${key_of(head)}`, { want: "picture", ...head }, ({ height, width }, [buffer]) => {
-        const { rows, columns } = size(head.source, head.kind);
-        const level = Math.max(pooling_of(rows, height), pooling_of(columns, width));
-        return [{ levels: bytes_of(buffer), height, width, level }, buffer.byteLength];
-      }),
+      ask(
+        `picture/${key_of(head)}`,
+        { want: "picture", ...head },
+        ({ height, width }, [buffer]) => {
+          const { rows, columns } = size(head.source, head.kind);
+          const level = Math.max(pooling_of(rows, height), pooling_of(columns, width));
+          return [{ levels: bytes_of(buffer), height, width, level }, buffer.byteLength];
+        },
+      ),
     /** @param {Head} head @param {number} level @param {number} row @param {number} column @returns {Uint8Array | null} */
-    tile: (head, level, row, column) => ask(`tile/${key_of(head)}/${level}/${row}/${column}`, { want: "tile", ...head, level, row, column }, bytes),
+    tile: (head, level, row, column) =>
+      ask(
+        `tile/${key_of(head)}/${level}/${row}/${column}`,
+        { want: "tile", ...head, level, row, column },
+        bytes,
+      ),
     /** The exact weights of one row. @param {Head} head @param {number} row @returns {Float32Array | null} */
-    row: (head, row) => ask(`row/${key_of(head)}/${row}`, { want: "row", ...head, row }, (_, [buffer]) => [floats_of(buffer), buffer.byteLength]),
+    row: (head, row) =>
+      ask(`row/${key_of(head)}/${row}`, { want: "row", ...head, row }, (_, [buffer]) => [
+        floats_of(buffer),
+        buffer.byteLength,
+      ]),
     /** @param {Head} head @param {number} row @param {number} column @returns {Neuron | null} */
-    neuron: (head, row, column) => ask(`neuron/${key_of(head)}/${row}/${column}`, { want: "neuron", ...head, row, column }, ({ neuron }) => [neuron, 4096]),
+    neuron: (head, row, column) =>
+      ask(
+        `neuron/${key_of(head)}/${row}/${column}`,
+        { want: "neuron", ...head, row, column },
+        ({ neuron }) => [neuron, 4096],
+      ),
     /** One value a head. @param {number} source @param {string} kind @param {string} name @returns {Float32Array | null} */
-    measure: (source, kind, name) => ask(`measure/${source}/${kind}/${name}`, { want: "measure", source, kind, name }, (_, [buffer]) => [floats_of(buffer), buffer.byteLength]),
+    measure: (source, kind, name) =>
+      ask(
+        `measure/${source}/${kind}/${name}`,
+        { want: "measure", source, kind, name },
+        (_, [buffer]) => [floats_of(buffer), buffer.byteLength],
+      ),
     /** @param {[string, number, number][]} silenced @returns {Change | null} */
-    predict: (silenced) => ask(`predict/${JSON.stringify(silenced)}`, { want: "predict", silenced }, ({ before, after }) => [{ before, after, silenced }, 4096]),
+    predict: (silenced) =>
+      ask(
+        `predict/${JSON.stringify(silenced)}`,
+        { want: "predict", silenced },
+        ({ before, after }) => [{ before, after, silenced }, 4096],
+      ),
     /** The thumbnails of a panel, as many as have come. @param {number} source @param {string} kind @returns {Atlas | null} */
     atlas(source, kind) {
       const key = `${source}/${kind}`;
-      return atlases.get(key) ?? ask(`atlas/${key}`, { want: "atlas", source, kind }, ({ whole, length }, [buffer]) => {
-        const levels = new Uint8Array(length ?? buffer.byteLength);
-        levels.set(bytes_of(buffer)); // empty as long as no thumbnail has been made
-        atlases.set(key, { levels, whole, version: 1 });
-        return [undefined, 0];
-      });
+      return (
+        atlases.get(key) ??
+        ask(`atlas/${key}`, { want: "atlas", source, kind }, ({ whole, length }, [buffer]) => {
+          const levels = new Uint8Array(length ?? buffer.byteLength);
+          levels.set(bytes_of(buffer)); // empty as long as no thumbnail has been made
+          atlases.set(key, { levels, whole, version: 1 });
+          return [undefined, 0];
+        })
+      );
     },
     /** @param {number} source @param {string} kind @param {Uint8Array} levels */
-    give_atlas: (source, kind, levels) => void atlases.set(`${source}/${kind}`, { levels, whole: true, version: 1 }),
+    give_atlas: (source, kind, levels) =>
+      void atlases.set(`${source}/${kind}`, { levels, whole: true, version: 1 }),
     /** What Python could not answer, as long as nothing else is selected. */
     failure: () => [...failed.values()].at(-1) ?? "",
     forget_failures: () => failed.clear(),

@@ -11,8 +11,13 @@ function connected() {
   /** @type {any[]} */
   const sent = [];
   let changes = 0;
-  const requests = requests_of({ send: (/** @type {any} */ content) => sent.push(content) }, () => ({ rows: 2000, columns: 2000 }), () => (changes += 1));
-  const answer = (/** @type {any} */ content, /** @type {number[]} */ bytes = []) => requests.receive(content, [new DataView(Uint8Array.from(bytes).buffer)]);
+  const requests = requests_of(
+    { send: (/** @type {any} */ content) => sent.push(content) },
+    () => ({ rows: 2000, columns: 2000 }),
+    () => (changes += 1),
+  );
+  const answer = (/** @type {any} */ content, /** @type {number[]} */ bytes = []) =>
+    requests.receive(content, [new DataView(Uint8Array.from(bytes).buffer)]);
   return { requests, sent, answer, changes: () => changes };
 }
 
@@ -33,7 +38,10 @@ test("a picture says by how much it is pooled", () => {
   requests.picture(head);
   answer({ id: sent[0].id, height: 500, width: 500 }, [7]);
   assert.equal(requests.picture(head)?.level, 2);
-  assert.deepEqual([pooling_of(2000, 500), pooling_of(2049, 513), pooling_of(5, 5), pooling_of(513, 257)], [2, 2, 0, 1]);
+  assert.deepEqual(
+    [pooling_of(2000, 500), pooling_of(2049, 513), pooling_of(5, 5), pooling_of(513, 257)],
+    [2, 2, 0, 1],
+  );
 });
 
 test("answers to nobody here, and answered twice, are dropped", () => {
@@ -74,9 +82,15 @@ test("the least recently used is dropped when room is needed, never the newest",
   kept.set("b", "B", 4);
   kept.get("a");
   kept.set("c", "C", 4);
-  assert.deepEqual(["a", "b", "c"].map((key) => kept.get(key)), ["A", undefined, "C"]);
+  assert.deepEqual(
+    ["a", "b", "c"].map((key) => kept.get(key)),
+    ["A", undefined, "C"],
+  );
   kept.set("d", "D", 40);
-  assert.deepEqual(["a", "c", "d"].map((key) => kept.get(key)), [undefined, undefined, "D"]);
+  assert.deepEqual(
+    ["a", "c", "d"].map((key) => kept.get(key)),
+    [undefined, undefined, "D"],
+  );
 });
 
 test("a picture that was compressed is asked for once, and there when it is inflated", async () => {

@@ -8,7 +8,13 @@ import { head_name } from "./attention_state.js";
  * @typedef {import("./attention_requests.js").Prediction} Prediction
  */
 
-const KIND_TEXT = /** @type {Record<string, string>} */ ({ "next-token": "next token", target: "its own words", mask: "at the mask", label: "label", embedding: "sentence embedding" });
+const KIND_TEXT = /** @type {Record<string, string>} */ ({
+  "next-token": "next token",
+  target: "its own words",
+  mask: "at the mask",
+  label: "label",
+  embedding: "sentence embedding",
+});
 
 /**
  * How each entry of `after` changed; null for one that was not there before.
@@ -17,13 +23,17 @@ const KIND_TEXT = /** @type {Record<string, string>} */ ({ "next-token": "next t
  */
 export function changes_of(before, after) {
   // The words of a target come in their order, and one may stand there twice.
-  if (after.kind === "target") return after.entries.map(([, value], i) => value - before.entries[i][1]);
+  if (after.kind === "target")
+    return after.entries.map(([, value], i) => value - before.entries[i][1]);
   const known = new Map(before.entries);
-  return after.entries.map(([text, value]) => (known.has(text) ? value - /** @type {number} */ (known.get(text)) : null));
+  return after.entries.map(([text, value]) =>
+    known.has(text) ? value - /** @type {number} */ (known.get(text)) : null,
+  );
 }
 
 /** "−0.12" with a real minus sign. @param {number} value */
-const signed = (value) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${number_text(Math.abs(value), 2)}`;
+const signed = (value) =>
+  `${value > 0 ? "+" : value < 0 ? "−" : "±"}${number_text(Math.abs(value), 2)}`;
 
 /** @param {string} title @param {Prediction} prediction @param {(number | null)[] | null} changes */
 function bar_list(title, { kind, entries }, changes) {
@@ -31,10 +41,28 @@ function bar_list(title, { kind, entries }, changes) {
     const bar = element("i", { "aria-hidden": "true" });
     bar.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
     const change = changes?.[i];
-    const moved = changes ? element("span", { class: "llm-change" }, change === null || change === undefined ? "new" : signed(change)) : "";
-    return element("li", {}, element("bdi", { class: "llm-entry" }, text), element("span", { class: "llm-track" }, bar), element("span", { class: "llm-number" }, number_text(value)), moved);
+    const moved = changes
+      ? element(
+          "span",
+          { class: "llm-change" },
+          change === null || change === undefined ? "new" : signed(change),
+        )
+      : "";
+    return element(
+      "li",
+      {},
+      element("bdi", { class: "llm-entry" }, text),
+      element("span", { class: "llm-track" }, bar),
+      element("span", { class: "llm-number" }, number_text(value)),
+      moved,
+    );
   });
-  return element("div", { class: "llm-prediction" }, element("div", { class: "llm-muted" }, `${title} · ${KIND_TEXT[kind] ?? kind}`), element("ol", {}, ...rows));
+  return element(
+    "div",
+    { class: "llm-prediction" },
+    element("div", { class: "llm-muted" }, `${title} · ${KIND_TEXT[kind] ?? kind}`),
+    element("ol", {}, ...rows),
+  );
 }
 
 /** @param {Explorer} explorer */
@@ -56,17 +84,25 @@ export function silence_panel(explorer) {
       buttons.hidden = lists.hidden = !explorer.can_predict();
       if (buttons.hidden) return;
       const is_silent = silenced.some(([k, l, h]) => k === kind && l === layer && h === head);
-      silence.textContent = is_silent ? `Let ${head_name({ layer, head })} speak` : `Silence ${head_name({ layer, head })}`;
+      silence.textContent = is_silent
+        ? `Let ${head_name({ layer, head })} speak`
+        : `Silence ${head_name({ layer, head })}`;
       silence.title = "Run the model without this head (s)";
       silence.setAttribute("aria-pressed", String(is_silent));
       none.hidden = !silenced.length;
-      names.textContent = silenced.length ? `silent: ${silenced.map(([k, l, h]) => `${k === kind ? "" : `${k} `}${head_name({ layer: l, head: h })}`).join(", ")}` : "";
+      names.textContent = silenced.length
+        ? `silent: ${silenced.map(([k, l, h]) => `${k === kind ? "" : `${k} `}${head_name({ layer: l, head: h })}`).join(", ")}`
+        : "";
       const change = silenced.length ? explorer.requests.predict(silenced) : null;
       if (!silenced.length) lists.replaceChildren();
-      else if (!change) lists.replaceChildren(element("span", { class: "llm-muted" }, explorer.waiting_text()));
+      else if (!change)
+        lists.replaceChildren(element("span", { class: "llm-muted" }, explorer.waiting_text()));
       else {
         const count = silenced.length === 1 ? "one head silent" : `${silenced.length} heads silent`;
-        lists.replaceChildren(bar_list("all heads", change.before, null), bar_list(count, change.after, changes_of(change.before, change.after)));
+        lists.replaceChildren(
+          bar_list("all heads", change.before, null),
+          bar_list(count, change.after, changes_of(change.before, change.after)),
+        );
         const best = change.after.entries[0];
         const news = best ? `with ${count}: ${best[0]} ${number_text(best[1])}` : "";
         if (news !== told) explorer.tell((told = news));

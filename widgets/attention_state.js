@@ -19,12 +19,26 @@
  * @typedef {{ side: "row" | "column", place: number }} Token
  */
 
-export const KIND_NAMES = /** @type {Record<string, string>} */ ({ encoder: "Encoder", decoder: "Decoder", cross: "Cross", self: "Self" });
+export const KIND_NAMES = /** @type {Record<string, string>} */ ({
+  encoder: "Encoder",
+  decoder: "Decoder",
+  cross: "Cross",
+  self: "Self",
+});
 export const VIEW_NAMES = /** @type {Record<ViewName, string>} */ ({
-  overview: "Overview", map: "Map", lines: "Lines", cross: "Alignment", neuron: "Neuron", diff: "Difference", steps: "Steps",
+  overview: "Overview",
+  map: "Map",
+  lines: "Lines",
+  cross: "Alignment",
+  neuron: "Neuron",
+  diff: "Difference",
+  steps: "Steps",
 });
 export const AXES = /** @type {Record<string, [string, string]>} */ ({
-  encoder: ["source token", "source token"], decoder: ["target token", "target token"], cross: ["target token", "source token"], self: ["token", "token"],
+  encoder: ["source token", "source token"],
+  decoder: ["target token", "target token"],
+  cross: ["target token", "source token"],
+  self: ["token", "token"],
 });
 const LONGEST_LABEL = 14;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
@@ -39,10 +53,14 @@ export const head_name = ({ layer, head }) => `L${layer}·H${head}`;
 export const weight_of = (level) => (level / 255) ** 2;
 
 /** The byte for a weight. @param {number} weight */
-export const level_of = (weight) => Math.floor(255 * Math.sqrt(Math.min(1, Math.max(0, weight))) + 0.5);
+export const level_of = (weight) =>
+  Math.floor(255 * Math.sqrt(Math.min(1, Math.max(0, weight))) + 0.5);
 
 /** A token that fits an axis. @param {string} token */
-export const short_token = (token) => ([...token].length <= LONGEST_LABEL ? token : `${[...token].slice(0, LONGEST_LABEL - 1).join("")}…`);
+export const short_token = (token) =>
+  [...token].length <= LONGEST_LABEL
+    ? token
+    : `${[...token].slice(0, LONGEST_LABEL - 1).join("")}…`;
 
 /** The direction in which a token is written. @param {string} token @returns {"rtl" | "ltr"} */
 export const direction_of = (token) => (RIGHT_TO_LEFT.test(token) ? "rtl" : "ltr");
@@ -87,15 +105,23 @@ export function order_of({ layers, heads }, values) {
 export function moved(pressed, place, count, across) {
   const row = Math.floor(place / across);
   const last = count - 1;
-  const of_row = (/** @type {number} */ to) => clamped(to, row * across, Math.min(last, row * across + across - 1));
+  const of_row = (/** @type {number} */ to) =>
+    clamped(to, row * across, Math.min(last, row * across + across - 1));
   switch (pressed) {
-    case "ArrowLeft": return of_row(place - 1);
-    case "ArrowRight": return of_row(place + 1);
-    case "ArrowUp": return place >= across ? place - across : place;
-    case "ArrowDown": return row === Math.floor(last / across) ? place : Math.min(last, place + across);
-    case "Home": return of_row(0);
-    case "End": return of_row(last);
-    default: return null;
+    case "ArrowLeft":
+      return of_row(place - 1);
+    case "ArrowRight":
+      return of_row(place + 1);
+    case "ArrowUp":
+      return place >= across ? place - across : place;
+    case "ArrowDown":
+      return row === Math.floor(last / across) ? place : Math.min(last, place + across);
+    case "Home":
+      return of_row(0);
+    case "End":
+      return of_row(last);
+    default:
+      return null;
   }
 }
 
@@ -111,8 +137,13 @@ export function segment_block({ row_segments, column_segments }, segment) {
     const wanted = letter === "A" ? 0 : 1;
     return [segments.indexOf(wanted), segments.lastIndexOf(wanted)];
   };
-  const [[top, bottom], [left, right]] = [span(row_segments, segment[0]), span(column_segments, segment[1])];
-  return top < 0 || left < 0 ? null : { row: top, column: left, rows: bottom - top + 1, columns: right - left + 1 };
+  const [[top, bottom], [left, right]] = [
+    span(row_segments, segment[0]),
+    span(column_segments, segment[1]),
+  ];
+  return top < 0 || left < 0
+    ? null
+    : { row: top, column: left, rows: bottom - top + 1, columns: right - left + 1 };
 }
 
 /**

@@ -22,10 +22,18 @@ const MOST_QUESTIONS = 24;
  * @param {(source: number, kind: string) => import("./attention_state.js").Panel & { size: import("./attention_viewport.js").Size }} panel
  */
 export function tile_painter(requests, panel) {
-  const kept = /** @type {ReturnType<typeof kept_values<{ canvas: HTMLCanvasElement, table: Uint32Array, made_of: unknown }>>} */ (kept_values(KEPT_PIXELS));
+  const kept =
+    /** @type {ReturnType<typeof kept_values<{ canvas: HTMLCanvasElement, table: Uint32Array, made_of: unknown }>>} */ (
+      kept_values(KEPT_PIXELS)
+    );
 
   /** The canvas under `key`, painted again when its bytes or its colours are others. */
-  function canvas_of(/** @type {string} */ key, /** @type {unknown} */ made_of, /** @type {Uint32Array} */ table, /** @type {() => HTMLCanvasElement} */ paint) {
+  function canvas_of(
+    /** @type {string} */ key,
+    /** @type {unknown} */ made_of,
+    /** @type {Uint32Array} */ table,
+    /** @type {() => HTMLCanvasElement} */ paint,
+  ) {
     const found = kept.get(key);
     if (found && found.made_of === made_of && found.table === table) return found.canvas;
     const canvas = paint();
@@ -40,7 +48,13 @@ export function tile_painter(requests, panel) {
     const bytes = thumb_height * thumb_width;
     const start = (head.layer * heads + head.head) * bytes;
     const canvas = canvas_of(`thumb/${key_of(head)}`, atlas.version, tables.weights, () =>
-      weights_picture(atlas.levels.subarray(start, start + bytes), thumb_width, thumb_height, tables.weights));
+      weights_picture(
+        atlas.levels.subarray(start, start + bytes),
+        thumb_width,
+        thumb_height,
+        tables.weights,
+      ),
+    );
     return { canvas, row: 0, column: 0, ...size };
   }
   /** A head's whole picture. @returns {Piece | null} */
@@ -48,11 +62,19 @@ export function tile_painter(requests, panel) {
     const picture = requests.picture(head);
     if (!picture) return null;
     const { levels, width, height, level } = picture;
-    const canvas = canvas_of(`whole/${key_of(head)}`, picture, tables.weights, () => weights_picture(levels, width, height, tables.weights));
+    const canvas = canvas_of(`whole/${key_of(head)}`, picture, tables.weights, () =>
+      weights_picture(levels, width, height, tables.weights),
+    );
     return { canvas, row: 0, column: 0, rows: height * 2 ** level, columns: width * 2 ** level };
   }
   /** The tiles that the viewport needs beyond the whole picture and that have come; others are asked for. */
-  function tiles(/** @type {Head[]} */ heads, /** @type {Tables} */ tables, /** @type {Viewport} */ viewport, /** @type {Area} */ area, /** @type {number} */ coarsest) {
+  function tiles(
+    /** @type {Head[]} */ heads,
+    /** @type {Tables} */ tables,
+    /** @type {Viewport} */ viewport,
+    /** @type {Area} */ area,
+    /** @type {number} */ coarsest,
+  ) {
     const { size } = panel(heads[0].source, heads[0].kind);
     const level = level_for(viewport.cell, window.devicePixelRatio || 1);
     if (level >= coarsest) return [];
@@ -66,9 +88,19 @@ export function tile_painter(requests, panel) {
       const height = first.length / width;
       const table = second ? tables.differences() : tables.weights;
       const key = `tile/${heads.map(key_of).join("-")}/${level}/${row}/${column}`;
-      const canvas = canvas_of(key, first, table, () => (second ? difference_picture(first, second, width, height, table) : weights_picture(first, width, height, table)));
+      const canvas = canvas_of(key, first, table, () =>
+        second
+          ? difference_picture(first, second, width, height, table)
+          : weights_picture(first, width, height, table),
+      );
       const span = 2 ** level;
-      pieces.push({ canvas, row: row * TILE * span, column: column * TILE * span, rows: height * span, columns: width * span });
+      pieces.push({
+        canvas,
+        row: row * TILE * span,
+        column: column * TILE * span,
+        rows: height * span,
+        columns: width * span,
+      });
     }
     return pieces;
   }
@@ -83,10 +115,24 @@ export function tile_painter(requests, panel) {
     /** What to draw of the difference of two heads of one size; [] until both are there. @param {[Head, Head]} pair @param {Tables} tables @param {Viewport} viewport @param {Area} area @returns {Piece[]} */
     differences(pair, tables, viewport, area) {
       const [first, second] = pair.map((head) => requests.picture(head));
-      if (!first || !second || first.levels.length !== second.levels.length || first.width !== second.width) return [];
+      if (
+        !first ||
+        !second ||
+        first.levels.length !== second.levels.length ||
+        first.width !== second.width
+      )
+        return [];
       const table = tables.differences();
-      const canvas = canvas_of(`whole/${pair.map(key_of).join("-")}`, first, table, () => difference_picture(first.levels, second.levels, first.width, first.height, table));
-      const base = { canvas, row: 0, column: 0, rows: first.height * 2 ** first.level, columns: first.width * 2 ** first.level };
+      const canvas = canvas_of(`whole/${pair.map(key_of).join("-")}`, first, table, () =>
+        difference_picture(first.levels, second.levels, first.width, first.height, table),
+      );
+      const base = {
+        canvas,
+        row: 0,
+        column: 0,
+        rows: first.height * 2 ** first.level,
+        columns: first.width * 2 ** first.level,
+      };
       return [base, ...tiles(pair, tables, viewport, area, first.level)];
     },
   };

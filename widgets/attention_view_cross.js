@@ -1,6 +1,17 @@
 import { element, fitted } from "./common.js";
 import { FAINTEST, row_levels, stroke_links } from "./attention_links.js";
-import { direction_of, head_name, heads_of, is_right_to_left, level_of, marked_token, range_of, segment_block, strongest, weight_of } from "./attention_state.js";
+import {
+  direction_of,
+  head_name,
+  heads_of,
+  is_right_to_left,
+  level_of,
+  marked_token,
+  range_of,
+  segment_block,
+  strongest,
+  weight_of,
+} from "./attention_state.js";
 
 // The alignment under the sentences: the words looked at above, the words that look below, and weighted links between.
 
@@ -53,15 +64,28 @@ export function banded(above, below, room, from_right) {
       bands = Math.max(needed, bands + 1);
       continue;
     }
-    const edge = Math.max(...first.words.map(({ x, width }) => x + width), ...second.words.map(({ x, width }) => x + width));
-    const turned = (/** @type {Word[]} */ words) => words.map((word) => ({ ...word, x: edge - word.x - word.width }));
-    return { above: from_right[0] ? turned(first.words) : first.words, below: from_right[1] ? turned(second.words) : second.words, bands };
+    const edge = Math.max(
+      ...first.words.map(({ x, width }) => x + width),
+      ...second.words.map(({ x, width }) => x + width),
+    );
+    const turned = (/** @type {Word[]} */ words) =>
+      words.map((word) => ({ ...word, x: edge - word.x - word.width }));
+    return {
+      above: from_right[0] ? turned(first.words) : first.words,
+      below: from_right[1] ? turned(second.words) : second.words,
+      bands,
+    };
   }
 }
 
 /** @param {Explorer} explorer */
 export function cross_view(explorer) {
-  const canvas = element("canvas", { class: "llm-links", tabindex: 0, role: "application", "aria-roledescription": "alignment" });
+  const canvas = element("canvas", {
+    class: "llm-links",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "alignment",
+  });
   const spacer = element("div", { class: "llm-spacer" });
   const scroller = element("div", { class: "llm-scroller" }, canvas, spacer);
   const value = element("div", { class: "llm-value" });
@@ -74,31 +98,49 @@ export function cross_view(explorer) {
   let scroll = 0;
 
   function lay_out(/** @type {number} */ room) {
-    const [rows, columns, { source, kind }] = [explorer.rows(), explorer.columns(), explorer.selection()];
+    const [rows, columns, { source, kind }] = [
+      explorer.rows(),
+      explorer.columns(),
+      explorer.selection(),
+    ];
     const wanted = [source, kind, room, rows.length, columns.length].join("/");
     if (wanted === laid_out) return;
     laid_out = wanted;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     context.font = `${CROSS_FONT_PX}px ${explorer.theme().font}`;
-    const widths = (/** @type {string[]} */ tokens) => tokens.map((token) => Math.min(room, context.measureText(token).width));
-    layout = banded(widths(columns), widths(rows), room, [is_right_to_left(columns), is_right_to_left(rows)]);
+    const widths = (/** @type {string[]} */ tokens) =>
+      tokens.map((token) => Math.min(room, context.measureText(token).width));
+    layout = banded(widths(columns), widths(rows), room, [
+      is_right_to_left(columns),
+      is_right_to_left(rows),
+    ]);
   }
-  const y_of = (/** @type {Token["side"]} */ side, /** @type {Word} */ word) => word.band * BAND_PX + (side === "column" ? ABOVE_PX : BELOW_PX) - scroll;
+  const y_of = (/** @type {Token["side"]} */ side, /** @type {Word} */ word) =>
+    word.band * BAND_PX + (side === "column" ? ABOVE_PX : BELOW_PX) - scroll;
   /** The mean weights, as bytes, of the drawn heads in one row. @returns {Uint8Array | null} */
   function levels_of(/** @type {number} */ row) {
-    const all = heads_of(explorer.selection()).map((head) => row_levels(explorer.requests, head, row, explorer.exact_rows()));
+    const all = heads_of(explorer.selection()).map((head) =>
+      row_levels(explorer.requests, head, row, explorer.exact_rows()),
+    );
     const known = all.filter((levels) => levels !== null);
     if (known.length < all.length || !known.length) return null;
     if (known.length === 1) return known[0];
-    return known[0].map((_, i) => level_of(known.reduce((sum, levels) => sum + weight_of(levels[i]), 0) / known.length));
+    return known[0].map((_, i) =>
+      level_of(known.reduce((sum, levels) => sum + weight_of(levels[i]), 0) / known.length),
+    );
   }
   const focus = () => pointed ?? marked_token(explorer.selection());
   function rows_in_view(/** @type {number} */ height) {
     const at = focus();
     if (at?.side === "row") return [at.place];
-    const seen = layout.below.filter((word) => (word.band + 1) * BAND_PX > scroll && word.band * BAND_PX < scroll + height).map(({ place }) => place);
+    const seen = layout.below
+      .filter((word) => (word.band + 1) * BAND_PX > scroll && word.band * BAND_PX < scroll + height)
+      .map(({ place }) => place);
     const from = Math.max(0, (seen[0] ?? 0) - 8);
-    return range_of(from, Math.min(explorer.rows().length - from, seen.length + 16, MOST_LINKED_ROWS));
+    return range_of(
+      from,
+      Math.min(explorer.rows().length - from, seen.length + 16, MOST_LINKED_ROWS),
+    );
   }
   function* links(/** @type {number} */ height) {
     const [at, kept] = [focus(), segment_block(explorer.panel(), explorer.selection().segment)];
@@ -110,7 +152,13 @@ export function cross_view(explorer) {
         if (levels[column] < FAINTEST || (at?.side === "column" && at.place !== column)) continue;
         if (kept && (column < kept.column || column >= kept.column + kept.columns)) continue;
         const to = layout.above[column];
-        yield { x0: from.x + from.width / 2, y0: y_of("row", from) - 11, x1: to.x + to.width / 2, y1: y_of("column", to) + 11, level: levels[column] };
+        yield {
+          x0: from.x + from.width / 2,
+          y0: y_of("row", from) - 11,
+          x1: to.x + to.width / 2,
+          y1: y_of("column", to) + 11,
+          level: levels[column],
+        };
       }
     }
   }
@@ -118,13 +166,22 @@ export function cross_view(explorer) {
   function ties(/** @type {Token} */ at, /** @type {Token["side"]} */ side) {
     if (at.side === side) return null;
     if (at.side === "row") return levels_of(at.place);
-    return Uint8Array.from({ length: explorer.rows().length }, (_, row) => (explorer.rows().length <= 512 ? levels_of(row)?.[at.place] : 0) ?? 0);
+    return Uint8Array.from(
+      { length: explorer.rows().length },
+      (_, row) => (explorer.rows().length <= 512 ? levels_of(row)?.[at.place] : 0) ?? 0,
+    );
   }
-  function draw_words(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ height) {
+  function draw_words(
+    /** @type {CanvasRenderingContext2D} */ context,
+    /** @type {number} */ height,
+  ) {
     const [theme, at] = [explorer.theme(), focus()];
     context.textBaseline = "middle";
     context.textAlign = "left";
-    for (const [side, tokens, words] of /** @type {[Token["side"], string[], Word[]][]} */ ([["column", explorer.columns(), layout.above], ["row", explorer.rows(), layout.below]])) {
+    for (const [side, tokens, words] of /** @type {[Token["side"], string[], Word[]][]} */ ([
+      ["column", explorer.columns(), layout.above],
+      ["row", explorer.rows(), layout.below],
+    ])) {
       const tied = at && ties(at, side);
       for (const word of words) {
         const y = y_of(side, word);
@@ -146,21 +203,47 @@ export function cross_view(explorer) {
   }
   /** @returns {Token | null} */
   function token_under(/** @type {number} */ x, /** @type {number} */ y) {
-    for (const [side, words] of /** @type {[Token["side"], Word[]][]} */ ([["column", layout.above], ["row", layout.below]]))
-      for (const word of words) if (Math.abs(y_of(side, word) - y) < 11 && x >= word.x - 4 && x <= word.x + word.width + 4) return { side, place: word.place };
+    for (const [side, words] of /** @type {[Token["side"], Word[]][]} */ ([
+      ["column", layout.above],
+      ["row", layout.below],
+    ]))
+      for (const word of words)
+        if (Math.abs(y_of(side, word) - y) < 11 && x >= word.x - 4 && x <= word.x + word.width + 4)
+          return { side, place: word.place };
     return null;
   }
   function describe() {
     const [at, heads] = [focus(), heads_of(explorer.selection())];
     const which = heads.length === 1 ? head_name(heads[0]) : `mean of ${heads.length} heads`;
-    canvas.setAttribute("aria-label", `${which}: ${explorer.rows().length} words below look at ${explorer.columns().length} above`);
-    if (!levels_of(rows_in_view(CROSS_HIGHEST_PX)[0])) return value.replaceChildren(explorer.waiting_text());
-    if (!at) return value.replaceChildren(element("span", { class: "llm-muted" }, `${which} · words below look at words above. Point at a word to see only its links.`));
+    canvas.setAttribute(
+      "aria-label",
+      `${which}: ${explorer.rows().length} words below look at ${explorer.columns().length} above`,
+    );
+    if (!levels_of(rows_in_view(CROSS_HIGHEST_PX)[0]))
+      return value.replaceChildren(explorer.waiting_text());
+    if (!at)
+      return value.replaceChildren(
+        element(
+          "span",
+          { class: "llm-muted" },
+          `${which} · words below look at words above. Point at a word to see only its links.`,
+        ),
+      );
     const token = at.side === "row" ? explorer.rows()[at.place] : explorer.columns()[at.place];
     const tied = ties(at, at.side === "row" ? "column" : "row");
     const other = at.side === "row" ? explorer.columns() : explorer.rows();
-    const words = strongest(Array.from(tied ?? [], weight_of), 4).filter(({ weight }) => weight >= 0.01).flatMap(({ place, weight }, i) => [i ? ", " : " ", element("bdi", {}, other[place]), ` ${weight.toFixed(2)}`]);
-    value.replaceChildren(element("b", {}, element("bdi", {}, token)), at.side === "row" ? " looks at" : " is looked at by", ...words);
+    const words = strongest(Array.from(tied ?? [], weight_of), 4)
+      .filter(({ weight }) => weight >= 0.01)
+      .flatMap(({ place, weight }, i) => [
+        i ? ", " : " ",
+        element("bdi", {}, other[place]),
+        ` ${weight.toFixed(2)}`,
+      ]);
+    value.replaceChildren(
+      element("b", {}, element("bdi", {}, token)),
+      at.side === "row" ? " looks at" : " is looked at by",
+      ...words,
+    );
     if (document.activeElement === canvas) explorer.tell(value.textContent ?? "");
   }
   function point(/** @type {Token | null} */ to) {
@@ -168,21 +251,37 @@ export function cross_view(explorer) {
     pointed = to;
     explorer.redraw();
   }
-  const keep = (/** @type {Token | null} */ token) => explorer.select({ rows: token?.side === "row" ? [token.place] : [], columns: token?.side === "column" ? [token.place] : [] });
+  const keep = (/** @type {Token | null} */ token) =>
+    explorer.select({
+      rows: token?.side === "row" ? [token.place] : [],
+      columns: token?.side === "column" ? [token.place] : [],
+    });
   scroller.onscroll = explorer.redraw;
   canvas.onpointermove = (event) => point(token_under(event.offsetX, event.offsetY));
   canvas.onpointerleave = canvas.onblur = () => point(null);
   canvas.onclick = (event) => keep(token_under(event.offsetX, event.offsetY));
   canvas.onkeydown = (event) => {
-    const step = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 })[event.key];
-    const side = /** @type {Record<string, Token["side"]>} */ ({ ArrowUp: "column", ArrowDown: "row" })[event.key] ?? pointed?.side ?? "row";
+    const step = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight: 1 })[
+      event.key
+    ];
+    const side =
+      /** @type {Record<string, Token["side"]>} */ ({ ArrowUp: "column", ArrowDown: "row" })[
+        event.key
+      ] ??
+      pointed?.side ??
+      "row";
     if (step || event.key.startsWith("Arrow")) {
       const count = (side === "row" ? explorer.rows() : explorer.columns()).length;
-      const turned = is_right_to_left(side === "row" ? explorer.rows() : explorer.columns()) ? -1 : 1;
-      const place = pointed ? Math.min(count - 1, Math.max(0, pointed.place + (step ?? 0) * turned)) : 0;
+      const turned = is_right_to_left(side === "row" ? explorer.rows() : explorer.columns())
+        ? -1
+        : 1;
+      const place = pointed
+        ? Math.min(count - 1, Math.max(0, pointed.place + (step ?? 0) * turned))
+        : 0;
       point({ side, place });
       const word = (side === "row" ? layout.below : layout.above)[place];
-      if (word.band * BAND_PX < scroll || (word.band + 1) * BAND_PX > scroll + CROSS_HIGHEST_PX) scroller.scrollTop = word.band * BAND_PX;
+      if (word.band * BAND_PX < scroll || (word.band + 1) * BAND_PX > scroll + CROSS_HIGHEST_PX)
+        scroller.scrollTop = word.band * BAND_PX;
     } else if (event.key === "Enter") keep(pointed);
     else if (event.key === "Escape") explorer.leave();
     else return;

@@ -9,7 +9,8 @@ test("words keep their order, do not overlap and stay in the room", () => {
   words.forEach(({ x, width, band }, i) => {
     assert.ok(x >= 0 && x + width <= 300);
     const next = words[i + 1];
-    if (next) assert.ok(next.band === band ? next.x >= x + width : next.band === band + 1 && next.x === 0);
+    if (next)
+      assert.ok(next.band === band ? next.x >= x + width : next.band === band + 1 && next.x === 0);
   });
   assert.equal(words.at(-1)?.band, bands - 1);
 });
@@ -23,6 +24,9 @@ test("a short and a long text stand in the same number of bands", () => {
 
 test("a text written from the right begins at the right edge", () => {
   const { above, below } = banded([50, 30], [20, 20, 20], 300, [true, false]);
-  assert.equal(above[0].x + above[0].width, Math.max(...above.map(({ x, width }) => x + width), ...below.map(({ x, width }) => x + width)));
+  assert.equal(
+    above[0].x + above[0].width,
+    Math.max(...above.map(({ x, width }) => x + width), ...below.map(({ x, width }) => x + width)),
+  );
   assert.ok(above[1].x < above[0].x && below[1].x > below[0].x);
 });

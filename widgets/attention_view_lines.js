@@ -1,7 +1,16 @@
 import { element, fitted } from "./common.js";
 import { HEAD_COLOURS } from "./attention_colours.js";
 import { FAINTEST, row_levels, stroke_links } from "./attention_links.js";
-import { clamped, direction_of, head_name, heads_of, marked_token, segment_block, short_token, weight_of } from "./attention_state.js";
+import {
+  clamped,
+  direction_of,
+  head_name,
+  heads_of,
+  marked_token,
+  segment_block,
+  short_token,
+  weight_of,
+} from "./attention_state.js";
 
 // Token-to-token lines, several heads at once; only what is in view is drawn, so a long text scrolls.
 
@@ -39,7 +48,12 @@ export function token_moved(pressed, at, { rows, columns }) {
 
 /** @param {Explorer} explorer */
 export function lines_view(explorer) {
-  const canvas = element("canvas", { class: "llm-links", tabindex: 0, role: "application", "aria-roledescription": "attention lines" });
+  const canvas = element("canvas", {
+    class: "llm-links",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "attention lines",
+  });
   const spacer = element("div", { class: "llm-spacer" });
   const scroller = element("div", { class: "llm-scroller" }, canvas, spacer);
   const legend = element("div", { class: "llm-head-legend" });
@@ -58,13 +72,21 @@ export function lines_view(explorer) {
   function drawn_rows() {
     const [at, { rows }] = [focus(), size()];
     if (at?.side === "row") return [at.place, at.place + 1];
-    const is_short = rows <= ALL_ROWS_UP_TO || (at && explorer.requests.picture(explorer.head())?.level === 0);
+    const is_short =
+      rows <= ALL_ROWS_UP_TO || (at && explorer.requests.picture(explorer.head())?.level === 0);
     if (is_short) return [0, rows];
-    return [Math.max(0, Math.floor(layout.scroll / PITCH)), Math.min(rows, Math.ceil((layout.scroll + layout.height) / PITCH))];
+    return [
+      Math.max(0, Math.floor(layout.scroll / PITCH)),
+      Math.min(rows, Math.ceil((layout.scroll + layout.height) / PITCH)),
+    ];
   }
   /** @param {Head} head @param {number} side_step moves the ends of several heads apart */
   function* links(head, side_step) {
-    const [at, kept, marked] = [focus(), segment_block(explorer.panel(), explorer.selection().segment), explorer.selection()];
+    const [at, kept, marked] = [
+      focus(),
+      segment_block(explorer.panel(), explorer.selection().segment),
+      explorer.selection(),
+    ];
     const [first, end] = drawn_rows();
     const [top, bottom] = [layout.scroll - PITCH, layout.scroll + layout.height + PITCH];
     const chosen = { rows: new Set(marked.rows), columns: new Set(marked.columns) };
@@ -80,7 +102,13 @@ export function lines_view(explorer) {
         if (!at && chosen.columns.size && !chosen.columns.has(column)) continue;
         const y1 = (column + 0.5) * PITCH;
         if ((y0 < top && y1 < top) || (y0 > bottom && y1 > bottom)) continue;
-        yield { x0: layout.left, y0: y0 - layout.scroll + side_step, x1: layout.right, y1: y1 - layout.scroll + side_step, level: levels[column] };
+        yield {
+          x0: layout.left,
+          y0: y0 - layout.scroll + side_step,
+          x1: layout.right,
+          y1: y1 - layout.scroll + side_step,
+          level: levels[column],
+        };
       }
     }
   }
@@ -89,25 +117,47 @@ export function lines_view(explorer) {
     drawn_heads().forEach((head, i) => {
       context.fillStyle = HEAD_COLOURS[i];
       const count = at.side === "row" ? size().columns : size().rows;
-      const own = at.side === "row" ? row_levels(explorer.requests, head, at.place, explorer.exact_rows()) : null;
-      const [from, to] = [Math.floor(layout.scroll / PITCH), Math.min(count, Math.ceil((layout.scroll + layout.height) / PITCH))];
+      const own =
+        at.side === "row"
+          ? row_levels(explorer.requests, head, at.place, explorer.exact_rows())
+          : null;
+      const [from, to] = [
+        Math.floor(layout.scroll / PITCH),
+        Math.min(count, Math.ceil((layout.scroll + layout.height) / PITCH)),
+      ];
       for (let place = from; place < to; place++) {
-        const level = at.side === "row" ? own?.[place] : row_levels(explorer.requests, head, place, false)?.[at.place];
+        const level =
+          at.side === "row"
+            ? own?.[place]
+            : row_levels(explorer.requests, head, place, false)?.[at.place];
         context.globalAlpha = weight_of(level ?? 0);
-        const x = at.side === "row" ? layout.right + 4 + i * BLOCK_PX : layout.left - 4 - (i + 1) * BLOCK_PX;
+        const x =
+          at.side === "row"
+            ? layout.right + 4 + i * BLOCK_PX
+            : layout.left - 4 - (i + 1) * BLOCK_PX;
         context.fillRect(x, place * PITCH - layout.scroll + 2, BLOCK_PX - 1, PITCH - 4);
       }
     });
     context.globalAlpha = 1;
   }
-  function draw_tokens(/** @type {CanvasRenderingContext2D} */ context, /** @type {number} */ inset) {
+  function draw_tokens(
+    /** @type {CanvasRenderingContext2D} */ context,
+    /** @type {number} */ inset,
+  ) {
     const [theme, at, { rows, columns }] = [explorer.theme(), focus(), explorer.selection()];
     context.textBaseline = "middle";
-    for (const [side, tokens, marked] of /** @type {[Token["side"], string[], number[]][]} */ ([["row", explorer.rows(), rows], ["column", explorer.columns(), columns]])) {
+    for (const [side, tokens, marked] of /** @type {[Token["side"], string[], number[]][]} */ ([
+      ["row", explorer.rows(), rows],
+      ["column", explorer.columns(), columns],
+    ])) {
       context.textAlign = side === "row" ? "right" : "left";
       const x = side === "row" ? layout.left - 8 - inset : layout.right + 8 + inset;
       const chosen = new Set(marked);
-      for (let i = Math.floor(layout.scroll / PITCH); i < Math.min(tokens.length, (layout.scroll + layout.height) / PITCH); i++) {
+      for (
+        let i = Math.floor(layout.scroll / PITCH);
+        i < Math.min(tokens.length, (layout.scroll + layout.height) / PITCH);
+        i++
+      ) {
         const strong = (at?.side === side && at.place === i) || chosen.has(i);
         context.fillStyle = strong || !at ? theme.ink : theme.muted;
         context.font = `${strong ? "600 " : ""}${LINES_FONT_PX}px ${theme.font}`;
@@ -121,28 +171,65 @@ export function lines_view(explorer) {
     const chips = shown.map((head, i) => {
       const swatch = element("i", { "aria-hidden": "true" });
       swatch.style.background = HEAD_COLOURS[i];
-      const drop = element("button", { type: "button", class: "llm-chip", title: i ? `Leave ${head_name(head)} out` : "The enlarged head" }, swatch, head_name(head));
+      const drop = element(
+        "button",
+        {
+          type: "button",
+          class: "llm-chip",
+          title: i ? `Leave ${head_name(head)} out` : "The enlarged head",
+        },
+        swatch,
+        head_name(head),
+      );
       drop.disabled = i === 0;
       drop.onclick = () => explorer.toggle_head(head);
       return drop;
     });
-    const more = heads.length > shown.length ? `${heads.length - shown.length} more marked; there are colours for ${HEAD_COLOURS.length}` : "Shift-click, or space on a head, adds it";
+    const more =
+      heads.length > shown.length
+        ? `${heads.length - shown.length} more marked; there are colours for ${HEAD_COLOURS.length}`
+        : "Shift-click, or space on a head, adds it";
     legend.replaceChildren(...chips, element("span", { class: "llm-muted" }, more));
   }
   function describe() {
     const at = focus();
-    canvas.setAttribute("aria-label", `lines of ${drawn_heads().map(head_name).join(", ")}, ${size().rows} by ${size().columns} tokens`);
-    if (!row_levels(explorer.requests, explorer.head(), drawn_rows()[0], explorer.exact_rows())) return value.replaceChildren(explorer.waiting_text());
-    if (!at) return value.replaceChildren(element("span", { class: "llm-muted" }, "Left looks at right. Point at a token to see only its lines; click to keep it."));
+    canvas.setAttribute(
+      "aria-label",
+      `lines of ${drawn_heads().map(head_name).join(", ")}, ${size().rows} by ${size().columns} tokens`,
+    );
+    if (!row_levels(explorer.requests, explorer.head(), drawn_rows()[0], explorer.exact_rows()))
+      return value.replaceChildren(explorer.waiting_text());
+    if (!at)
+      return value.replaceChildren(
+        element(
+          "span",
+          { class: "llm-muted" },
+          "Left looks at right. Point at a token to see only its lines; click to keep it.",
+        ),
+      );
     const token = at.side === "row" ? explorer.rows()[at.place] : explorer.columns()[at.place];
     const parts = drawn_heads().flatMap((head) => {
-      const all = at.side === "row" ? row_levels(explorer.requests, head, at.place, explorer.exact_rows()) : Uint8Array.from({ length: size().rows }, (_, row) => row_levels(explorer.requests, head, row, false)?.[at.place] ?? 0);
+      const all =
+        at.side === "row"
+          ? row_levels(explorer.requests, head, at.place, explorer.exact_rows())
+          : Uint8Array.from(
+              { length: size().rows },
+              (_, row) => row_levels(explorer.requests, head, row, false)?.[at.place] ?? 0,
+            );
       const best = all?.reduce((top, level, i) => (level > all[top] ? i : top), 0) ?? 0;
       if (!all || all[best] < FAINTEST) return [];
       const other = at.side === "row" ? explorer.columns()[best] : explorer.rows()[best];
-      return [` · ${head_name(head)} `, element("bdi", {}, other), ` ${weight_of(all[best]).toFixed(2)}`];
+      return [
+        ` · ${head_name(head)} `,
+        element("bdi", {}, other),
+        ` ${weight_of(all[best]).toFixed(2)}`,
+      ];
     });
-    value.replaceChildren(element("b", {}, element("bdi", {}, token)), at.side === "row" ? " looks at" : " is looked at by", ...parts);
+    value.replaceChildren(
+      element("b", {}, element("bdi", {}, token)),
+      at.side === "row" ? " looks at" : " is looked at by",
+      ...parts,
+    );
     if (document.activeElement === canvas) explorer.tell(value.textContent ?? "");
   }
   /** Scrolls to a token that was marked elsewhere. */
@@ -150,7 +237,12 @@ export function lines_view(explorer) {
     const token = marked_token(explorer.selection());
     if (JSON.stringify(token) === scrolled_to) return;
     scrolled_to = JSON.stringify(token);
-    if (!token || (token.place * PITCH >= layout.scroll && (token.place + 1) * PITCH <= layout.scroll + layout.height)) return;
+    if (
+      !token ||
+      (token.place * PITCH >= layout.scroll &&
+        (token.place + 1) * PITCH <= layout.scroll + layout.height)
+    )
+      return;
     scroller.scrollTop = token.place * PITCH - layout.height / 2;
     layout.scroll = scroller.scrollTop;
   }
@@ -161,7 +253,10 @@ export function lines_view(explorer) {
   }
   function keep(/** @type {Token | null} */ token) {
     const is_row = token?.side === "row";
-    explorer.select({ rows: token && is_row ? [token.place] : [], columns: token && !is_row ? [token.place] : [] });
+    explorer.select({
+      rows: token && is_row ? [token.place] : [],
+      columns: token && !is_row ? [token.place] : [],
+    });
   }
   scroller.onscroll = explorer.redraw;
   canvas.onpointermove = (event) => point(token_at(layout, size(), event.offsetX, event.offsetY));
@@ -171,10 +266,15 @@ export function lines_view(explorer) {
     const to = token_moved(event.key, pointed, size());
     if (to) {
       point(to);
-      scroller.scrollTop = clamped(scroller.scrollTop, (to.place + 1) * PITCH - layout.height, to.place * PITCH);
+      scroller.scrollTop = clamped(
+        scroller.scrollTop,
+        (to.place + 1) * PITCH - layout.height,
+        to.place * PITCH,
+      );
     } else if (event.key === "Enter") keep(pointed);
     else if (event.key === "Escape") {
-      if (!explorer.selection().rows.length && !explorer.selection().columns.length) explorer.leave();
+      if (!explorer.selection().rows.length && !explorer.selection().columns.length)
+        explorer.leave();
       keep(null);
     } else return;
     event.preventDefault();
@@ -189,12 +289,25 @@ export function lines_view(explorer) {
       const width = Math.min(LINES_WIDEST_PX, root.clientWidth || LINES_WIDEST_PX) - 14;
       const inset = focus() ? heads.length * BLOCK_PX : 0;
       const label = Math.min(150, width * 0.27);
-      layout = { left: label, right: width - label, width, height: Math.min(LINES_HIGHEST_PX, total), scroll: scroller.scrollTop };
+      layout = {
+        left: label,
+        right: width - label,
+        width,
+        height: Math.min(LINES_HIGHEST_PX, total),
+        scroll: scroller.scrollTop,
+      };
       scroller.style.maxHeight = `${layout.height}px`;
       spacer.style.height = `${total - layout.height}px`;
       show_marked();
       const context = fitted(canvas, width, layout.height);
-      heads.forEach((head, i) => stroke_links(context, links(head, heads.length > 1 ? (i - (heads.length - 1) / 2) * 2 : 0), HEAD_COLOURS[i], "across"));
+      heads.forEach((head, i) =>
+        stroke_links(
+          context,
+          links(head, heads.length > 1 ? (i - (heads.length - 1) / 2) * 2 : 0),
+          HEAD_COLOURS[i],
+          "across",
+        ),
+      );
       const at = focus();
       if (at) draw_blocks(context, at);
       draw_tokens(context, inset);

@@ -14,9 +14,18 @@ test("a token is the one at that height, on its side, scrolled or not", () => {
 });
 
 test("arrows go along a side and across, to a token that is there", () => {
-  assert.deepEqual(token_moved("ArrowDown", { side: "row", place: 4 }, size), { side: "row", place: 4 });
-  assert.deepEqual(token_moved("ArrowRight", { side: "row", place: 4 }, size), { side: "column", place: 2 });
-  assert.deepEqual(token_moved("ArrowUp", { side: "column", place: 2 }, size), { side: "column", place: 1 });
+  assert.deepEqual(token_moved("ArrowDown", { side: "row", place: 4 }, size), {
+    side: "row",
+    place: 4,
+  });
+  assert.deepEqual(token_moved("ArrowRight", { side: "row", place: 4 }, size), {
+    side: "column",
+    place: 2,
+  });
+  assert.deepEqual(token_moved("ArrowUp", { side: "column", place: 2 }, size), {
+    side: "column",
+    place: 1,
+  });
   assert.deepEqual(token_moved("ArrowLeft", null, size), { side: "row", place: 0 });
   assert.equal(token_moved("Enter", null, size), null);
 });

@@ -15,9 +15,20 @@ test("marked tokens and their rectangle are the same thing twice", () => {
 test("a row is exact when it may be asked for, otherwise read from the picture, pooled or not", () => {
   const picture = { levels: Uint8Array.from([0, 255, 255, 0]), width: 2, height: 2, level: 1 };
   const explorer = /** @type {any} */ ({
-    columns: () => ["a", "b", "c"], exact_rows: () => true, requests: { picture: () => picture, row: () => Float32Array.from([0.5, 0.25, 0.25]) },
+    columns: () => ["a", "b", "c"],
+    exact_rows: () => true,
+    requests: { picture: () => picture, row: () => Float32Array.from([0.5, 0.25, 0.25]) },
   });
-  assert.deepEqual(row_weights(explorer, head, 3, true), { weights: Float32Array.from([0.5, 0.25, 0.25]), exact: true });
-  assert.deepEqual(row_weights(explorer, head, 3, false), { weights: Float32Array.from([1, 1, 0]), exact: false });
-  assert.deepEqual(row_weights({ ...explorer, exact_rows: () => false }, head, 0, true)?.weights, Float32Array.from([0, 0, 1]));
+  assert.deepEqual(row_weights(explorer, head, 3, true), {
+    weights: Float32Array.from([0.5, 0.25, 0.25]),
+    exact: true,
+  });
+  assert.deepEqual(row_weights(explorer, head, 3, false), {
+    weights: Float32Array.from([1, 1, 0]),
+    exact: false,
+  });
+  assert.deepEqual(
+    row_weights({ ...explorer, exact_rows: () => false }, head, 0, true)?.weights,
+    Float32Array.from([0, 0, 1]),
+  );
 });

@@ -36,9 +36,21 @@ export function neuron_view(explorer) {
     return { name, label, canvas, root: element("div", { class: "llm-strip-row" }, label, canvas) };
   });
   const sum = element("div", { class: "llm-sum" });
-  const bars = element("canvas", { class: "llm-bars", tabindex: 0, role: "application", "aria-roledescription": "weights of all keys" });
+  const bars = element("canvas", {
+    class: "llm-bars",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "weights of all keys",
+  });
   const value = element("div", { class: "llm-value" });
-  const root = element("div", { class: "llm-view-neuron" }, ...strips.map((strip) => strip.root), sum, bars, value);
+  const root = element(
+    "div",
+    { class: "llm-view-neuron" },
+    ...strips.map((strip) => strip.root),
+    sum,
+    bars,
+    value,
+  );
 
   const row = () => explorer.selection().rows[0] ?? explorer.rows().length - 1;
   const weights = () => row_weights(explorer, explorer.head(), row(), true)?.weights ?? null;
@@ -63,17 +75,31 @@ export function neuron_view(explorer) {
     const is_labelled = all.length <= MOST_LABELLED;
     const measure = /** @type {CanvasRenderingContext2D} */ (bars.getContext("2d"));
     measure.font = `600 11px ${theme.font}`;
-    const room = is_labelled ? Math.min(LABELS_PX, Math.max(...tokens.map((token) => measure.measureText(short_token(token)).width)) + 10) : 4;
+    const room = is_labelled
+      ? Math.min(
+          LABELS_PX,
+          Math.max(...tokens.map((token) => measure.measureText(short_token(token)).width)) + 10,
+        )
+      : 4;
     const context = fitted(bars, Math.ceil(pitch * all.length), BARS_PX + room);
     const largest = all.reduce((most, weight) => Math.max(most, weight), 1e-9);
     all.forEach((weight, i) => {
       const height = Math.max(0.75, (weight / largest) * (BARS_PX - 18));
       context.fillStyle = i === chosen ? theme.accent : theme.muted;
-      context.fillRect(i * pitch, BARS_PX - height, Math.max(1, pitch - (pitch > 3 ? 1 : 0)), height);
+      context.fillRect(
+        i * pitch,
+        BARS_PX - height,
+        Math.max(1, pitch - (pitch > 3 ? 1 : 0)),
+        height,
+      );
       if (weight === largest) {
         context.font = `10.5px ${theme.font}`;
         context.textAlign = i * 2 < all.length ? "left" : "right";
-        context.fillText(number_text(weight), (i + (i * 2 < all.length ? 0 : 1)) * pitch, BARS_PX - height - 4);
+        context.fillText(
+          number_text(weight),
+          (i + (i * 2 < all.length ? 0 : 1)) * pitch,
+          BARS_PX - height - 4,
+        );
       }
       if (!is_labelled) return;
       context.save();
@@ -98,17 +124,30 @@ export function neuron_view(explorer) {
     strips[1].label.replaceChildren("key of ", token(explorer.columns()[column]));
     strips[2].label.textContent = "query × key";
     sum.replaceChildren(
-      "sum ", element("b", {}, number_text(dot)), " → scaled score ", element("b", {}, number_text(score)),
-      " → softmax over all keys ", element("b", {}, number_text(weight)),
+      "sum ",
+      element("b", {}, number_text(dot)),
+      " → scaled score ",
+      element("b", {}, number_text(score)),
+      " → softmax over all keys ",
+      element("b", {}, number_text(weight)),
     );
     sum.dataset.weight = String(weight);
   }
   const choose = (/** @type {number} */ r, /** @type {number} */ column) =>
-    explorer.select({ rows: [clamped(r, 0, explorer.rows().length - 1)], columns: [clamped(column, 0, explorer.columns().length - 1)] });
-  bars.onclick = (event) => choose(row(), Math.floor((event.offsetX / bars.clientWidth) * explorer.columns().length));
+    explorer.select({
+      rows: [clamped(r, 0, explorer.rows().length - 1)],
+      columns: [clamped(column, 0, explorer.columns().length - 1)],
+    });
+  bars.onclick = (event) =>
+    choose(row(), Math.floor((event.offsetX / bars.clientWidth) * explorer.columns().length));
   bars.onkeydown = (event) => {
     const at = pair();
-    const step = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] })[event.key];
+    const step = /** @type {Record<string, [number, number]>} */ ({
+      ArrowLeft: [0, -1],
+      ArrowRight: [0, 1],
+      ArrowUp: [-1, 0],
+      ArrowDown: [1, 0],
+    })[event.key];
     if (step) choose(at.row + step[0], at.column + step[1]);
     else if (event.key === "Escape") explorer.leave();
     else return;
@@ -124,9 +163,21 @@ export function neuron_view(explorer) {
       sum.hidden = !neuron;
       if (neuron) draw_neuron(neuron, at);
       if (all) draw_bars(all, at.column);
-      const known = all ? `${explorer.rows()[at.row]} → ${explorer.columns()[at.column]}: ${number_text(all[at.column])}` : "";
+      const known = all
+        ? `${explorer.rows()[at.row]} → ${explorer.columns()[at.column]}: ${number_text(all[at.column])}`
+        : "";
       bars.setAttribute("aria-label", `weights of all ${explorer.columns().length} keys; ${known}`);
-      value.replaceChildren(...(neuron ? [element("span", { class: "llm-muted" }, "Click a bar for another key, ↑ ↓ for another query. Blue is positive, orange negative.")] : [explorer.waiting_text()]));
+      value.replaceChildren(
+        ...(neuron
+          ? [
+              element(
+                "span",
+                { class: "llm-muted" },
+                "Click a bar for another key, ↑ ↓ for another query. Blue is positive, orange negative.",
+              ),
+            ]
+          : [explorer.waiting_text()]),
+      );
       if (document.activeElement === bars && neuron) explorer.tell(known);
     },
     focus: () => bars.focus(),

@@ -14,18 +14,35 @@ const PLAY_EVERY_MS = 450;
  * @returns {{ of: "sources" | "rows", first: number, last: number }}
  */
 export const steps_range = (sources, first_step, rows) =>
-  sources > 1 ? { of: "sources", first: 0, last: sources - 1 } : { of: "rows", first: clamped(first_step ?? 0, 0, rows - 1), last: rows - 1 };
+  sources > 1
+    ? { of: "sources", first: 0, last: sources - 1 }
+    : { of: "rows", first: clamped(first_step ?? 0, 0, rows - 1), last: rows - 1 };
 
 /** @param {Explorer} explorer */
 export function steps_view(explorer) {
-  const play = element("button", { type: "button", class: "llm-play", "aria-label": "play", title: "Play from here to the last step" }, "▶");
+  const play = element(
+    "button",
+    {
+      type: "button",
+      class: "llm-play",
+      "aria-label": "play",
+      title: "Play from here to the last step",
+    },
+    "▶",
+  );
   const slider = element("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "step" });
   const shown = element("output", { dir: "auto" });
   const map = map_view(explorer);
-  const root = element("div", { class: "llm-view-steps" }, element("div", { class: "llm-steps" }, play, slider, shown), map.root);
+  const root = element(
+    "div",
+    { class: "llm-view-steps" },
+    element("div", { class: "llm-steps" }, play, slider, shown),
+    map.root,
+  );
   let timer = 0;
 
-  const range = () => steps_range(explorer.sources().length, explorer.panel().first_step, explorer.rows().length);
+  const range = () =>
+    steps_range(explorer.sources().length, explorer.panel().first_step, explorer.rows().length);
   function at() {
     const { of, first, last } = range();
     const { source, step } = explorer.selection();
@@ -52,7 +69,10 @@ export function steps_view(explorer) {
     play.textContent = "❚❚";
     play.setAttribute("aria-label", "stop playing");
     if (at() >= range().last) go(range().first);
-    timer = window.setInterval(() => (!root.isConnected || root.hidden || at() >= range().last ? stop() : go(at() + 1)), PLAY_EVERY_MS);
+    timer = window.setInterval(
+      () => (!root.isConnected || root.hidden || at() >= range().last ? stop() : go(at() + 1)),
+      PLAY_EVERY_MS,
+    );
   };
   slider.oninput = () => {
     stop();

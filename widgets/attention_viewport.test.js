@@ -1,16 +1,35 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { around, bounded, cell_at, fitted_area, labelled, level_for, showing, tiles_in, zoomed } from "./attention_viewport.js";
+import {
+  around,
+  bounded,
+  cell_at,
+  fitted_area,
+  labelled,
+  level_for,
+  showing,
+  tiles_in,
+  zoomed,
+} from "./attention_viewport.js";
 
 const size = { rows: 8192, columns: 8192 };
 const area = { left: 60, top: 50, width: 512, height: 512 };
 const fit = { row: 0, column: 0, cell: 1 / 16 };
 
 test("a whole map fits the room it is given, its cells square", () => {
-  for (const [rows, columns] of [[1, 1], [6, 6], [300, 40], [40, 300], [8192, 8192]]) {
+  for (const [rows, columns] of [
+    [1, 1],
+    [6, 6],
+    [300, 40],
+    [40, 300],
+    [8192, 8192],
+  ]) {
     const made = fitted_area({ rows, columns }, 700, 600, 60, 50);
-    assert.ok(made.area.left + made.area.width <= 700 && made.area.top + made.area.height <= 600, `${rows} × ${columns}`);
+    assert.ok(
+      made.area.left + made.area.width <= 700 && made.area.top + made.area.height <= 600,
+      `${rows} × ${columns}`,
+    );
     assert.ok(made.fit.cell > 0 && made.fit.cell <= 26);
   }
 });
@@ -28,11 +47,20 @@ test("zooming out of the whole map changes nothing, and zooming in ends", () => 
 });
 
 test("nothing beside the map is shown", () => {
-  assert.deepEqual(bounded({ row: -5, column: 9000, cell: 1 }, size, area, fit.cell), { row: 0, column: 8192 - 512, cell: 1 });
+  assert.deepEqual(bounded({ row: -5, column: 9000, cell: 1 }, size, area, fit.cell), {
+    row: 0,
+    column: 8192 - 512,
+    cell: 1,
+  });
 });
 
 test("a block is shown whole and in the middle", () => {
-  const { row, column, cell } = around({ row: 1000, column: 2000, rows: 64, columns: 32 }, size, area, fit.cell);
+  const { row, column, cell } = around(
+    { row: 1000, column: 2000, rows: 64, columns: 32 },
+    size,
+    area,
+    fit.cell,
+  );
   assert.equal(cell, 8);
   assert.deepEqual([row, column], [1000, 2000 + 16 - 32]);
 });
@@ -40,7 +68,11 @@ test("a block is shown whole and in the middle", () => {
 test("a cell outside comes in with as little movement as can be", () => {
   const at = { row: 100, column: 100, cell: 8 };
   assert.deepEqual(showing(at, { row: 120, column: 120 }, size, area, fit.cell), at);
-  assert.deepEqual(showing(at, { row: 99, column: 170 }, size, area, fit.cell), { row: 99, column: 107, cell: 8 });
+  assert.deepEqual(showing(at, { row: 99, column: 170 }, size, area, fit.cell), {
+    row: 99,
+    column: 107,
+    cell: 8,
+  });
 });
 
 test("the cell under a point is the one drawn there", () => {
@@ -64,7 +96,10 @@ test("the level asked for has pixels no smaller than the screen's and less than 
 
 test("only tiles in view are asked for, the middle ones first", () => {
   const tiles = tiles_in({ row: 1000, column: 1000, cell: 1 }, size, area, 0);
-  assert.deepEqual(new Set(tiles.map(({ row, column }) => `${row},${column}`)), new Set(["3,3", "3,4", "3,5", "4,3", "4,4", "4,5", "5,3", "5,4", "5,5"]));
+  assert.deepEqual(
+    new Set(tiles.map(({ row, column }) => `${row},${column}`)),
+    new Set(["3,3", "3,4", "3,5", "4,3", "4,4", "4,5", "5,3", "5,4", "5,5"]),
+  );
   assert.deepEqual(tiles[0], { row: 4, column: 4 });
   assert.equal(tiles_in(fit, size, area, 4).length, 4);
 });
@@ -73,7 +108,8 @@ test("labels never touch, and the one pointed at is always written", () => {
   for (const here of [undefined, 20, 27, 99]) {
     const kept = labelled(20, 100, 4, here).sort((a, b) => a - b);
     if (here !== undefined) assert.ok(kept.includes(here));
-    for (let i = 1; i < kept.length; i++) assert.ok((kept[i] - kept[i - 1]) * 4 >= 11, String(kept));
+    for (let i = 1; i < kept.length; i++)
+      assert.ok((kept[i] - kept[i - 1]) * 4 >= 11, String(kept));
     assert.ok(kept.every((i) => i >= 20 && i < 100));
   }
   assert.equal(labelled(0, 10, 20).length, 10);

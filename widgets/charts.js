@@ -1,4 +1,12 @@
-import { element, fitted, nice_ticks, number_text, on_theme_or_size, once_a_frame, theme_at } from "./common.js";
+import {
+  element,
+  fitted,
+  nice_ticks,
+  number_text,
+  on_theme_or_size,
+  once_a_frame,
+  theme_at,
+} from "./common.js";
 
 // Lines over steps: what is drawn where, and a chart that can be pointed at, by pointer and by key.
 
@@ -12,7 +20,10 @@ import { element, fitted, nice_ticks, number_text, on_theme_or_size, once_a_fram
 
 /** Shorter series, such as one value an epoch, stay as they are: an average would only lag behind them. */
 const FEWEST_SMOOTHED = 30;
-const COLOURS = { light: ["#1f6fb8", "#c8590f", "#128a5e", "#934ca6", "#94700a", "#bd3549"], dark: ["#5aa9ee", "#f08c3e", "#3ec796", "#cd8fdc", "#d9b23a", "#f07a8b"] };
+const COLOURS = {
+  light: ["#1f6fb8", "#c8590f", "#128a5e", "#934ca6", "#94700a", "#bd3549"],
+  dark: ["#5aa9ee", "#f08c3e", "#3ec796", "#cd8fdc", "#d9b23a", "#f07a8b"],
+};
 
 /** The colour of a line on this page. @param {number} number @param {boolean} dark */
 export function line_colour(number, dark) {
@@ -74,11 +85,20 @@ export function frame_of(series, log, width, height, right_px) {
     const air = 0.05 * (y1 - y0) || Math.max(Math.abs(y1) / 2, 1e-6);
     [y0, y1] = [y0 >= 0 && y0 < 0.3 * y1 ? 0 : y0 - air, y1 + air];
   }
-  return { left: 48, right: Math.max(108, width - right_px), top: 10, bottom: height - 24, x: [x0, x1], y: [y0, y1], log };
+  return {
+    left: 48,
+    right: Math.max(108, width - right_px),
+    top: 10,
+    bottom: height - 24,
+    x: [x0, x1],
+    y: [y0, y1],
+    log,
+  };
 }
 
 /** @param {Frame} frame @param {number} step */
-export const x_px = (frame, step) => frame.left + ((step - frame.x[0]) / (frame.x[1] - frame.x[0])) * (frame.right - frame.left);
+export const x_px = (frame, step) =>
+  frame.left + ((step - frame.x[0]) / (frame.x[1] - frame.x[0])) * (frame.right - frame.left);
 
 /** @param {Frame} frame @param {number} value */
 export function y_px({ bottom, top, y, log }, value) {
@@ -92,7 +112,8 @@ export function y_ticks({ y: [low, high], log, bottom, top }) {
   if (!log) return nice_ticks(low, high, about);
   const ticks = [];
   for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
-    for (const digit of [1, 2, 5]) if (digit * 10 ** e >= low && digit * 10 ** e <= high) ticks.push(digit * 10 ** e);
+    for (const digit of [1, 2, 5])
+      if (digit * 10 ** e >= low && digit * 10 ** e <= high) ticks.push(digit * 10 ** e);
   const decades = ticks.filter((tick) => Math.abs(Math.log10(tick) % 1) < 1e-9);
   if (ticks.length < 2) return nice_ticks(low, high, about);
   if (ticks.length <= 2 * about) return ticks;
@@ -109,11 +130,12 @@ export function line_points(frame, steps, values) {
   /** @type {[number, number][]} */
   const points = [];
   for (let i = 0; i < steps.length; i++)
-    if (Number.isFinite(values[i]) && (!frame.log || values[i] > 0)) points.push([x_px(frame, steps[i]), y_px(frame, values[i])]);
+    if (Number.isFinite(values[i]) && (!frame.log || values[i] > 0))
+      points.push([x_px(frame, steps[i]), y_px(frame, values[i])]);
   if (points.length < 4 * (frame.right - frame.left)) return points;
   /** @type {[number, number][]} */
   const kept = [];
-  for (let i = 0; i < points.length; ) {
+  for (let i = 0; i < points.length;) {
     const column = Math.floor(points[i][0]);
     let [low, high] = [points[i], points[i]];
     for (; i < points.length && Math.floor(points[i][0]) === column; i++) {
@@ -144,7 +166,8 @@ export function spread(wanted, apart, top, bottom) {
  * over the same share of the curve, so that a short one does not lag behind.
  * @param {number} smoothing @param {number} count
  */
-export const weight_for = (smoothing, count) => (smoothing > 0 ? Math.min(0.999, smoothing ** (1000 / count)) : 0);
+export const weight_for = (smoothing, count) =>
+  smoothing > 0 ? Math.min(0.999, smoothing ** (1000 / count)) : 0;
 
 /**
  * The lines as they are drawn: smoothed where that was asked for, without those that have no point.
@@ -152,7 +175,14 @@ export const weight_for = (smoothing, count) => (smoothing > 0 ? Math.min(0.999,
  * @returns {(Line & { drawn: number[] })[]}
  */
 export function drawn_lines(lines, smoothing) {
-  return lines.filter(({ steps }) => steps.length).map((line) => ({ ...line, drawn: line.noisy ? smoothed(line.values, weight_for(smoothing, line.values.length)) : line.values }));
+  return lines
+    .filter(({ steps }) => steps.length)
+    .map((line) => ({
+      ...line,
+      drawn: line.noisy
+        ? smoothed(line.values, weight_for(smoothing, line.values.length))
+        : line.values,
+    }));
 }
 
 /**
@@ -174,9 +204,14 @@ export function seen_of({ steps, values, drawn, raw }) {
   if (!raw || drawn === values) return [{ steps, values: drawn }];
   if (values.length < 100) return [{ steps, values }];
   const stride = Math.ceil(values.length / 2000);
-  const sorted = values.filter((value, i) => i % stride === 0 && Number.isFinite(value)).sort((a, b) => a - b);
+  const sorted = values
+    .filter((value, i) => i % stride === 0 && Number.isFinite(value))
+    .sort((a, b) => a - b);
   const most = [sorted[Math.floor(0.02 * sorted.length)], sorted[Math.floor(0.98 * sorted.length)]];
-  return [{ steps, values: drawn }, ...(sorted.length ? [{ steps: [steps[0], steps[steps.length - 1]], values: most }] : [])];
+  return [
+    { steps, values: drawn },
+    ...(sorted.length ? [{ steps: [steps[0], steps[steps.length - 1]], values: most }] : []),
+  ];
 }
 
 /**
@@ -200,7 +235,8 @@ function draw_chart(canvas, lines, how, height, width) {
   for (const { step } of how.marks) draw_mark(context, frame, theme, step);
   const ends = shown.map((line) => {
     const colour = line_colour(line.colour, theme.dark);
-    if (line.raw && line.drawn !== line.values) draw_line(context, line_points(frame, line.steps, line.values), colour, 1, 0.22);
+    if (line.raw && line.drawn !== line.values)
+      draw_line(context, line_points(frame, line.steps, line.values), colour, 1, 0.22);
     const points = line_points(frame, line.steps, line.drawn);
     draw_line(context, points, colour, line.thin ? 1.3 : 2.1, 1);
     return points[points.length - 1]?.[1] ?? frame.bottom;
@@ -231,9 +267,20 @@ function draw_grid(context, frame, theme, with_values, height) {
   };
   rule(frame.bottom);
   context.textAlign = "center";
-  if (!with_values) return context.fillText("waiting for the first values", (frame.left + frame.right) / 2, height / 2);
-  const steps = nice_ticks(frame.x[0], frame.x[1], Math.max(3.5, (frame.right - frame.left) / 90)).filter(Number.isInteger);
-  steps.forEach((step) => context.fillText(step.toLocaleString("en-US"), x_px(frame, step), frame.bottom + 13));
+  if (!with_values)
+    return context.fillText(
+      "waiting for the first values",
+      (frame.left + frame.right) / 2,
+      height / 2,
+    );
+  const steps = nice_ticks(
+    frame.x[0],
+    frame.x[1],
+    Math.max(3.5, (frame.right - frame.left) / 90),
+  ).filter(Number.isInteger);
+  steps.forEach((step) =>
+    context.fillText(step.toLocaleString("en-US"), x_px(frame, step), frame.bottom + 13),
+  );
   context.textAlign = "right";
   for (const value of y_ticks(frame)) {
     rule(y_px(frame, value));
@@ -255,7 +302,14 @@ function draw_mark(context, frame, theme, step) {
 
 /** @param {CanvasRenderingContext2D} context @param {[number, number][]} points @param {string} colour @param {number} width @param {number} opacity */
 function draw_line(context, points, colour, width, opacity) {
-  Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: width, globalAlpha: opacity, lineJoin: "round", lineCap: "round" });
+  Object.assign(context, {
+    strokeStyle: colour,
+    fillStyle: colour,
+    lineWidth: width,
+    globalAlpha: opacity,
+    lineJoin: "round",
+    lineCap: "round",
+  });
   context.beginPath();
   for (const [x, y] of points) context.lineTo(x, y);
   context.stroke();
@@ -310,7 +364,9 @@ export function chart({ name, height, heading = false, told, moved = () => {} })
     if (!canvas.isConnected || !width) return;
     frame = draw_chart(canvas, lines, how, height, width);
     canvas.dataset.points = String(lines.reduce((sum, { steps }) => sum + steps.length, 0));
-    const ends = lines.filter(({ values }) => values.length).map((line) => `${line.name} ${number_text(line.values[line.values.length - 1], 4)}`);
+    const ends = lines
+      .filter(({ values }) => values.length)
+      .map((line) => `${line.name} ${number_text(line.values[line.values.length - 1], 4)}`);
     canvas.setAttribute("aria-label", `${name}: ${ends.join(", ") || "no values yet"}`);
     show_tip();
   });
@@ -323,21 +379,51 @@ export function chart({ name, height, heading = false, told, moved = () => {} })
       const at = nearest(line.steps, cursor);
       const swatch = element("i", {});
       swatch.style.background = line_colour(line.colour, dark);
-      const beside = line.steps[at] === cursor ? "" : ` at ${line.steps[at].toLocaleString("en-US")}`;
-      const raw = line.drawn !== line.values ? [element("span", { class: "llm-raw" }, `raw ${number_text(line.values[at], 4)}`)] : [];
-      return element("div", {}, swatch, element("span", {}, `${line.name}${beside}`), element("b", {}, number_text(line.drawn[at], 4)), ...raw);
+      const beside =
+        line.steps[at] === cursor ? "" : ` at ${line.steps[at].toLocaleString("en-US")}`;
+      const raw =
+        line.drawn !== line.values
+          ? [element("span", { class: "llm-raw" }, `raw ${number_text(line.values[at], 4)}`)]
+          : [];
+      return element(
+        "div",
+        {},
+        swatch,
+        element("span", {}, `${line.name}${beside}`),
+        element("b", {}, number_text(line.drawn[at], 4)),
+        ...raw,
+      );
     });
     const reach = 0.008 * (frame.x[1] - frame.x[0]);
     const marks = how.marks.filter(({ step }) => Math.abs(step - cursor) <= reach);
-    const notes = marks.map(({ run, step, text }) => element("div", { class: "llm-step" }, [run, text, step === cursor ? "" : `at ${step.toLocaleString("en-US")}`].filter(Boolean).join(" ")));
-    tip.replaceChildren(element("div", { class: "llm-step" }, `step ${cursor.toLocaleString("en-US")}`), ...rows, ...notes);
+    const notes = marks.map(({ run, step, text }) =>
+      element(
+        "div",
+        { class: "llm-step" },
+        [run, text, step === cursor ? "" : `at ${step.toLocaleString("en-US")}`]
+          .filter(Boolean)
+          .join(" "),
+      ),
+    );
+    tip.replaceChildren(
+      element("div", { class: "llm-step" }, `step ${cursor.toLocaleString("en-US")}`),
+      ...rows,
+      ...notes,
+    );
     const x = x_px(frame, cursor);
     tip.style.left = `${Math.max(0, x + 14 + tip.offsetWidth > root.clientWidth ? x - 14 - tip.offsetWidth : x + 14)}px`;
   }
   /** Puts the cursor on the step nearest to `step` that any line has; null takes it away. */
   function point_at(/** @type {number | null} */ step) {
-    const near = step === null ? [] : lines.map(({ steps }) => steps[nearest(steps, step)]).filter((at) => at !== undefined);
-    const cursor = near.length ? near.reduce((best, at) => (Math.abs(at - Number(step)) < Math.abs(best - Number(step)) ? at : best)) : null;
+    const near =
+      step === null
+        ? []
+        : lines.map(({ steps }) => steps[nearest(steps, step)]).filter((at) => at !== undefined);
+    const cursor = near.length
+      ? near.reduce((best, at) =>
+          Math.abs(at - Number(step)) < Math.abs(best - Number(step)) ? at : best,
+        )
+      : null;
     how = { ...how, cursor };
     draw();
     return cursor;
@@ -349,10 +435,18 @@ export function chart({ name, height, heading = false, told, moved = () => {} })
   };
   canvas.onpointerleave = canvas.onblur = () => moved(point_at(null));
   canvas.onkeydown = (event) => {
-    const longest = lines.reduce((best, one) => (one.steps.length > best.length ? one.steps : best), /** @type {number[]} */ ([]));
+    const longest = lines.reduce(
+      (best, one) => (one.steps.length > best.length ? one.steps : best),
+      /** @type {number[]} */ ([]),
+    );
     const at = how.cursor === null ? longest.length - 1 : nearest(longest, how.cursor);
     const stride = event.shiftKey ? 10 : 1;
-    const to = { ArrowLeft: at - stride, ArrowRight: at + stride, Home: 0, End: longest.length - 1 }[event.key];
+    const to = {
+      ArrowLeft: at - stride,
+      ArrowRight: at + stride,
+      Home: 0,
+      End: longest.length - 1,
+    }[event.key];
     if (to === undefined || !longest.length) {
       if (event.key === "Escape") canvas.blur();
       return;
@@ -361,7 +455,10 @@ export function chart({ name, height, heading = false, told, moved = () => {} })
     event.stopPropagation(); // a notebook would move to the next cell
     const cursor = point_at(longest[Math.min(longest.length - 1, Math.max(0, to))]);
     moved(cursor);
-    const words = lines.map((line) => `${line.name} ${number_text(line.values[nearest(line.steps, cursor ?? 0)] ?? NaN, 4)}`);
+    const words = lines.map(
+      (line) =>
+        `${line.name} ${number_text(line.values[nearest(line.steps, cursor ?? 0)] ?? NaN, 4)}`,
+    );
     told(`step ${cursor}: ${words.join(", ")}`);
   };
   function update(/** @type {Line[]} */ news, /** @type {Partial<How>} */ changes) {
@@ -383,7 +480,8 @@ export function small_charts({ height, told }) {
   function of(/** @type {string} */ name) {
     let made = held.get(name);
     if (!made) {
-      const others = (/** @type {number | null} */ step) => held.forEach((one, other) => other !== name && one.point_at(step));
+      const others = (/** @type {number | null} */ step) =>
+        held.forEach((one, other) => other !== name && one.point_at(step));
       made = chart({ name, height, heading: true, told, moved: others });
       held.set(name, made);
       root.append(made.root);

@@ -1,9 +1,32 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { drawn_lines, end_text, frame_of, line_points, nearest, seen_of, smoothed, spread, weight_for, x_px, y_px, y_ticks } from "./charts.js";
+import {
+  drawn_lines,
+  end_text,
+  frame_of,
+  line_points,
+  nearest,
+  seen_of,
+  smoothed,
+  spread,
+  weight_for,
+  x_px,
+  y_px,
+  y_ticks,
+} from "./charts.js";
 
-const line = (values, more = {}) => ({ name: "a", colour: 0, thin: false, noisy: false, raw: true, end: "a", steps: values.map((_, i) => i), values, ...more });
+const line = (values, more = {}) => ({
+  name: "a",
+  colour: 0,
+  thin: false,
+  noisy: false,
+  raw: true,
+  end: "a",
+  steps: values.map((_, i) => i),
+  values,
+  ...more,
+});
 
 test("smoothing a constant gives the constant from the first point on", () => {
   for (const value of smoothed(Array(40).fill(2), 0.9)) assert.ok(Math.abs(value - 2) < 1e-12);
@@ -20,7 +43,10 @@ test("a short series is not smoothed", () => assert.deepEqual(smoothed([3, 1, 2]
 
 test("the nearest step is found at both ends and between", () => {
   const steps = [10, 20, 40];
-  assert.deepEqual([-5, 14, 16, 31, 99].map((step) => nearest(steps, step)), [0, 0, 1, 2, 2]);
+  assert.deepEqual(
+    [-5, 14, 16, 31, 99].map((step) => nearest(steps, step)),
+    [0, 0, 1, 2, 2],
+  );
   assert.equal(nearest([], 3), -1);
 });
 
@@ -40,7 +66,9 @@ test("every point lies inside its frame, on both scales", () => {
 
 test("equal ratios are equal distances on the log scale", () => {
   const frame = frame_of([line([1, 100])], true, 600, 260, 90);
-  assert.ok(Math.abs(y_px(frame, 1) - y_px(frame, 10) - (y_px(frame, 10) - y_px(frame, 100))) < 1e-9);
+  assert.ok(
+    Math.abs(y_px(frame, 1) - y_px(frame, 10) - (y_px(frame, 10) - y_px(frame, 100))) < 1e-9,
+  );
   assert.ok(y_ticks(frame).includes(10));
 });
 
@@ -62,7 +90,11 @@ test("a long line keeps its spike when it is thinned", () => {
   const frame = frame_of([{ name: "a", steps, values }], false, 600, 260, 90);
   const points = line_points(frame, steps, values);
   assert.ok(points.length <= 2 * (frame.right - frame.left + 2));
-  assert.ok(points.some(([x, y]) => Math.abs(x - x_px(frame, 33_333)) < 1.5 && Math.abs(y - y_px(frame, 100)) < 1e-9));
+  assert.ok(
+    points.some(
+      ([x, y]) => Math.abs(x - x_px(frame, 33_333)) < 1.5 && Math.abs(y - y_px(frame, 100)) < 1e-9,
+    ),
+  );
 });
 
 test("labels keep their distance and their order", () => {
@@ -72,7 +104,10 @@ test("labels keep their distance and their order", () => {
 
 test("only noisy lines are smoothed, and lines without a point are left out", () => {
   const values = Array.from({ length: 1000 }, (_, i) => i % 2);
-  const [calm, noisy, ...rest] = drawn_lines([line(values), line(values, { noisy: true }), line([])], 0.9);
+  const [calm, noisy, ...rest] = drawn_lines(
+    [line(values), line(values, { noisy: true }), line([])],
+    0.9,
+  );
   assert.equal(rest.length, 0);
   assert.equal(calm.drawn, calm.values);
   assert.ok(Math.abs(noisy.drawn[999] - 0.5) < 0.1);
@@ -83,7 +118,10 @@ test("one spike behind a smoothed line does not flatten it, and without raw valu
   const [shown] = drawn_lines([line(values, { noisy: true })], 0.5);
   const raw = seen_of(shown)[1].values;
   assert.deepEqual(raw, [1, 2]);
-  assert.deepEqual(seen_of({ ...shown, raw: false }).map((one) => one.values), [shown.drawn]);
+  assert.deepEqual(
+    seen_of({ ...shown, raw: false }).map((one) => one.values),
+    [shown.drawn],
+  );
 });
 
 test("a name at the end of a line is as short as its chart is narrow", () => {

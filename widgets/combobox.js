@@ -28,7 +28,9 @@ export const called = (offers, value) => offers.find((offer) => offer[0] === val
 export function value_of(offers, typed) {
   const wanted = typed.trim();
   const same = (/** @type {string} */ text) => text.toLowerCase() === wanted.toLowerCase();
-  return (offers.find(([value]) => same(value)) ?? offers.find(([, name]) => same(name)))?.[0] ?? wanted;
+  return (
+    (offers.find(([value]) => same(value)) ?? offers.find(([, name]) => same(name)))?.[0] ?? wanted
+  );
 }
 
 /**
@@ -38,10 +40,25 @@ export function value_of(offers, typed) {
 export function combobox({ label, title = "", placeholder = "", changed, opened }) {
   const id = `llm-${Math.random().toString(36).slice(2, 10)}`;
   const input = element("input", {
-    type: "text", role: "combobox", autocomplete: "off", spellcheck: "false", placeholder, title,
-    "aria-label": label, "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list`,
+    type: "text",
+    role: "combobox",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder,
+    title,
+    "aria-label": label,
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": `${id}-list`,
   });
-  const list = element("ul", { id: `${id}-list`, role: "listbox", class: "llm-offers", "aria-label": label, popover: "manual", hidden: true });
+  const list = element("ul", {
+    id: `${id}-list`,
+    role: "listbox",
+    class: "llm-offers",
+    "aria-label": label,
+    popover: "manual",
+    hidden: true,
+  });
   const root = element("span", { class: "llm-combobox" }, input, list);
   list.onpointerdown = (event) => event.preventDefault(); // the field keeps the focus
   /** @type {Offer[]} */
@@ -53,15 +70,29 @@ export function combobox({ label, title = "", placeholder = "", changed, opened 
   const is_open = () => !list.hidden;
   function fill() {
     shown = (typed ? matching(offers, input.value) : offers).slice(0, MOST_SHOWN);
-    list.replaceChildren(...shown.map(([value, name, note], i) => {
-      const item = element("li", { role: "option", id: `${id}-${i}`, "aria-selected": String(value === chosen) }, element("bdi", {}, name), element("small", {}, note));
-      item.onclick = (event) => {
-        event.preventDefault(); // a label around it would click the field
-        take(value);
-      };
-      return item;
-    }));
-    if (!shown.length) list.append(element("li", { class: "llm-none" }, offers.length ? "taken as it is typed" : "nothing to offer"));
+    list.replaceChildren(
+      ...shown.map(([value, name, note], i) => {
+        const item = element(
+          "li",
+          { role: "option", id: `${id}-${i}`, "aria-selected": String(value === chosen) },
+          element("bdi", {}, name),
+          element("small", {}, note),
+        );
+        item.onclick = (event) => {
+          event.preventDefault(); // a label around it would click the field
+          take(value);
+        };
+        return item;
+      }),
+    );
+    if (!shown.length)
+      list.append(
+        element(
+          "li",
+          { class: "llm-none" },
+          offers.length ? "taken as it is typed" : "nothing to offer",
+        ),
+      );
   }
   function place() {
     const { left, bottom, top, width } = input.getBoundingClientRect();

@@ -64,7 +64,10 @@ export function floats_of(buffer) {
 export function number_text(value, digits = 3) {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
-  if (size >= 1000) return size >= 1e6 ? value.toExponential(digits - 2) : Math.round(value).toLocaleString("en-US");
+  if (size >= 1000)
+    return size >= 1e6
+      ? value.toExponential(digits - 2)
+      : Math.round(value).toLocaleString("en-US");
   if (size && size < 1e-4) return value.toExponential(digits - 2);
   return String(Number(value.toPrecision(digits)));
 }
@@ -92,7 +95,8 @@ export function nice_ticks(low, high, about) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = ([1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999) ?? 10) * power;
   const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9) + 0; /* never -0 */ i * step <= high + step * 1e-9; i++) ticks.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9) + 0; /* never -0 */ i * step <= high + step * 1e-9; i++)
+    ticks.push(i * step);
   return ticks;
 }
 
@@ -148,13 +152,18 @@ export function theme_at(root) {
   const text = parse_colour(style.color);
   /** @type {Rgb | null} */
   let background = null;
-  for (let at = /** @type {HTMLElement | null} */ (root); at && !background; at = at.parentElement) {
+  for (
+    let at = /** @type {HTMLElement | null} */ (root);
+    at && !background;
+    at = at.parentElement
+  ) {
     const [r, g, b, alpha] = parse_colour(getComputedStyle(at).backgroundColor);
     if (alpha > 0.5) background = [r, g, b];
   }
   const bright_text = (text[0] + text[1] + text[2]) / 3 > 140;
   background ??= bright_text ? [17, 17, 17] : [255, 255, 255];
-  const read = (/** @type {string} */ name, /** @type {string} */ otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  const read = (/** @type {string} */ name, /** @type {string} */ otherwise) =>
+    style.getPropertyValue(name).trim() || otherwise;
   return {
     ink: style.color,
     muted: read("--llm-muted", "#767c85"),
@@ -173,7 +182,15 @@ export function theme_at(root) {
  */
 export function on_theme_or_size(root, changed) {
   const theme = new MutationObserver(changed);
-  const watched = { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-kind"] };
+  const watched = {
+    attributes: true,
+    attributeFilter: [
+      "class",
+      "data-jp-theme-name",
+      "data-jp-theme-light",
+      "data-vscode-theme-kind",
+    ],
+  };
   theme.observe(document.body, watched);
   theme.observe(document.documentElement, watched);
   const size = new ResizeObserver(changed);
@@ -234,7 +251,11 @@ export function rgb_to_oklab([red, green, blue]) {
 export function colour_ramp(background) {
   const start = rgb_to_oklab(background);
   const polar = (/** @type {number} */ l, /** @type {number} */ c, /** @type {number} */ degrees) =>
-    /** @type {const} */ ([l, c * Math.cos((degrees * Math.PI) / 180), c * Math.sin((degrees * Math.PI) / 180)]);
+    /** @type {const} */ ([
+      l,
+      c * Math.cos((degrees * Math.PI) / 180),
+      c * Math.sin((degrees * Math.PI) / 180),
+    ]);
   const dark = start[0] < 0.5;
   const end = dark ? polar(0.94, 0.06, 205) : polar(0.29, 0.12, 266);
   const middle = polar((start[0] + end[0]) / 2, 0.135, 250);

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bytes_of, colour_ramp, duration_text, floats_of, nice_ticks, number_text, oklab_to_rgb, parse_colour, rgb_to_oklab } from "./common.js";
+import {
+  bytes_of,
+  colour_ramp,
+  duration_text,
+  floats_of,
+  nice_ticks,
+  number_text,
+  oklab_to_rgb,
+  parse_colour,
+  rgb_to_oklab,
+} from "./common.js";
 
 test("floats are read from a buffer that starts at an odd byte", () => {
   const buffer = new ArrayBuffer(13);
@@ -13,7 +23,10 @@ test("floats are read from a buffer that starts at an odd byte", () => {
 });
 
 test("numbers and durations read as people write them", () => {
-  assert.deepEqual([0, 0.0003, 0.12345, 12.345, 12345.6, 0.00001, NaN].map((value) => number_text(value)), ["0", "0.0003", "0.123", "12.3", "12,346", "1.0e-5", "NaN"]);
+  assert.deepEqual(
+    [0, 0.0003, 0.12345, 12.345, 12345.6, 0.00001, NaN].map((value) => number_text(value)),
+    ["0", "0.0003", "0.123", "12.3", "12,346", "1.0e-5", "NaN"],
+  );
   assert.deepEqual([8, 125, 4320].map(duration_text), ["8 s", "2 min 05 s", "1 h 12 min"]);
 });
 
@@ -24,17 +37,27 @@ test("ticks are round and inside the range", () => {
 });
 
 test("OKLab and sRGB are inverses of each other", () => {
-  for (const rgb of [[255, 255, 255], [17, 17, 17], [41, 121, 209], [207, 74, 92]]) assert.deepEqual(oklab_to_rgb(...rgb_to_oklab(rgb)), rgb);
+  for (const rgb of [
+    [255, 255, 255],
+    [17, 17, 17],
+    [41, 121, 209],
+    [207, 74, 92],
+  ])
+    assert.deepEqual(oklab_to_rgb(...rgb_to_oklab(rgb)), rgb);
 });
 
 test("the colour ramp starts at the background and its lightness only goes one way", () => {
-  for (const background of [[255, 255, 255], [17, 17, 17]]) {
+  for (const background of [
+    [255, 255, 255],
+    [17, 17, 17],
+  ]) {
     const words = colour_ramp(background);
     const rgb = [...words].map((word) => [word & 255, (word >> 8) & 255, (word >> 16) & 255]);
     assert.deepEqual(rgb[0], background);
     const lightness = rgb.map((one) => rgb_to_oklab(one)[0]);
     const sign = Math.sign(lightness[255] - lightness[0]);
-    for (let i = 1; i < 256; i++) assert.ok(sign * (lightness[i] - lightness[i - 1]) > -0.004, `level ${i}`);
+    for (let i = 1; i < 256; i++)
+      assert.ok(sign * (lightness[i] - lightness[i - 1]) > -0.004, `level ${i}`);
     assert.ok(Math.abs(lightness[255] - lightness[0]) > 0.65);
   }
 });

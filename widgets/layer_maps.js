@@ -1,4 +1,12 @@
-import { colour_ramp, element, fitted, number_text, on_theme_or_size, once_a_frame, theme_at } from "./common.js";
+import {
+  colour_ramp,
+  element,
+  fitted,
+  number_text,
+  on_theme_or_size,
+  once_a_frame,
+  theme_at,
+} from "./common.js";
 
 // The backward and the forward pass over steps: one row a layer, one colour a value, on a logarithmic scale.
 
@@ -27,9 +35,15 @@ export function layers_of(series) {
   const layers = new Map();
   const none = () => ({ steps: [], values: [] });
   for (const { group, name, steps, values } of series) {
-    const layer = layers.get(name) ?? { name, gradient_norm: none(), activation_std: none(), activation_mean: none() };
+    const layer = layers.get(name) ?? {
+      name,
+      gradient_norm: none(),
+      activation_std: none(),
+      activation_mean: none(),
+    };
     layers.set(name, layer);
-    if (group === "gradient_norm" || group === "activation_std" || group === "activation_mean") layer[group] = { steps, values };
+    if (group === "gradient_norm" || group === "activation_std" || group === "activation_mean")
+      layer[group] = { steps, values };
   }
   return [...layers.values()];
 }
@@ -42,7 +56,9 @@ export function layers_of(series) {
 export function log_range(tracks) {
   let [low, high] = [Infinity, 0];
   for (const { values } of tracks)
-    for (const value of values) if (value > 0 && value < Infinity) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    for (const value of values)
+      if (value > 0 && value < Infinity)
+        [low, high] = [Math.min(low, value), Math.max(high, value)];
   if (!high) return { low: 0.1, high: 1 };
   low = Math.max(low, high / 10 ** MOST_DECADES);
   const widen = high / low < 10 ? Math.sqrt(10 / (high / low)) : 1;
@@ -73,7 +89,8 @@ export function flags_of(norms) {
 }
 
 /** "encoder.layers.0" as people say it: "encoder 0". @param {string} name */
-export const layer_label = (name) => name.replace(/\.(layers?|blocks?|h)\.(?=\d)/g, " ").replace(/[_.]/g, " ");
+export const layer_label = (name) =>
+  name.replace(/\.(layers?|blocks?|h)\.(?=\d)/g, " ").replace(/[_.]/g, " ");
 
 /**
  * Position in ascending `steps` of the last one that is not after `step`; 0 before the first.
@@ -98,7 +115,11 @@ export const step_at = (x, width, [first, last]) => first + ((x + 0.5) / width) 
  * @returns {[number, number]}
  */
 export function step_range(layers) {
-  const steps = layers.reduce((best, { gradient_norm }) => (gradient_norm.steps.length > best.length ? gradient_norm.steps : best), /** @type {number[]} */ ([]));
+  const steps = layers.reduce(
+    (best, { gradient_norm }) =>
+      gradient_norm.steps.length > best.length ? gradient_norm.steps : best,
+    /** @type {number[]} */ ([]),
+  );
   if (!steps.length) return [0, 1];
   const [first, last] = [steps[0], steps[steps.length - 1]];
   return [first, steps.length > 1 ? last + (last - first) / (steps.length - 1) : first + 1];
@@ -111,7 +132,12 @@ export function step_range(layers) {
 export function layer_maps({ told }) {
   const readout = element("div", { class: "llm-readout" });
   const boards = MAPS.map(({ group, name, about }) => board(group, name, about));
-  const root = element("div", { class: "llm-layers" }, element("div", { class: "llm-boards" }, ...boards.map((one) => one.root)), readout);
+  const root = element(
+    "div",
+    { class: "llm-layers" },
+    element("div", { class: "llm-boards" }, ...boards.map((one) => one.root)),
+    readout,
+  );
   /** @type {Layer[]} */
   let layers = [];
   /** @type {{ row: number, step: number } | null} */
@@ -126,26 +152,54 @@ export function layer_maps({ told }) {
     const [low, high] = [element("span", {}), element("span", {})];
     const legend = element("div", { class: "llm-legend" }, low, bar, high);
     const title = element("div", { class: "llm-board-name" }, element("b", {}, name), ` ${about}`);
-    const grid = element("div", { class: "llm-board-grid" }, labels, element("div", { class: "llm-cell" }, canvas), numbers);
-    const root = element("figure", { class: "llm-board" }, element("figcaption", {}, title, legend), grid);
+    const grid = element(
+      "div",
+      { class: "llm-board-grid" },
+      labels,
+      element("div", { class: "llm-cell" }, canvas),
+      numbers,
+    );
+    const root = element(
+      "figure",
+      { class: "llm-board" },
+      element("figcaption", {}, title, legend),
+      grid,
+    );
     canvas.onpointermove = (event) => {
       const range = step_range(layers);
       const row = Math.floor(event.offsetY / pitch_px(layers.length));
-      point_at(layers[row] ? { row, step: step_at(event.offsetX - 0.5, canvas.clientWidth, range) } : null);
+      point_at(
+        layers[row] ? { row, step: step_at(event.offsetX - 0.5, canvas.clientWidth, range) } : null,
+      );
     };
     canvas.onpointerleave = canvas.onblur = () => point_at(null);
     canvas.onkeydown = (event) => key(event, group);
     return { root, group, about, labels, canvas, numbers, bar, low, high };
   }
-  function key(/** @type {KeyboardEvent} */ event, /** @type {"gradient_norm" | "activation_std"} */ group) {
+  function key(
+    /** @type {KeyboardEvent} */ event,
+    /** @type {"gradient_norm" | "activation_std"} */ group,
+  ) {
     /** @type {Record<string, [number, number]>} */
-    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -1e9], End: [0, 1e9] };
+    const moves = {
+      ArrowUp: [-1, 0],
+      ArrowDown: [1, 0],
+      ArrowLeft: [0, -1],
+      ArrowRight: [0, 1],
+      Home: [0, -1e9],
+      End: [0, 1e9],
+    };
     const move = moves[event.key];
     if (!move || !layers.length) return;
     event.preventDefault();
     event.stopPropagation();
-    const row = Math.min(layers.length - 1, Math.max(0, (cursor?.row ?? 0) + (cursor ? move[0] : 0)));
-    const { steps } = layers[row][group].steps.length ? layers[row][group] : layers[row].gradient_norm;
+    const row = Math.min(
+      layers.length - 1,
+      Math.max(0, (cursor?.row ?? 0) + (cursor ? move[0] : 0)),
+    );
+    const { steps } = layers[row][group].steps.length
+      ? layers[row][group]
+      : layers[row].gradient_norm;
     const at = cursor ? last_until(steps, cursor.step) + move[1] : steps.length - 1;
     point_at({ row, step: steps[Math.min(steps.length - 1, Math.max(0, at))] ?? 0 });
     told(readout.textContent ?? "");
@@ -158,8 +212,11 @@ export function layer_maps({ told }) {
   const draw = once_a_frame(() => {
     const theme = theme_at(root);
     const colours = colour_ramp(theme.background);
-    const flags = flags_of(layers.map(({ gradient_norm: { values } }) => values[values.length - 1]));
-    for (const one of boards) draw_board(one, layers, colours, one.group === "gradient_norm" ? flags : [], cursor);
+    const flags = flags_of(
+      layers.map(({ gradient_norm: { values } }) => values[values.length - 1]),
+    );
+    for (const one of boards)
+      draw_board(one, layers, colours, one.group === "gradient_norm" ? flags : [], cursor);
   });
   function update(/** @type {Layer[]} */ news) {
     layers = news;
@@ -167,7 +224,12 @@ export function layer_maps({ told }) {
     if (!cursor) readout.replaceChildren(hint());
     draw();
   }
-  const hint = () => element("span", { class: "llm-muted" }, "steps from left to right; the number is the latest. Point at a cell to read it.");
+  const hint = () =>
+    element(
+      "span",
+      { class: "llm-muted" },
+      "steps from left to right; the number is the latest. Point at a cell to read it.",
+    );
   const unwatch = on_theme_or_size(root, draw);
   return { root, update, unwatch };
 }
@@ -186,8 +248,20 @@ function draw_board(board, layers, colours, flags, cursor) {
   const tracks = layers.map((layer) => layer[board.group]);
   const range = log_range(tracks);
   const steps = step_range(layers);
-  rows_of(board.labels, layers.map(({ name }) => [layer_label(name), name, ""]), pitch);
-  rows_of(board.numbers, tracks.map(({ values }, i) => [values.length ? number_text(values[values.length - 1], 2) : "–", FLAGS[flags[i] ?? ""], flags[i] ?? ""]), pitch);
+  rows_of(
+    board.labels,
+    layers.map(({ name }) => [layer_label(name), name, ""]),
+    pitch,
+  );
+  rows_of(
+    board.numbers,
+    tracks.map(({ values }, i) => [
+      values.length ? number_text(values[values.length - 1], 2) : "–",
+      FLAGS[flags[i] ?? ""],
+      flags[i] ?? "",
+    ]),
+    pitch,
+  );
   const context = fitted(board.canvas, width, pitch * layers.length);
   const density = window.devicePixelRatio || 1;
   tracks.forEach((track, row) => {
@@ -204,8 +278,14 @@ function draw_board(board, layers, colours, flags, cursor) {
     context.fillRect(Math.round(x), 0, 1, pitch * layers.length);
   }
   draw_ramp(board.bar, colours);
-  [board.low.textContent, board.high.textContent] = [number_text(range.low, 2), number_text(range.high, 2)];
-  board.canvas.setAttribute("aria-label", `${board.about} of ${layers.length} layers over steps; arrow keys read it`);
+  [board.low.textContent, board.high.textContent] = [
+    number_text(range.low, 2),
+    number_text(range.high, 2),
+  ];
+  board.canvas.setAttribute(
+    "aria-label",
+    `${board.about} of ${layers.length} layers over steps; arrow keys read it`,
+  );
   board.canvas.dataset.layers = String(layers.length);
 }
 
@@ -248,7 +328,8 @@ function rows_of(column, texts, pitch) {
 
 /** @param {Layer} layer @param {number} step @returns {(Node | string)[]} */
 function readout_of(layer, step) {
-  const value = (/** @type {Track} */ { steps, values }) => (values.length ? number_text(values[last_until(steps, step)], 3) : "–");
+  const value = (/** @type {Track} */ { steps, values }) =>
+    values.length ? number_text(values[last_until(steps, step)], 3) : "–";
   const { steps } = layer.gradient_norm.steps.length ? layer.gradient_norm : layer.activation_std;
   const at = steps[last_until(steps, step)] ?? 0;
   return [

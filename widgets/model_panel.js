@@ -35,13 +35,21 @@ export function bar_parts({ name, budget_bytes, held_bytes }, models, least = 0.
   const scale = Math.max(budget_bytes, held_bytes, 1);
   return models
     .filter((line) => line.device === name && line.bytes > 0)
-    .map((line) => ({ share: Math.max(least, line.bytes / scale), colour: line.colour % COLOURS, title: `${line.name}: ${line.size}` }));
+    .map((line) => ({
+      share: Math.max(least, line.bytes / scale),
+      colour: line.colour % COLOURS,
+      title: `${line.name}: ${line.size}`,
+    }));
 }
 
 /** What a model is doing, in words. @param {ModelLine} line */
 export function state_text({ state, leases, pinned }) {
   if (state === "loading") return "loading…";
-  const doing = leases ? `in use${leases > 1 ? ` by ${leases}` : ""}` : state === "pinned" ? "idle" : state;
+  const doing = leases
+    ? `in use${leases > 1 ? ` by ${leases}` : ""}`
+    : state === "pinned"
+      ? "idle"
+      : state;
   return pinned ? `${doing}, pinned` : doing;
 }
 
@@ -56,19 +64,34 @@ function device_bars(told) {
   const root = element("div", { class: "llm-devices" });
   let said = "";
   function update(/** @type {Device[]} */ devices, /** @type {ModelLine[]} */ models) {
-    root.replaceChildren(...devices.map((device) => {
-      const parts = bar_parts(device, models).map(({ share, colour, title }) => {
-        const part = element("i", { title, "data-colour": colour });
-        part.style.width = `${100 * share}%`;
-        return part;
-      });
-      const blocked = element("i", { class: "llm-blocked", title: "taken by something else" });
-      blocked.style.width = `${(100 * device.blocked_bytes) / Math.max(1, device.budget_bytes)}%`;
-      const bar = element("div", { class: "llm-memory", role: "img", "aria-label": `${device.name}: ${device.caption}` }, ...parts, element("span", {}), blocked);
-      return element("div", { class: "llm-device" }, element("b", {}, device.name), bar, element("span", { class: "llm-caption" }, device.caption));
-    }));
+    root.replaceChildren(
+      ...devices.map((device) => {
+        const parts = bar_parts(device, models).map(({ share, colour, title }) => {
+          const part = element("i", { title, "data-colour": colour });
+          part.style.width = `${100 * share}%`;
+          return part;
+        });
+        const blocked = element("i", { class: "llm-blocked", title: "taken by something else" });
+        blocked.style.width = `${(100 * device.blocked_bytes) / Math.max(1, device.budget_bytes)}%`;
+        const bar = element(
+          "div",
+          { class: "llm-memory", role: "img", "aria-label": `${device.name}: ${device.caption}` },
+          ...parts,
+          element("span", {}),
+          blocked,
+        );
+        return element(
+          "div",
+          { class: "llm-device" },
+          element("b", {}, device.name),
+          bar,
+          element("span", { class: "llm-caption" }, device.caption),
+        );
+      }),
+    );
     const now = models.map(({ name }) => name).join(", ");
-    if (said !== now && said !== "") told(devices.map(({ name, caption }) => `${name}: ${caption}`).join(". "));
+    if (said !== now && said !== "")
+      told(devices.map(({ name, caption }) => `${name}: ${caption}`).join(". "));
     said = now || " ";
   }
   return { root, update };
@@ -85,7 +108,13 @@ function model_row(act) {
   const cells = HEADS.slice(1, -1).map(() => element("td", {}));
   const pin = element("button", { type: "button", class: "llm-pin" }, "Pin");
   const unload = element("button", { type: "button", class: "llm-unload" }, "Unload");
-  const root = element("tr", {}, element("th", { scope: "row" }, element("div", {}, swatch, element("span", {}, name, about))), ...cells, element("td", { class: "llm-buttons" }, pin, unload));
+  const root = element(
+    "tr",
+    {},
+    element("th", { scope: "row" }, element("div", {}, swatch, element("span", {}, name, about))),
+    ...cells,
+    element("td", { class: "llm-buttons" }, pin, unload),
+  );
   /** @type {ModelLine | null} */
   let held = null;
   let timer = 0;
@@ -109,17 +138,29 @@ function model_row(act) {
   return {
     root,
     free,
-    tick: (/** @type {number} */ now_s) => void (held && (cells[4].textContent = last_used(held, now_s))),
+    tick: (/** @type {number} */ now_s) =>
+      void (held && (cells[4].textContent = last_used(held, now_s))),
     update(/** @type {ModelLine} */ line, /** @type {number} */ now_s) {
       held = line;
       root.dataset.state = line.state;
       swatch.dataset.colour = String(line.colour % COLOURS);
       name.textContent = line.name;
-      about.textContent = [line.task, line.parameters && `${line.parameters} parameters`, line.uses && `used ${line.uses} times`].filter(Boolean).join(" · ").replace("used 1 times", "used once");
-      [line.device, line.dtype, line.size, state_text(line), last_used(line, now_s)].forEach((text, i) => (cells[i].textContent = text));
+      about.textContent = [
+        line.task,
+        line.parameters && `${line.parameters} parameters`,
+        line.uses && `used ${line.uses} times`,
+      ]
+        .filter(Boolean)
+        .join(" · ")
+        .replace("used 1 times", "used once");
+      [line.device, line.dtype, line.size, state_text(line), last_used(line, now_s)].forEach(
+        (text, i) => (cells[i].textContent = text),
+      );
       pin.setAttribute("aria-pressed", String(line.pinned));
       pin.setAttribute("aria-label", `pin ${line.name}`);
-      pin.title = line.pinned ? "let it make room for others again" : "keep it whatever else needs room";
+      pin.title = line.pinned
+        ? "let it make room for others again"
+        : "keep it whatever else needs room";
       pin.textContent = line.pinned ? "Pinned" : "Pin";
       unload.setAttribute("aria-label", `unload ${line.name}`);
       unload.title = line.leases ? "it is in use: stop what uses it first" : "free its memory";
@@ -134,7 +175,26 @@ function model_row(act) {
  */
 function models_table(act) {
   const body = element("tbody", {});
-  const root = element("table", {}, element("thead", {}, element("tr", {}, ...HEADS.map((head) => element("th", { scope: "col" }, head || element("span", { class: "llm-spoken" }, "actions"))))), body);
+  const root = element(
+    "table",
+    {},
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        ...HEADS.map((head) =>
+          element(
+            "th",
+            { scope: "col" },
+            head || element("span", { class: "llm-spoken" }, "actions"),
+          ),
+        ),
+      ),
+    ),
+    body,
+  );
   /** @type {Map<string, ReturnType<typeof model_row>>} */
   const rows = new Map();
   function update(/** @type {ModelLine[]} */ models, /** @type {number} */ now_s) {
@@ -155,7 +215,12 @@ function models_table(act) {
       row.update(line, now_s);
     });
   }
-  return { root, update, tick: (/** @type {number} */ now_s) => rows.forEach((row) => row.tick(now_s)), free: () => rows.forEach((row) => row.free()) };
+  return {
+    root,
+    update,
+    tick: (/** @type {number} */ now_s) => rows.forEach((row) => row.tick(now_s)),
+    free: () => rows.forEach((row) => row.free()),
+  };
 }
 
 /**
@@ -165,17 +230,40 @@ function models_table(act) {
  */
 function load_row(choices, { load, plan, opened }) {
   let timer = 0;
-  const box = combobox({ label: "model to load: hub id, local folder, embedded:NAME, run:NAME or variable", placeholder: "hub id, folder, embedded:NAME, run:NAME, variable", changed, opened });
-  const usual = { dtype: "usual precision", device: "usual device" };
-  const selects = Object.entries(choices).filter(([, values]) => values.length > 1).map(([name, values]) => {
-    const select = element("select", { "aria-label": name }, element("option", { value: "" }, usual[/** @type {"dtype"} */ (name)] ?? name), ...values.map((value) => element("option", { value }, value)));
-    select.onchange = changed;
-    return /** @type {const} */ ([name, select]);
+  const box = combobox({
+    label: "model to load: hub id, local folder, embedded:NAME, run:NAME or variable",
+    placeholder: "hub id, folder, embedded:NAME, run:NAME, variable",
+    changed,
+    opened,
   });
+  const usual = { dtype: "usual precision", device: "usual device" };
+  const selects = Object.entries(choices)
+    .filter(([, values]) => values.length > 1)
+    .map(([name, values]) => {
+      const select = element(
+        "select",
+        { "aria-label": name },
+        element("option", { value: "" }, usual[/** @type {"dtype"} */ (name)] ?? name),
+        ...values.map((value) => element("option", { value }, value)),
+      );
+      select.onchange = changed;
+      return /** @type {const} */ ([name, select]);
+    });
   const button = element("button", { type: "submit", class: "llm-load", disabled: true }, "Load");
   const note = element("div", { class: "llm-plan", dir: "auto", "aria-live": "polite" });
-  const root = element("form", { class: "llm-load-row" }, element("b", {}, "Load"), box.root, ...selects.map(([, select]) => select), button, note);
-  const options = () => Object.fromEntries(selects.filter(([, select]) => select.value).map(([name, select]) => [name, select.value]));
+  const root = element(
+    "form",
+    { class: "llm-load-row" },
+    element("b", {}, "Load"),
+    box.root,
+    ...selects.map(([, select]) => select),
+    button,
+    note,
+  );
+  const options = () =>
+    Object.fromEntries(
+      selects.filter(([, select]) => select.value).map(([name, select]) => [name, select.value]),
+    );
   function changed() {
     button.disabled = !box.value();
     window.clearTimeout(timer);
@@ -185,7 +273,11 @@ function load_row(choices, { load, plan, opened }) {
     event.preventDefault();
     if (box.value()) load(box.value(), options());
   };
-  return { root, set_offers: box.set_offers, update: (/** @type {string} */ text) => void (note.textContent = box.value() ? text : "") };
+  return {
+    root,
+    set_offers: box.set_offers,
+    update: (/** @type {string} */ text) => void (note.textContent = box.value() ? text : ""),
+  };
 }
 
 /** @param {{ model: import("./common.js").Model<Traits>, el: HTMLElement }} view */
@@ -201,7 +293,22 @@ function render({ model, el }) {
     opened: () => model.send({ do: "offers" }),
   });
   const notice = element("div", { class: "llm-note", role: "alert", dir: "auto" });
-  const root = element("div", { class: "llm-model-panel", "data-lm-suppress-shortcuts": "true" }, element("div", { class: "llm-head" }, element("span", { class: "llm-title" }, "Models in memory"), summary, working), bars.root, element("div", { class: "llm-scroll" }, table.root), loading.root, notice, spoken);
+  const root = element(
+    "div",
+    { class: "llm-model-panel", "data-lm-suppress-shortcuts": "true" },
+    element(
+      "div",
+      { class: "llm-head" },
+      element("span", { class: "llm-title" }, "Models in memory"),
+      summary,
+      working,
+    ),
+    bars.root,
+    element("div", { class: "llm-scroll" }, table.root),
+    loading.root,
+    notice,
+    spoken,
+  );
   root.onkeydown = (event) => event.stopPropagation(); // the keys of a notebook are not meant here
   el.append(root);
 
@@ -234,8 +341,12 @@ function render({ model, el }) {
   /** @type {[string, (...args: any[]) => void][]} */
   const listeners = [
     ["msg:custom", received],
-    ...["devices", "models", "summary"].map((name) => /** @type {[string, () => void]} */ ([`change:${name}`, show])),
-    ...["working", "notice"].map((name) => /** @type {[string, () => void]} */ ([`change:${name}`, show_work])),
+    ...["devices", "models", "summary"].map(
+      (name) => /** @type {[string, () => void]} */ ([`change:${name}`, show]),
+    ),
+    ...["working", "notice"].map(
+      (name) => /** @type {[string, () => void]} */ ([`change:${name}`, show_work]),
+    ),
     ["change:plan", () => loading.update(model.get("plan"))],
     ["change:offers", () => loading.set_offers(model.get("offers"))],
   ];

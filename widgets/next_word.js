@@ -40,7 +40,12 @@ export function tokens_of(pieces, figures, masks) {
   const values = floats_of(figures);
   const count = Math.max(0, (pieces.length - 1) >> 1);
   return Array.from({ length: count }, (_, at) => ({
-    gap: pieces[2 * at], text: pieces[2 * at + 1], probability: values[3 * at], bits: values[3 * at + 1], rank: values[3 * at + 2], is_mask: masks.includes(at),
+    gap: pieces[2 * at],
+    text: pieces[2 * at + 1],
+    probability: values[3 * at],
+    bits: values[3 * at + 1],
+    rank: values[3 * at + 2],
+    is_mask: masks.includes(at),
   }));
 }
 
@@ -52,7 +57,11 @@ export function tokens_of(pieces, figures, masks) {
 export function candidates_at(candidates, chances, fixed, place) {
   const start = candidates.slice(0, place).reduce((sum, one) => sum + one.length, 0);
   const values = floats_of(chances);
-  return (candidates[place] ?? []).map((text, i) => ({ text, probability: values[start + i], fixed: fixed.some(([at, which]) => at === place && which === i) }));
+  return (candidates[place] ?? []).map((text, i) => ({
+    text,
+    probability: values[start + i],
+    fixed: fixed.some(([at, which]) => at === place && which === i),
+  }));
 }
 
 /** How strongly a token is shaded, 0…3. @param {number} bits */
@@ -75,8 +84,10 @@ export function percent(probability) {
 /** A token for a screen reader, and what hovering says. @param {Token} token */
 export function token_label(token) {
   if (token.is_mask) return `${token.text}: to be filled in`;
-  if (Number.isNaN(token.probability)) return `${visible(token.text)}: the first token, nothing stands before it`;
-  const place = token.rank === 0 ? "the most probable" : `number ${(token.rank + 1).toLocaleString("en-US")}`;
+  if (Number.isNaN(token.probability))
+    return `${visible(token.text)}: the first token, nothing stands before it`;
+  const place =
+    token.rank === 0 ? "the most probable" : `number ${(token.rank + 1).toLocaleString("en-US")}`;
   return `${visible(token.text)}: ${percent(token.probability)}, ${token.bits.toFixed(1)} bits, ${place}`;
 }
 
@@ -92,24 +103,57 @@ export function place_after(key, place, last, rtl) {
 
 /** @param {{ model: NextWordModel, el: HTMLElement }} context */
 function render({ model, el }) {
-  const text = element("div", { class: "llm-text", role: "group", "aria-label": "The text, token by token", dir: "auto" });
+  const text = element("div", {
+    class: "llm-text",
+    role: "group",
+    "aria-label": "The text, token by token",
+    dir: "auto",
+  });
   const heading = element("div", { class: "llm-heading" });
   const list = element("ol", { class: "llm-candidates" });
   const drop = element("input", { type: "checkbox" });
   const drop_label = element("label", { class: "llm-drop" }, drop, " and drop what follows");
-  const undo = element("button", { type: "button", title: "Back to the text before (Ctrl+Z)" }, "Undo");
+  const undo = element(
+    "button",
+    { type: "button", title: "Back to the text before (Ctrl+Z)" },
+    "Undo",
+  );
   const redo = element("button", { type: "button", title: "Forward again (Ctrl+Y)" }, "Redo");
   const edit = element("button", { type: "button", "aria-expanded": "false" }, "Edit the text");
-  const area = element("textarea", { rows: 4, "aria-label": "The text", spellcheck: "false", dir: "auto" });
+  const area = element("textarea", {
+    rows: 4,
+    "aria-label": "The text",
+    spellcheck: "false",
+    dir: "auto",
+  });
   const apply = element("button", { type: "button", title: "Ctrl+Enter" }, "Read it again");
   const editor = element("div", { class: "llm-editor" }, area, apply);
   const summary = element("span", { class: "llm-summary" });
   const about = element("div", { class: "llm-muted" });
-  const legend = element("span", { class: "llm-legend", "aria-hidden": "true" }, "surprise from", ...SHADES.map((bits, i) => element("i", { "data-shade": i + 1 }, `${bits}`)), "bits");
+  const legend = element(
+    "span",
+    { class: "llm-legend", "aria-hidden": "true" },
+    "surprise from",
+    ...SHADES.map((bits, i) => element("i", { "data-shade": i + 1 }, `${bits}`)),
+    "bits",
+  );
   const status = element("div", { class: "llm-status", role: "status" });
-  const root = element("div", { class: "llm-next-word" },
-    element("div", { class: "llm-head" }, summary, legend, element("span", { class: "llm-levers" }, undo, redo, edit)),
-    text, editor, element("div", { class: "llm-panel" }, heading, list, drop_label), status, about);
+  const root = element(
+    "div",
+    { class: "llm-next-word" },
+    element(
+      "div",
+      { class: "llm-head" },
+      summary,
+      legend,
+      element("span", { class: "llm-levers" }, undo, redo, edit),
+    ),
+    text,
+    editor,
+    element("div", { class: "llm-panel" }, heading, list, drop_label),
+    status,
+    about,
+  );
   el.replaceChildren(root);
   editor.hidden = true;
   /** @type {Token[]} */
@@ -128,7 +172,11 @@ function render({ model, el }) {
   /** @param {number} place */
   function token_node(place) {
     const is_next = place === tokens.length;
-    const node = element("span", { role: "button", tabindex: -1, "data-place": place }, is_next ? "…" : tokens[place].text || "\u200b");
+    const node = element(
+      "span",
+      { role: "button", tabindex: -1, "data-place": place },
+      is_next ? "…" : tokens[place].text || "\u200b",
+    );
     if (is_next) {
       node.classList.add("llm-next");
       node.title = "what comes next";
@@ -145,7 +193,15 @@ function render({ model, el }) {
 
   function draw_text() {
     tokens = tokens_of(model.get("pieces"), model.get("figures"), model.get("masks"));
-    const parts = model.get("earlier") ? [element("span", { class: "llm-muted" }, `… ${model.get("earlier").toLocaleString("en-US")} tokens before … `)] : [];
+    const parts = model.get("earlier")
+      ? [
+          element(
+            "span",
+            { class: "llm-muted" },
+            `… ${model.get("earlier").toLocaleString("en-US")} tokens before … `,
+          ),
+        ]
+      : [];
     /** @type {(Node | string)[]} */
     const shown = [...parts];
     tokens.forEach((token, place) => shown.push(token.gap, token_node(place)));
@@ -163,20 +219,42 @@ function render({ model, el }) {
     }
     const is_next = place === tokens.length;
     const token = tokens[place];
-    heading.textContent = is_next ? "What comes next" : token ? (token.is_mask ? `In place of ${token.text}` : `In place of ${visible(token.text)} — ${token_label(token).replace(/^[^]*?: /, "")}`) : "";
+    heading.textContent = is_next
+      ? "What comes next"
+      : token
+        ? token.is_mask
+          ? `In place of ${token.text}`
+          : `In place of ${visible(token.text)} — ${token_label(token).replace(/^[^]*?: /, "")}`
+        : "";
     drop_label.hidden = is_next || !has_next() || place < 0;
-    const found = place < 0 ? [] : candidates_at(model.get("candidates"), model.get("chances"), model.get("fixed"), place);
+    const found =
+      place < 0
+        ? []
+        : candidates_at(model.get("candidates"), model.get("chances"), model.get("fixed"), place);
     const most = Math.max(...found.map((one) => one.probability), 1e-9);
-    list.replaceChildren(...found.map((one, i) => {
-      const bar = element("i", { "aria-hidden": "true" });
-      bar.style.width = `${(100 * one.probability) / most}%`;
-      const is_there = !is_next && token && token.text.trim() === one.text.trim();
-      const doing = one.fixed ? "ends the text" : is_next ? "go on with it" : "put it here";
-      const button = element("button", { type: "button", "data-candidate": i, title: doing, disabled: one.fixed, "aria-label": `${visible(one.text)}, ${percent(one.probability)}, ${doing}` },
-        element("bdi", {}, visible(one.text)), element("span", { class: "llm-track" }, bar), element("span", { class: "llm-number" }, percent(one.probability)));
-      if (is_there) button.setAttribute("aria-current", "true");
-      return element("li", {}, button);
-    }));
+    list.replaceChildren(
+      ...found.map((one, i) => {
+        const bar = element("i", { "aria-hidden": "true" });
+        bar.style.width = `${(100 * one.probability) / most}%`;
+        const is_there = !is_next && token && token.text.trim() === one.text.trim();
+        const doing = one.fixed ? "ends the text" : is_next ? "go on with it" : "put it here";
+        const button = element(
+          "button",
+          {
+            type: "button",
+            "data-candidate": i,
+            title: doing,
+            disabled: one.fixed,
+            "aria-label": `${visible(one.text)}, ${percent(one.probability)}, ${doing}`,
+          },
+          element("bdi", {}, visible(one.text)),
+          element("span", { class: "llm-track" }, bar),
+          element("span", { class: "llm-number" }, percent(one.probability)),
+        );
+        if (is_there) button.setAttribute("aria-current", "true");
+        return element("li", {}, button);
+      }),
+    );
   }
 
   function draw_rest() {
@@ -189,7 +267,8 @@ function render({ model, el }) {
     if (focused === undo && undo.disabled) redo.focus();
     if (focused === redo && redo.disabled) undo.focus();
     // A button that is disabled or replaced loses the focus, and the keyboard its place: while busy they only say so.
-    for (const button of [undo, redo, apply, ...list.querySelectorAll("button:enabled")]) button.setAttribute("aria-disabled", String(busy));
+    for (const button of [undo, redo, apply, ...list.querySelectorAll("button:enabled")])
+      button.setAttribute("aria-disabled", String(busy));
     root.dataset.busy = String(busy);
     status.textContent = model.get("error") || (busy ? "reading …" : "");
     status.dataset.error = String(Boolean(model.get("error")));
@@ -214,7 +293,8 @@ function render({ model, el }) {
     model.set("selected", place);
     model.save_changes();
     draw_panel();
-    if (focus) /** @type {HTMLElement | null} */ (text.querySelector(`[data-place="${place}"]`))?.focus();
+    if (focus)
+      /** @type {HTMLElement | null} */ (text.querySelector(`[data-place="${place}"]`))?.focus();
   }
 
   text.onclick = ({ target }) => {
@@ -223,9 +303,15 @@ function render({ model, el }) {
   };
   text.onkeydown = (event) => {
     const place = Math.min(model.get("selected"), last_place());
-    const to = place_after(event.key, place, last_place(), getComputedStyle(text).direction === "rtl");
+    const to = place_after(
+      event.key,
+      place,
+      last_place(),
+      getComputedStyle(text).direction === "rtl",
+    );
     if (to !== null) select(to, true);
-    else if (event.key === "ArrowDown" || event.key === "Enter" || event.key === " ") /** @type {HTMLElement | null} */ (list.querySelector("button:enabled"))?.focus();
+    else if (event.key === "ArrowDown" || event.key === "Enter" || event.key === " ")
+      /** @type {HTMLElement | null} */ (list.querySelector("button:enabled"))?.focus();
     else return;
     event.preventDefault();
   };
@@ -234,7 +320,8 @@ function render({ model, el }) {
     const at = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     if (event.key === "ArrowDown") buttons[at + 1]?.focus();
     else if (event.key === "ArrowUp" && at > 0) buttons[at - 1].focus();
-    else if (event.key === "ArrowUp" || event.key === "Escape") /** @type {HTMLElement | null} */ (text.querySelector('[tabindex="0"]'))?.focus();
+    else if (event.key === "ArrowUp" || event.key === "Escape")
+      /** @type {HTMLElement | null} */ (text.querySelector('[tabindex="0"]'))?.focus();
     else return;
     event.preventDefault();
   };
@@ -243,7 +330,12 @@ function render({ model, el }) {
     if (!button) return;
     const place = Math.min(model.get("selected"), last_place());
     refocus = button === document.activeElement ? ".llm-candidates button:enabled" : "";
-    send({ do: "choose", place, candidate: Number(/** @type {HTMLElement} */ (button).dataset.candidate), drop: drop.checked && !drop_label.hidden });
+    send({
+      do: "choose",
+      place,
+      candidate: Number(/** @type {HTMLElement} */ (button).dataset.candidate),
+      drop: drop.checked && !drop_label.hidden,
+    });
   };
   undo.onclick = () => send({ do: "undo" });
   redo.onclick = () => send({ do: "redo" });
@@ -260,15 +352,26 @@ function render({ model, el }) {
     event.stopPropagation(); // the notebook has its own meaning for many keys
     const control = event.ctrlKey || event.metaKey;
     if (control && event.key === "Enter" && event.target === area) apply.click();
-    else if (control && event.target !== area && event.key.toLowerCase() === "z" && !event.shiftKey) undo.click();
-    else if (control && event.target !== area && (event.key.toLowerCase() === "y" || event.key.toLowerCase() === "z")) redo.click();
+    else if (control && event.target !== area && event.key.toLowerCase() === "z" && !event.shiftKey)
+      undo.click();
+    else if (
+      control &&
+      event.target !== area &&
+      (event.key.toLowerCase() === "y" || event.key.toLowerCase() === "z")
+    )
+      redo.click();
     else return;
     event.preventDefault();
   };
 
   // The traits of one answer come in one message, the version as one of them; drawing waits for all.
   const later = () => queueMicrotask(draw);
-  const listeners = /** @type {[string, () => void][]} */ ([["change:version", later], ["change:busy", draw_rest], ["change:error", draw_rest], ["change:selected", draw_panel]]);
+  const listeners = /** @type {[string, () => void][]} */ ([
+    ["change:version", later],
+    ["change:busy", draw_rest],
+    ["change:error", draw_rest],
+    ["change:selected", draw_panel],
+  ]);
   for (const [event, callback] of listeners) model.on(event, callback);
   draw();
   return () => listeners.forEach(([event, callback]) => model.off(event, callback));

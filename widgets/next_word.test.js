@@ -1,23 +1,44 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { candidates_at, percent, place_after, shade_of, token_label, tokens_of, visible } from "./next_word.js";
+import {
+  candidates_at,
+  percent,
+  place_after,
+  shade_of,
+  token_label,
+  tokens_of,
+  visible,
+} from "./next_word.js";
 
 const floats = (/** @type {number[]} */ ...values) => new DataView(new Float32Array(values).buffer);
 
 test("pieces are gaps and tokens in turn, and joined they are the text", () => {
   const tokens = tokens_of(["", "The", " ", "cat", "!"], floats(NaN, NaN, NaN, 0.25, 2, 3), [1]);
-  assert.deepEqual(tokens.map(({ gap, text }) => gap + text), ["The", " cat"]);
+  assert.deepEqual(
+    tokens.map(({ gap, text }) => gap + text),
+    ["The", " cat"],
+  );
   assert.equal(tokens[1].probability, 0.25);
   assert.equal(tokens[1].rank, 3);
-  assert.deepEqual(tokens.map((token) => token.is_mask), [false, true]);
+  assert.deepEqual(
+    tokens.map((token) => token.is_mask),
+    [false, true],
+  );
   assert.deepEqual(tokens_of([""], floats(), []), []);
 });
 
 test("the chances of a place begin where those of the places before end", () => {
   const texts = [["a", "b"], [], ["c", "d", "e"]];
   const chances = floats(0.5, 0.25, 0.75, 0.125, 0.0625);
-  assert.deepEqual(candidates_at(texts, chances, [[2, 1]], 2).map((one) => [one.text, one.probability, one.fixed]), [["c", 0.75, false], ["d", 0.125, true], ["e", 0.0625, false]]);
+  assert.deepEqual(
+    candidates_at(texts, chances, [[2, 1]], 2).map((one) => [one.text, one.probability, one.fixed]),
+    [
+      ["c", 0.75, false],
+      ["d", 0.125, true],
+      ["e", 0.0625, false],
+    ],
+  );
   assert.deepEqual(candidates_at(texts, chances, [], 1), []);
   assert.deepEqual(candidates_at(texts, chances, [], 7), []);
 });
@@ -27,11 +48,25 @@ test("shades begin at 3, 6 and 10 bits, and what has no probability has none", (
 });
 
 test("white space can be seen", () => {
-  assert.deepEqual([" cat", "  x", "\n", "\t", "", " "].map(visible), ["·cat", "··x", "⏎", "⇥", "␣", "·"]);
+  assert.deepEqual([" cat", "  x", "\n", "\t", "", " "].map(visible), [
+    "·cat",
+    "··x",
+    "⏎",
+    "⇥",
+    "␣",
+    "·",
+  ]);
 });
 
 test("small chances keep their digits", () => {
-  assert.deepEqual([1, 0.123, 0.0095, 0.00012, 1e-9, 0].map(percent), ["100.0 %", "12.3 %", "0.95 %", "0.01 %", "< 0.01 %", "0.00 %"]);
+  assert.deepEqual([1, 0.123, 0.0095, 0.00012, 1e-9, 0].map(percent), [
+    "100.0 %",
+    "12.3 %",
+    "0.95 %",
+    "0.01 %",
+    "< 0.01 %",
+    "0.00 %",
+  ]);
 });
 
 test("a token says how probable it was", () => {

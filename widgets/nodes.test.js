@@ -18,22 +18,40 @@ class Element {
 globalThis.Element = Element;
 globalThis.document = {
   createElement: (tag) => new Element(tag),
-  createDocumentFragment: () => ({ children: [], append(...children) { this.children.push(...children); } }),
+  createDocumentFragment: () => ({
+    children: [],
+    append(...children) {
+      this.children.push(...children);
+    },
+  }),
   createTextNode: (text) => text,
 };
 
 test("a tree becomes elements in order, and text stays text", () => {
-  const made = built(["p", { class: "x", dir: "auto" }, ["a <b>", ["", {}, [["mark", {}, ["c"]], "d"]], ["br", {}, []]]]);
+  const made = built([
+    "p",
+    { class: "x", dir: "auto" },
+    ["a <b>", ["", {}, [["mark", {}, ["c"]], "d"]], ["br", {}, []]],
+  ]);
   assert.deepEqual([made.tag, made.attributes], ["p", { class: "x", dir: "auto" }]);
   const [text, run, end] = made.children;
   assert.equal(text, "a <b>");
-  assert.deepEqual([run.children[0].tag, run.children[0].children, run.children[1]], ["mark", ["c"], "d"]);
+  assert.deepEqual(
+    [run.children[0].tag, run.children[0].children, run.children[1]],
+    ["mark", ["c"], "d"],
+  );
   assert.equal(end.tag, "br");
 });
 
 test("what runs code is not made, whoever asks for it", () => {
   assert.ok(harmless("details", { open: "", "aria-label": "one" }));
-  for (const [tag, attributes] of [["script", {}], ["IFRAME", {}], ["img", { onerror: "x" }], ["p", { OnClick: "x" }], ["div", { srcdoc: "x" }]]) {
+  for (const [tag, attributes] of [
+    ["script", {}],
+    ["IFRAME", {}],
+    ["img", { onerror: "x" }],
+    ["p", { OnClick: "x" }],
+    ["div", { srcdoc: "x" }],
+  ]) {
     assert.ok(!harmless(tag, attributes), tag);
     assert.equal(built([tag, attributes, ["x"]]), "");
   }

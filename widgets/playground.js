@@ -25,7 +25,14 @@ const EDIT_MS = 200;
 const TYPED_MS = 700;
 const WAIT_MS = 15_000;
 const INLINE = 3;
-const WORDS = { ready: "", running: "at work", stopping: "stopping…", done: "done", stopped: "stopped", failed: "failed" };
+const WORDS = {
+  ready: "",
+  running: "at work",
+  stopping: "stopping…",
+  done: "done",
+  stopped: "stopped",
+  failed: "failed",
+};
 
 /** "max-words" → "max words". @param {string} name */
 export const spoken = (name) => name.replaceAll("-", " ");
@@ -36,7 +43,8 @@ export const spoken = (name) => name.replaceAll("-", " ");
  * @returns {{ first: FormField[], more: FormField[] }}
  */
 export function grouped(fields) {
-  const is_first = (/** @type {FormField} */ { name, kind }) => name === "model" || ["language", "choice"].includes(kind);
+  const is_first = (/** @type {FormField} */ { name, kind }) =>
+    name === "model" || ["language", "choice"].includes(kind);
   const rest = fields.filter((field) => !is_first(field));
   if (rest.length <= INLINE) return { first: [...fields.filter(is_first), ...rest], more: [] };
   return { first: fields.filter(is_first), more: rest };
@@ -98,10 +106,12 @@ export class Changes {
 }
 
 /** What a value says: the default says nothing. @param {FormField} field @param {string} value */
-export const told_value = ({ default: usual }, value) => (value.trim() === usual ? "" : value.trim());
+export const told_value = ({ default: usual }, value) =>
+  value.trim() === usual ? "" : value.trim();
 
 /** The entries of a record whose names are wanted. @param {Record<string, string>} all @param {(name: string) => boolean} wanted */
-const only = (all, wanted) => Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
+const only = (all, wanted) =>
+  Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
 
 /** @param {FormField} field @param {() => void} changed @param {() => void} opened @returns {Control} */
 function field_control(field, changed, opened) {
@@ -110,26 +120,71 @@ function field_control(field, changed, opened) {
   if (field.kind === "flag") {
     const input = element("input", { type: "checkbox", ...described });
     input.onchange = changed;
-    return { root: input, value: () => (input.checked ? "yes" : ""), set_value: (value) => void (input.checked = value === "yes") };
+    return {
+      root: input,
+      value: () => (input.checked ? "yes" : ""),
+      set_value: (value) => void (input.checked = value === "yes"),
+    };
   }
   if (field.kind === "choice") {
-    const input = element("select", described, ...(field.default ? [] : [element("option", { value: "" }, "—")]), ...field.choices.map((choice) => element("option", { value: choice }, choice)));
+    const input = element(
+      "select",
+      described,
+      ...(field.default ? [] : [element("option", { value: "" }, "—")]),
+      ...field.choices.map((choice) => element("option", { value: choice }, choice)),
+    );
     input.onchange = changed;
-    return { root: input, value: () => input.value, set_value: (value) => void (input.value = value || field.default) };
+    return {
+      root: input,
+      value: () => input.value,
+      set_value: (value) => void (input.value = value || field.default),
+    };
   }
   if (field.kind === "number") {
-    const input = element("input", { type: "number", placeholder: field.default, min: field.low ?? "", max: field.high ?? "", step: field.step ?? "any", ...described });
+    const input = element("input", {
+      type: "number",
+      placeholder: field.default,
+      min: field.low ?? "",
+      max: field.high ?? "",
+      step: field.step ?? "any",
+      ...described,
+    });
     input.oninput = changed;
-    return { root: input, value: () => input.value, set_value: (value) => void (input.value = value) };
+    return {
+      root: input,
+      value: () => input.value,
+      set_value: (value) => void (input.value = value),
+    };
   }
   if (field.kind === "text") {
-    const input = element("input", { type: "text", placeholder: field.default || field.hint.toLowerCase(), ...described });
+    const input = element("input", {
+      type: "text",
+      placeholder: field.default || field.hint.toLowerCase(),
+      ...described,
+    });
     input.oninput = changed;
-    return { root: input, value: () => input.value, set_value: (value) => void (input.value = value) };
+    return {
+      root: input,
+      value: () => input.value,
+      set_value: (value) => void (input.value = value),
+    };
   }
-  const usual = { model: "chosen by task and language", from: "detected", to: "choose…" }[field.name];
-  const box = combobox({ label: described["aria-label"], title: field.help, placeholder: usual ?? field.hint.toLowerCase(), changed, opened });
-  return { root: box.root, value: box.value, set_value: (value) => box.set_value(value || field.default), set_offers: box.set_offers };
+  const usual = { model: "chosen by task and language", from: "detected", to: "choose…" }[
+    field.name
+  ];
+  const box = combobox({
+    label: described["aria-label"],
+    title: field.help,
+    placeholder: usual ?? field.hint.toLowerCase(),
+    changed,
+    opened,
+  });
+  return {
+    root: box.root,
+    value: box.value,
+    set_value: (value) => box.set_value(value || field.default),
+    set_offers: box.set_offers,
+  };
 }
 
 /**
@@ -138,17 +193,48 @@ function field_control(field, changed, opened) {
  */
 function field_rows(form, { changed, opened }) {
   /** @type {Map<string, Control>} */
-  const controls = new Map(form.fields.map((field) => [field.name, field_control(field, () => changed(field.name), opened)]));
+  const controls = new Map(
+    form.fields.map((field) => [
+      field.name,
+      field_control(field, () => changed(field.name), opened),
+    ]),
+  );
   const labelled = (/** @type {FormField} */ field) => {
     const control = /** @type {Control} */ (controls.get(field.name));
-    return element("label", { class: `llm-field llm-${field.kind}` }, element("span", {}, spoken(field.name)), control.root);
+    return element(
+      "label",
+      { class: `llm-field llm-${field.kind}` },
+      element("span", {}, spoken(field.name)),
+      control.root,
+    );
   };
-  const told = (/** @type {FormField} */ field) => told_value(field, controls.get(field.name)?.value() ?? "");
+  const told = (/** @type {FormField} */ field) =>
+    told_value(field, controls.get(field.name)?.value() ?? "");
   const { first, more } = grouped(form.fields);
   const pair = swapped(form.fields);
-  const swap = element("button", { type: "button", class: "llm-swap", title: "exchange the languages", "aria-label": "exchange the languages" }, "⇄");
-  const row = element("div", { class: "llm-fields" }, ...first.flatMap((field) => (pair && field.name === pair[1] ? [swap, labelled(field)] : [labelled(field)])));
-  const folded = element("details", { class: "llm-more" }, element("summary", {}, "More options"), element("div", { class: "llm-fields" }, ...more.map(labelled)));
+  const swap = element(
+    "button",
+    {
+      type: "button",
+      class: "llm-swap",
+      title: "exchange the languages",
+      "aria-label": "exchange the languages",
+    },
+    "⇄",
+  );
+  const row = element(
+    "div",
+    { class: "llm-fields" },
+    ...first.flatMap((field) =>
+      pair && field.name === pair[1] ? [swap, labelled(field)] : [labelled(field)],
+    ),
+  );
+  const folded = element(
+    "details",
+    { class: "llm-more" },
+    element("summary", {}, "More options"),
+    element("div", { class: "llm-fields" }, ...more.map(labelled)),
+  );
   folded.hidden = !more.length;
   return {
     root: element("div", {}, row, folded),
@@ -160,7 +246,8 @@ function field_rows(form, { changed, opened }) {
     set_values(/** @type {Record<string, string>} */ values) {
       for (const field of form.fields) {
         const value = values[field.name];
-        if (value !== undefined && value !== told(field)) controls.get(field.name)?.set_value(value);
+        if (value !== undefined && value !== told(field))
+          controls.get(field.name)?.set_value(value);
       }
       if (more.some(({ name }) => values[name])) folded.open = true;
     },
@@ -177,23 +264,47 @@ function field_rows(form, { changed, opened }) {
 function text_boxes(form, { changed, filled }) {
   const boxes = form.boxes.map(({ name, label }, i) => {
     const rows = form.boxes.length > 1 && i === form.boxes.length - 1 ? 2 : 4;
-    const input = element("textarea", { rows, dir: "auto", "aria-label": label, placeholder: label.toLowerCase() });
+    const input = element("textarea", {
+      rows,
+      dir: "auto",
+      "aria-label": label,
+      placeholder: label.toLowerCase(),
+    });
     input.oninput = () => changed(name);
-    return { name, input, root: element("label", { class: "llm-box" }, form.boxes.length > 1 ? element("span", {}, label) : "", input) };
+    return {
+      name,
+      input,
+      root: element(
+        "label",
+        { class: "llm-box" },
+        form.boxes.length > 1 ? element("span", {}, label) : "",
+        input,
+      ),
+    };
   });
   const chips = form.examples.map((example) => {
-    const chip = element("button", { type: "button", class: "llm-example", title: "fill the form with this example" }, short_name(example));
+    const chip = element(
+      "button",
+      { type: "button", class: "llm-example", title: "fill the form with this example" },
+      short_name(example),
+    );
     chip.onclick = () => filled(example);
     return chip;
   });
-  const examples = element("div", { class: "llm-examples" }, element("span", {}, "Examples"), ...chips);
+  const examples = element(
+    "div",
+    { class: "llm-examples" },
+    element("span", {}, "Examples"),
+    ...chips,
+  );
   examples.hidden = !chips.length;
   return {
     root: element("div", {}, ...boxes.map(({ root }) => root), examples),
     first: boxes[0].input,
     texts: () => Object.fromEntries(boxes.map(({ name, input }) => [name, input.value])),
     set_texts(/** @type {Record<string, string>} */ texts) {
-      for (const { name, input } of boxes) if (name in texts && input.value !== texts[name]) input.value = texts[name];
+      for (const { name, input } of boxes)
+        if (name in texts && input.value !== texts[name]) input.value = texts[name];
     },
   };
 }
@@ -206,8 +317,22 @@ function copy_row({ asked_code, told }) {
   const line = element("code", {});
   const as_magic = element("button", { type: "button" }, "Copy as magic");
   const as_code = element("button", { type: "button" }, "as Python");
-  const shown = element("textarea", { class: "llm-copied", rows: 4, readonly: true, hidden: true, "aria-label": "the text to copy" });
-  const root = element("div", { class: "llm-copy" }, line, element("span", { class: "llm-spring" }), as_magic, as_code, shown);
+  const shown = element("textarea", {
+    class: "llm-copied",
+    rows: 4,
+    readonly: true,
+    hidden: true,
+    "aria-label": "the text to copy",
+  });
+  const root = element(
+    "div",
+    { class: "llm-copy" },
+    line,
+    element("span", { class: "llm-spring" }),
+    as_magic,
+    as_code,
+    shown,
+  );
   let magic = "";
   async function copy(/** @type {string} */ text, /** @type {HTMLButtonElement} */ button) {
     try {
@@ -240,11 +365,26 @@ function copy_row({ asked_code, told }) {
  * @param {string} task @param {{ run: () => void, stop: () => void, as_typed: (on: boolean) => void }} does
  */
 function action_row(task, does) {
-  const run = element("button", { type: "button", class: "llm-run", title: "Ctrl+Enter" }, task[0].toUpperCase() + task.slice(1));
-  const stop = element("button", { type: "button", class: "llm-stop", title: "end with what there is" }, "Stop");
+  const run = element(
+    "button",
+    { type: "button", class: "llm-run", title: "Ctrl+Enter" },
+    task[0].toUpperCase() + task.slice(1),
+  );
+  const stop = element(
+    "button",
+    { type: "button", class: "llm-stop", title: "end with what there is" },
+    "Stop",
+  );
   const status = element("span", { class: "llm-status" });
   const live = element("input", { type: "checkbox" });
-  const root = element("div", { class: "llm-actions" }, run, stop, status, element("label", { class: "llm-as-typed" }, live, " as I type"));
+  const root = element(
+    "div",
+    { class: "llm-actions" },
+    run,
+    stop,
+    status,
+    element("label", { class: "llm-as-typed" }, live, " as I type"),
+  );
   let [since, ticking, waiting] = [0, 0, 0];
   live.onchange = () => does.as_typed(live.checked);
   run.onclick = does.run;
@@ -267,7 +407,12 @@ function action_row(task, does) {
     update(/** @type {Traits["status"]} */ now, /** @type {boolean} */ as_typed) {
       end();
       const busy = now === "running" || now === "stopping";
-      [run.disabled, stop.hidden, stop.disabled, live.checked] = [busy, !busy, now === "stopping", as_typed];
+      [run.disabled, stop.hidden, stop.disabled, live.checked] = [
+        busy,
+        !busy,
+        now === "stopping",
+        as_typed,
+      ];
       [status.dataset.status, status.textContent] = [now, WORDS[now]];
       if (now === "running") {
         since = performance.now();
@@ -284,25 +429,52 @@ function render({ model, el }) {
   const spoken_line = element("div", { class: "llm-spoken", "aria-live": "polite" });
   const told = (/** @type {string} */ text) => void (spoken_line.textContent = text);
   const boxes = text_boxes(form, { changed: (name) => changed(box(name)), filled });
-  const fields = field_rows(form, { changed: (name) => changed(field(name)), opened: () => model.send({ do: "offers" }) });
+  const fields = field_rows(form, {
+    changed: (name) => changed(field(name)),
+    opened: () => model.send({ do: "offers" }),
+  });
   const actions = action_row(form.task, { run, stop: () => model.send({ do: "stop" }), as_typed });
   const copying = copy_row({ asked_code: () => (settle(), model.send({ do: "code" })), told });
   const note = element("div", { class: "llm-note", role: "alert", dir: "auto" });
   const result = element("section", { class: "llm-result", "aria-label": "result" });
-  const title = element("div", { class: "llm-head" }, element("span", { class: "llm-title" }, form.task[0].toUpperCase() + form.task.slice(1)), element("span", { class: "llm-about" }, form.about));
-  const root = element("div", { class: "llm-playground", "data-lm-suppress-shortcuts": "true", "data-task": form.task }, title, fields.root, boxes.root, actions.root, note, result, copying.root, spoken_line);
+  const title = element(
+    "div",
+    { class: "llm-head" },
+    element("span", { class: "llm-title" }, form.task[0].toUpperCase() + form.task.slice(1)),
+    element("span", { class: "llm-about" }, form.about),
+  );
+  const root = element(
+    "div",
+    { class: "llm-playground", "data-lm-suppress-shortcuts": "true", "data-task": form.task },
+    title,
+    fields.root,
+    boxes.root,
+    actions.root,
+    note,
+    result,
+    copying.root,
+    spoken_line,
+  );
   el.append(root);
   let [editing, typing] = [0, 0];
   const no_values = Object.fromEntries(form.fields.map(({ name }) => [name, ""]));
   const changes = new Changes(model.get("heard"));
-  const [box, field] = [(/** @type {string} */ name) => `box ${name}`, (/** @type {string} */ name) => `field ${name}`];
+  const [box, field] = [
+    (/** @type {string} */ name) => `box ${name}`,
+    (/** @type {string} */ name) => `field ${name}`,
+  ];
 
   /** @param {"edit" | "run"} what */
   function tell(what) {
     window.clearTimeout(editing);
     editing = 0;
     const { edit, holds } = changes.tell(model.get("heard"));
-    model.send({ do: what, edit, texts: only(boxes.texts(), (name) => holds(box(name))), values: only(fields.values(), (name) => holds(field(name))) });
+    model.send({
+      do: what,
+      edit,
+      texts: only(boxes.texts(), (name) => holds(box(name))),
+      values: only(fields.values(), (name) => holds(field(name))),
+    });
   }
   function settle() {
     if (editing) tell("edit");
@@ -313,7 +485,11 @@ function render({ model, el }) {
     window.clearTimeout(editing);
     editing = window.setTimeout(settle, EDIT_MS);
     window.clearTimeout(typing);
-    if (model.get("as_typed")) typing = window.setTimeout(() => Object.values(boxes.texts()).every((text) => text.trim()) && run(), TYPED_MS);
+    if (model.get("as_typed"))
+      typing = window.setTimeout(
+        () => Object.values(boxes.texts()).every((text) => text.trim()) && run(),
+        TYPED_MS,
+      );
   }
   function run() {
     window.clearTimeout(typing);
@@ -323,7 +499,10 @@ function render({ model, el }) {
   function filled(/** @type {Filled} */ example) {
     boxes.set_texts(example.texts);
     fields.set_values({ ...no_values, ...example.values });
-    changed(...form.boxes.map(({ name }) => box(name)), ...form.fields.map(({ name }) => field(name)));
+    changed(
+      ...form.boxes.map(({ name }) => box(name)),
+      ...form.fields.map(({ name }) => field(name)),
+    );
     boxes.first.focus();
   }
   function as_typed(/** @type {boolean} */ on) {
@@ -347,7 +526,8 @@ function render({ model, el }) {
     event.stopPropagation(); // the keys of a notebook are not meant here
   };
 
-  const received = (/** @type {{ code?: string }} */ message) => void (message.code !== undefined && copying.received(message.code));
+  const received = (/** @type {{ code?: string }} */ message) =>
+    void (message.code !== undefined && copying.received(message.code));
   function show_status() {
     const now = model.get("status");
     actions.update(now, model.get("as_typed"));
@@ -369,7 +549,12 @@ function render({ model, el }) {
   function take_form() {
     const heard = model.get("heard");
     boxes.set_texts(only(model.get("texts"), (name) => !changes.is_newer(box(name), heard)));
-    fields.set_values(only({ ...no_values, ...model.get("values") }, (name) => !changes.is_newer(field(name), heard)));
+    fields.set_values(
+      only(
+        { ...no_values, ...model.get("values") },
+        (name) => !changes.is_newer(field(name), heard),
+      ),
+    );
   }
   /** @type {[string, (...args: any[]) => void][]} */
   const listeners = [

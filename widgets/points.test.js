@@ -4,7 +4,11 @@ import test from "node:test";
 import { empty_store, series_in, take_points } from "./points.js";
 
 const triples = (...rows) => Float32Array.from(rows.flat());
-const NAMES = [["", "loss", "train"], ["", "loss", "validation"], ["", "metric", "bleu"]];
+const NAMES = [
+  ["", "loss", "train"],
+  ["", "loss", "validation"],
+  ["", "metric", "bleu"],
+];
 
 test("triples become one series a number, in order", () => {
   const store = empty_store();
@@ -25,7 +29,13 @@ test("what is new follows what is held", () => {
 test("a gap, a repetition and news of another whole are refused and change nothing", () => {
   const store = empty_store();
   take_points(store, 0, 2, triples([0, 1, 4]));
-  for (const [from, generation] of [[2, 2], [1, 1], [1, 3], [0, 1]]) assert.equal(take_points(store, from, generation, triples([0, 9, 9])), false);
+  for (const [from, generation] of [
+    [2, 2],
+    [1, 1],
+    [1, 3],
+    [0, 1],
+  ])
+    assert.equal(take_points(store, from, generation, triples([0, 9, 9])), false);
   assert.deepEqual(store.series[0].values, [4]);
 });
 

@@ -1,4 +1,13 @@
-import { bytes_of, colour_ramp, element, fitted, number_text, on_theme_or_size, once_a_frame, theme_at } from "./common.js";
+import {
+  bytes_of,
+  colour_ramp,
+  element,
+  fitted,
+  number_text,
+  on_theme_or_size,
+  once_a_frame,
+  theme_at,
+} from "./common.js";
 import { draw_ramp } from "./layer_maps.js";
 
 // States of the model that are kept a step each, samples and attention, and the slider that goes through them.
@@ -14,7 +23,10 @@ const MOST_SNAPSHOTS = 200;
 const MOST_MAP_BYTES = 8_000_000;
 const PLAY_EVERY_MS = 350;
 const LONGEST_TOKEN = 14;
-const KIND_TEXT = { cross: "target token (row) looks at source token (column)", self: "token (row) looks at token (column)" };
+const KIND_TEXT = {
+  cross: "target token (row) looks at source token (column)",
+  self: "token (row) looks at token (column)",
+};
 
 /**
  * `held` with `one` behind it and within bounds, in the same way as in Python; what a resumed run takes again is replaced.
@@ -25,7 +37,8 @@ export function with_snapshot(held, one) {
   const alike = (/** @type {Snapshot} */ other) => other.kind === one.kind && other.run === one.run;
   const all = [...held.filter((old) => !(alike(old) && old.step >= one.step)), one];
   const kept = all.filter(alike);
-  const bytes = (/** @type {Snapshot} */ other) => ("maps" in other ? bytes_of(other.maps).byteLength : 0);
+  const bytes = (/** @type {Snapshot} */ other) =>
+    "maps" in other ? bytes_of(other.maps).byteLength : 0;
   let size = kept.reduce((sum, other) => sum + bytes(other), 0);
   while (kept.length > 2 && (kept.length > MOST_SNAPSHOTS || size > MOST_MAP_BYTES)) {
     const [gone] = kept.splice(closest(kept), 1);
@@ -44,7 +57,8 @@ function closest(snapshots) {
 }
 
 /** All steps of these snapshots, ascending, each once. @param {Snapshot[]} snapshots */
-export const steps_of = (snapshots) => [...new Set(snapshots.map(({ step }) => step))].sort((a, b) => a - b);
+export const steps_of = (snapshots) =>
+  [...new Set(snapshots.map(({ step }) => step))].sort((a, b) => a - b);
 
 /**
  * The snapshot of a kind that was the newest at `step`, and the one before it.
@@ -67,13 +81,17 @@ export function changed_words(before, now) {
   const words = now.split(/\s+/).filter(Boolean);
   if (before === null) return words.map((text) => ({ text, changed: false }));
   const old = before.split(/\s+/).filter(Boolean);
-  if (old.length * words.length > 250_000) return words.map((text, i) => ({ text, changed: text !== old[i] }));
+  if (old.length * words.length > 250_000)
+    return words.map((text, i) => ({ text, changed: text !== old[i] }));
   const best = Array.from({ length: old.length + 1 }, () => new Uint16Array(words.length + 1));
   for (let i = old.length - 1; i >= 0; i--)
-    for (let j = words.length - 1; j >= 0; j--) best[i][j] = old[i] === words[j] ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
+    for (let j = words.length - 1; j >= 0; j--)
+      best[i][j] =
+        old[i] === words[j] ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
   const marked = [];
-  for (let i = 0, j = 0; j < words.length; ) {
-    if (i < old.length && old[i] === words[j]) [i, j] = [i + 1, marked.push({ text: words[j], changed: false })];
+  for (let i = 0, j = 0; j < words.length;) {
+    if (i < old.length && old[i] === words[j])
+      [i, j] = [i + 1, marked.push({ text: words[j], changed: false })];
     else if (i < old.length && best[i + 1][j] >= best[i][j + 1]) i += 1;
     else j = marked.push({ text: words[j], changed: true });
   }
@@ -105,7 +123,16 @@ export function weights_of({ layers, heads, rows, columns, maps }, layer, head) 
  * @param {{ changed: () => void, told: (text: string) => void }} about
  */
 export function step_slider({ changed, told }) {
-  const play = element("button", { type: "button", class: "llm-play", "aria-label": "play", title: "Play from the first step to the last" }, "▶");
+  const play = element(
+    "button",
+    {
+      type: "button",
+      class: "llm-play",
+      "aria-label": "play",
+      title: "Play from the first step to the last",
+    },
+    "▶",
+  );
   const slider = element("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "step" });
   const shown = element("output", {});
   const root = element("div", { class: "llm-steps" }, play, slider, shown);
@@ -147,7 +174,8 @@ export function step_slider({ changed, told }) {
   function update(/** @type {number[]} */ news) {
     const followed = at >= steps.length - 1 && !timer;
     const step = steps[at];
-    if (news.length === steps.length && news[news.length - 1] === steps[steps.length - 1]) return changed();
+    if (news.length === steps.length && news[news.length - 1] === steps[steps.length - 1])
+      return changed();
     steps = news;
     slider.max = String(Math.max(0, steps.length - 1));
     slider.disabled = play.disabled = steps.length < 2;
@@ -161,7 +189,17 @@ export function step_slider({ changed, told }) {
 export function samples_table() {
   const body = element("tbody", {});
   const expected_head = element("th", { scope: "col" }, "expected");
-  const head = element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "given"), element("th", { scope: "col" }, "predicted"), expected_head));
+  const head = element(
+    "thead",
+    {},
+    element(
+      "tr",
+      {},
+      element("th", { scope: "col" }, "given"),
+      element("th", { scope: "col" }, "predicted"),
+      expected_head,
+    ),
+  );
   const note = element("div", { class: "llm-readout llm-muted" });
   const root = element("div", { class: "llm-samples" }, element("table", {}, head, body), note);
   /** @param {Samples[]} snapshots @param {number} step */
@@ -170,9 +208,16 @@ export function samples_table() {
     const rows = now?.rows ?? [];
     const with_expected = rows.some((row) => row[2]);
     expected_head.hidden = !with_expected;
-    body.replaceChildren(...rows.map((row, i) => sample_row(row, before?.rows[i]?.[1] ?? null, with_expected)));
-    const exact = rows.filter(([, predicted, expected]) => expected && predicted.trim() === expected.trim()).length;
-    const about = [with_expected && `${exact} of ${rows.length} as expected`, before && `marked: new since step ${before.step.toLocaleString("en-US")}`];
+    body.replaceChildren(
+      ...rows.map((row, i) => sample_row(row, before?.rows[i]?.[1] ?? null, with_expected)),
+    );
+    const exact = rows.filter(
+      ([, predicted, expected]) => expected && predicted.trim() === expected.trim(),
+    ).length;
+    const about = [
+      with_expected && `${exact} of ${rows.length} as expected`,
+      before && `marked: new since step ${before.step.toLocaleString("en-US")}`,
+    ];
     note.textContent = about.filter(Boolean).join(" · ");
   }
   return { root, update };
@@ -180,11 +225,31 @@ export function samples_table() {
 
 /** @param {string[]} row @param {string | null} before @param {boolean} with_expected */
 function sample_row([given, predicted, expected], before, with_expected) {
-  const words = changed_words(before, predicted).flatMap(({ text, changed }) => [changed ? element("mark", {}, text) : text, " "]);
+  const words = changed_words(before, predicted).flatMap(({ text, changed }) => [
+    changed ? element("mark", {}, text) : text,
+    " ",
+  ]);
   const right = Boolean(expected) && predicted.trim() === expected.trim();
-  const cell = element("td", { dir: "auto", class: right ? "llm-right" : "" }, ...(words.length ? words : [element("span", { class: "llm-muted" }, "(nothing)")]));
-  if (right) cell.append(element("span", { class: "llm-tick", role: "img", "aria-label": "as expected", title: "as expected" }, "✓"));
-  return element("tr", {}, element("td", { dir: "auto" }, given), cell, ...(with_expected ? [element("td", { dir: "auto", class: "llm-muted" }, expected ?? "")] : []));
+  const cell = element(
+    "td",
+    { dir: "auto", class: right ? "llm-right" : "" },
+    ...(words.length ? words : [element("span", { class: "llm-muted" }, "(nothing)")]),
+  );
+  if (right)
+    cell.append(
+      element(
+        "span",
+        { class: "llm-tick", role: "img", "aria-label": "as expected", title: "as expected" },
+        "✓",
+      ),
+    );
+  return element(
+    "tr",
+    {},
+    element("td", { dir: "auto" }, given),
+    cell,
+    ...(with_expected ? [element("td", { dir: "auto", class: "llm-muted" }, expected ?? "")] : []),
+  );
 }
 
 /**
@@ -197,10 +262,29 @@ export function attention_view({ told }) {
   const canvas = element("canvas", { class: "llm-attention", tabindex: 0, role: "img" });
   const readout = element("div", { class: "llm-readout" });
   const bar = element("canvas", { class: "llm-ramp", "aria-hidden": "true" });
-  const legend = element("div", { class: "llm-legend" }, element("span", {}, "0"), bar, element("span", {}, "1"));
+  const legend = element(
+    "div",
+    { class: "llm-legend" },
+    element("span", {}, "0"),
+    bar,
+    element("span", {}, "1"),
+  );
   const about = element("span", { class: "llm-muted" });
-  const controls = element("div", { class: "llm-choose" }, element("label", {}, "layer ", layer), element("label", {}, "head ", head), legend);
-  const root = element("div", { class: "llm-attention-view" }, controls, element("div", { class: "llm-attention-plot" }, canvas), readout, about);
+  const controls = element(
+    "div",
+    { class: "llm-choose" },
+    element("label", {}, "layer ", layer),
+    element("label", {}, "head ", head),
+    legend,
+  );
+  const root = element(
+    "div",
+    { class: "llm-attention-view" },
+    controls,
+    element("div", { class: "llm-attention-plot" }, canvas),
+    readout,
+    about,
+  );
   /** @type {Attention | null} */
   let seen = null;
   /** @type {Float32Array} */
@@ -210,14 +294,18 @@ export function attention_view({ told }) {
   /** @type {{ row: number, column: number } | null} */
   let cursor = null;
 
-  const chosen = (/** @type {HTMLSelectElement} */ select) => (select.value === "mean" ? null : Number(select.value));
+  const chosen = (/** @type {HTMLSelectElement} */ select) =>
+    select.value === "mean" ? null : Number(select.value);
   const draw = once_a_frame(() => {
     const width = root.clientWidth;
     if (!seen || !canvas.isConnected || !width) return;
     place = draw_attention(canvas, seen, weights, width, cursor);
     draw_ramp(bar, colour_ramp(theme_at(canvas).background));
     canvas.dataset.step = String(seen.step);
-    canvas.setAttribute("aria-label", `attention at step ${seen.step}, ${seen.rows.length} rows, ${seen.columns.length} columns; arrow keys read it`);
+    canvas.setAttribute(
+      "aria-label",
+      `attention at step ${seen.step}, ${seen.rows.length} rows, ${seen.columns.length} columns; arrow keys read it`,
+    );
   });
   function compute() {
     if (!seen) return;
@@ -228,16 +316,31 @@ export function attention_view({ told }) {
   function say() {
     if (!seen) return;
     const { rows, columns } = seen;
-    if (!cursor || cursor.row >= rows.length || cursor.column >= columns.length) return void readout.replaceChildren(element("span", { class: "llm-muted" }, "Point at a cell to read its weight."));
+    if (!cursor || cursor.row >= rows.length || cursor.column >= columns.length)
+      return void readout.replaceChildren(
+        element("span", { class: "llm-muted" }, "Point at a cell to read its weight."),
+      );
     const weight = weights[cursor.row * columns.length + cursor.column];
-    readout.replaceChildren(element("bdi", {}, short(rows[cursor.row])), " → ", element("bdi", {}, short(columns[cursor.column])), element("b", {}, number_text(weight, 2)));
+    readout.replaceChildren(
+      element("bdi", {}, short(rows[cursor.row])),
+      " → ",
+      element("bdi", {}, short(columns[cursor.column])),
+      element("b", {}, number_text(weight, 2)),
+    );
   }
   layer.onchange = head.onchange = compute;
   layer.onkeydown = head.onkeydown = (event) => event.stopPropagation();
   canvas.onpointermove = (event) => {
     if (!place || !seen) return;
-    const [row, column] = [Math.floor((event.offsetY - place.top) / place.cell), Math.floor((event.offsetX - place.left) / place.cell)];
-    point(row >= 0 && row < seen.rows.length && column >= 0 && column < seen.columns.length ? { row, column } : null);
+    const [row, column] = [
+      Math.floor((event.offsetY - place.top) / place.cell),
+      Math.floor((event.offsetX - place.left) / place.cell),
+    ];
+    point(
+      row >= 0 && row < seen.rows.length && column >= 0 && column < seen.columns.length
+        ? { row, column }
+        : null,
+    );
   };
   canvas.onpointerleave = canvas.onblur = () => point(null);
   function point(/** @type {typeof cursor} */ at) {
@@ -252,8 +355,16 @@ export function attention_view({ told }) {
     if (!move || !seen) return;
     event.preventDefault();
     event.stopPropagation();
-    const inside = (/** @type {number} */ value, /** @type {number} */ count) => Math.min(count - 1, Math.max(0, value));
-    point(cursor ? { row: inside(cursor.row + move[0], seen.rows.length), column: inside(cursor.column + move[1], seen.columns.length) } : { row: 0, column: 0 });
+    const inside = (/** @type {number} */ value, /** @type {number} */ count) =>
+      Math.min(count - 1, Math.max(0, value));
+    point(
+      cursor
+        ? {
+            row: inside(cursor.row + move[0], seen.rows.length),
+            column: inside(cursor.column + move[1], seen.columns.length),
+          }
+        : { row: 0, column: 0 },
+    );
     told(readout.textContent ?? "");
   };
   /** @param {Attention[]} snapshots @param {number} step */
@@ -277,14 +388,20 @@ function options_of(select, count, all) {
   if (select.options.length === count + 1) return;
   const before = select.value;
   const mean = element("option", { value: "mean" }, `mean of ${all}`);
-  select.replaceChildren(mean, ...Array.from({ length: count }, (_, i) => element("option", { value: i }, String(i))));
-  select.value = before && [...select.options].some(({ value }) => value === before) ? before : "mean";
+  select.replaceChildren(
+    mean,
+    ...Array.from({ length: count }, (_, i) => element("option", { value: i }, String(i))),
+  );
+  select.value =
+    before && [...select.options].some(({ value }) => value === before) ? before : "mean";
 }
 
 /** A token as a label: the marks that tokenizers put for a space as one that people know. @param {string} token */
 export function short(token) {
   const signs = [...token.replace(/[\u2581\u0120]/g, "␣")];
-  return signs.length <= LONGEST_TOKEN ? signs.join("") : `${signs.slice(0, LONGEST_TOKEN - 1).join("")}…`;
+  return signs.length <= LONGEST_TOKEN
+    ? signs.join("")
+    : `${signs.slice(0, LONGEST_TOKEN - 1).join("")}…`;
 }
 
 /**
@@ -296,19 +413,32 @@ function draw_attention(canvas, { rows, columns }, weights, width, cursor) {
   const font = `11.5px ${theme.font}`;
   const measure = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   measure.font = font;
-  const widest = (/** @type {string[]} */ tokens) => Math.max(8, ...tokens.map((token) => measure.measureText(short(token)).width));
+  const widest = (/** @type {string[]} */ tokens) =>
+    Math.max(8, ...tokens.map((token) => measure.measureText(short(token)).width));
   const left = Math.ceil(widest(rows)) + 10;
   const slant = Math.ceil(widest(columns) * 0.72) + 12;
-  const cell = Math.max(3, Math.min(30, Math.floor((width - left - slant) / columns.length), Math.floor(560 / rows.length)));
+  const cell = Math.max(
+    3,
+    Math.min(
+      30,
+      Math.floor((width - left - slant) / columns.length),
+      Math.floor(560 / rows.length),
+    ),
+  );
   const top = slant + 2;
-  const context = fitted(canvas, left + cell * columns.length + slant, top + cell * rows.length + 2);
+  const context = fitted(
+    canvas,
+    left + cell * columns.length + slant,
+    top + cell * rows.length + 2,
+  );
   const colours = colour_ramp(theme.background);
   const picture = element("canvas", { width: columns.length, height: rows.length });
   const pixels = /** @type {CanvasRenderingContext2D} */ (picture.getContext("2d"));
   const image = pixels.createImageData(columns.length, rows.length);
   const words = new Uint32Array(image.data.buffer);
   // √ as in the bytes: small weights stay visible.
-  for (let i = 0; i < words.length; i++) words[i] = colours[Math.min(255, Math.round(255 * Math.sqrt(weights[i] ?? 0)))];
+  for (let i = 0; i < words.length; i++)
+    words[i] = colours[Math.min(255, Math.round(255 * Math.sqrt(weights[i] ?? 0)))];
   pixels.putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;
   context.drawImage(picture, left, top, cell * columns.length, cell * rows.length);

@@ -1,4 +1,12 @@
-import { element, fitted, nice_ticks, number_text, on_theme_or_size, once_a_frame, theme_at } from "./common.js";
+import {
+  element,
+  fitted,
+  nice_ticks,
+  number_text,
+  on_theme_or_size,
+  once_a_frame,
+  theme_at,
+} from "./common.js";
 
 /**
  * @typedef {{
@@ -21,9 +29,30 @@ const CURVE_PX = 84;
 const PARALLEL_PX = 230;
 const WAIT_MS = 15_000;
 const REACH_PX = 14;
-const BOARD_STATUS = { running: "running", stopping: "stopping…", finished: "finished", interrupted: "stopped", failed: "failed" };
+const BOARD_STATUS = {
+  running: "running",
+  stopping: "stopping…",
+  finished: "finished",
+  interrupted: "stopped",
+  failed: "failed",
+};
 /** The colour of a curve says what its words say, too. */
-const STATE_COLOURS = { light: { running: "#1f6fb8", complete: "#128a5e", failed: "#bd3549", stopped: "#94700a", interrupted: "#94700a" }, dark: { running: "#5aa9ee", complete: "#3ec796", failed: "#f07a8b", stopped: "#d9b23a", interrupted: "#d9b23a" } };
+const STATE_COLOURS = {
+  light: {
+    running: "#1f6fb8",
+    complete: "#128a5e",
+    failed: "#bd3549",
+    stopped: "#94700a",
+    interrupted: "#94700a",
+  },
+  dark: {
+    running: "#5aa9ee",
+    complete: "#3ec796",
+    failed: "#f07a8b",
+    stopped: "#d9b23a",
+    interrupted: "#d9b23a",
+  },
+};
 
 /**
  * The scale that all curves share; logarithmic where one trial that went astray would flatten the others.
@@ -35,8 +64,13 @@ export function scale_of(trials) {
   const [low, high] = losses.length ? [Math.min(...losses), Math.max(...losses)] : [0, 1];
   const log = low > 0 && high > 8 * low;
   const air = log ? 1.05 : 0.05 * (high - low) || Math.max(Math.abs(high) / 2, 1e-6);
-  const last = Math.max(1, ...trials.map(({ total_steps, steps }) => Math.max(total_steps, ...steps.slice(-1))));
-  return log ? { last, low: low / air, high: high * air, log } : { last, low: low - air, high: high + air, log };
+  const last = Math.max(
+    1,
+    ...trials.map(({ total_steps, steps }) => Math.max(total_steps, ...steps.slice(-1))),
+  );
+  return log
+    ? { last, low: low / air, high: high * air, log }
+    : { last, low: low - air, high: high + air, log };
 }
 
 /** Where a loss lies: 0 at the bottom, 1 at the top. @param {Scale} scale @param {number} loss */
@@ -52,7 +86,14 @@ export function height_at({ low, high, log }, loss) {
 export function curve_points({ steps, losses }, scale, { left, right, top, bottom }) {
   return steps.flatMap((step, i) => {
     const loss = losses[i];
-    return loss === null || loss === undefined ? [] : [/** @type {Point} */ ([left + (step / scale.last) * (right - left), bottom - height_at(scale, loss) * (bottom - top)])];
+    return loss === null || loss === undefined
+      ? []
+      : [
+          /** @type {Point} */ ([
+            left + (step / scale.last) * (right - left),
+            bottom - height_at(scale, loss) * (bottom - top),
+          ]),
+        ];
   });
 }
 
@@ -65,7 +106,9 @@ export function distance_to([x, y], points) {
   for (let i = 0; i + 1 < points.length; i++) {
     const [[x0, y0], [x1, y1]] = [points[i], points[i + 1]];
     const length = (x1 - x0) ** 2 + (y1 - y0) ** 2;
-    const at = length ? Math.min(1, Math.max(0, ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length)) : 0;
+    const at = length
+      ? Math.min(1, Math.max(0, ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length))
+      : 0;
     least = Math.min(least, Math.hypot(x - x0 - at * (x1 - x0), y - y0 - at * (y1 - y0)));
   }
   return least;
@@ -75,10 +118,14 @@ export function distance_to([x, y], points) {
  * The places of a trial on all axes, its value being the last one.
  * @param {Trial} trial @param {[number, number]} range of the values
  */
-export const all_places = ({ places, value }, [low, high]) => [...places, high > low ? ((value ?? low) - low) / (high - low) : 0.5];
+export const all_places = ({ places, value }, [low, high]) => [
+  ...places,
+  high > low ? ((value ?? low) - low) / (high - low) : 0.5,
+];
 
 /** @param {string} state @param {boolean} dark @param {string} otherwise */
-const state_colour = (state, dark, otherwise) => STATE_COLOURS[dark ? "dark" : "light"][/** @type {"running"} */ (state)] ?? otherwise;
+const state_colour = (state, dark, otherwise) =>
+  STATE_COLOURS[dark ? "dark" : "light"][/** @type {"running"} */ (state)] ?? otherwise;
 
 /** A button that says so until what it asks for has happened, or for a while. @param {string} text @param {string} title @param {() => void} act */
 function stop_button(text, title, act) {
@@ -103,12 +150,24 @@ function stop_button(text, title, act) {
 function trial_card(number, { stop, pointed }) {
   const name = element("b", {});
   const state = element("span", { class: "llm-state" });
-  const stopping = stop_button("Stop", "End this trial after the current step; it is not taken up again", () => stop(number));
+  const stopping = stop_button(
+    "Stop",
+    "End this trial after the current step; it is not taken up again",
+    () => stop(number),
+  );
   const canvas = element("canvas", { role: "img" });
   const value = element("div", { class: "llm-value" });
   const caption = element("div", { class: "llm-caption", dir: "auto" });
   const note = element("div", { class: "llm-caption llm-why", dir: "auto" });
-  const root = element("div", { class: "llm-trial", role: "listitem" }, element("div", { class: "llm-trial-head" }, name, state, stopping.button), canvas, value, caption, note);
+  const root = element(
+    "div",
+    { class: "llm-trial", role: "listitem" },
+    element("div", { class: "llm-trial-head" }, name, state, stopping.button),
+    canvas,
+    value,
+    caption,
+    note,
+  );
   root.onpointerenter = () => pointed(number);
   root.onpointerleave = () => pointed(null);
   /** @type {Trial | null} */
@@ -117,7 +176,12 @@ function trial_card(number, { stop, pointed }) {
   let scale = { last: 1, low: 0, high: 1, log: false };
   const box = () => ({ left: 36, right: root.clientWidth - 12, top: 6, bottom: CURVE_PX - 6 });
 
-  function update(/** @type {Trial} */ news, /** @type {Scale} */ of_all, /** @type {string} */ metric, /** @type {boolean} */ stoppable) {
+  function update(
+    /** @type {Trial} */ news,
+    /** @type {Scale} */ of_all,
+    /** @type {string} */ metric,
+    /** @type {boolean} */ stoppable,
+  ) {
     if (trial?.state !== news.state) stopping.free();
     [trial, scale] = [news, of_all];
     name.textContent = news.best ? `${news.label} ★ best` : news.label;
@@ -137,7 +201,12 @@ function trial_card(number, { stop, pointed }) {
     if (!trial) return;
     const metric = value.dataset.metric ?? "loss";
     const loss = at === null ? null : trial.losses[at];
-    value.textContent = at !== null ? `step ${trial.steps[at].toLocaleString("en-US")}: loss ${loss === null ? "not finite" : number_text(loss, 4)}` : trial.value_text ? `${metric} ${trial.value_text}` : "–";
+    value.textContent =
+      at !== null
+        ? `step ${trial.steps[at].toLocaleString("en-US")}: loss ${loss === null ? "not finite" : number_text(loss, 4)}`
+        : trial.value_text
+          ? `${metric} ${trial.value_text}`
+          : "–";
   }
   function draw() {
     const width = root.clientWidth - 2;
@@ -145,10 +214,20 @@ function trial_card(number, { stop, pointed }) {
     const theme = theme_at(root);
     const context = fitted(canvas, width, CURVE_PX);
     const inside = box();
-    Object.assign(context, { font: `10px ${theme.font}`, textBaseline: "middle", textAlign: "right", fillStyle: theme.muted, strokeStyle: theme.line, lineWidth: 1 });
-    const ticks = scale.log ? [0.15, 0.85].map((share) => scale.low * (scale.high / scale.low) ** share) : nice_ticks(scale.low, scale.high, 3);
+    Object.assign(context, {
+      font: `10px ${theme.font}`,
+      textBaseline: "middle",
+      textAlign: "right",
+      fillStyle: theme.muted,
+      strokeStyle: theme.line,
+      lineWidth: 1,
+    });
+    const ticks = scale.log
+      ? [0.15, 0.85].map((share) => scale.low * (scale.high / scale.low) ** share)
+      : nice_ticks(scale.low, scale.high, 3);
     for (const tick of ticks) {
-      const y = Math.round(inside.bottom - height_at(scale, tick) * (inside.bottom - inside.top)) + 0.5;
+      const y =
+        Math.round(inside.bottom - height_at(scale, tick) * (inside.bottom - inside.top)) + 0.5;
       context.beginPath();
       context.moveTo(inside.left, y);
       context.lineTo(inside.right, y);
@@ -157,7 +236,12 @@ function trial_card(number, { stop, pointed }) {
     }
     const points = curve_points(trial, scale, inside);
     const colour = state_colour(trial.state, theme.dark, theme.muted);
-    Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: trial.best ? 2.6 : 1.7, lineJoin: "round" });
+    Object.assign(context, {
+      strokeStyle: colour,
+      fillStyle: colour,
+      lineWidth: trial.best ? 2.6 : 1.7,
+      lineJoin: "round",
+    });
     context.setLineDash(trial.state === "pruned" || trial.state === "stopped" ? [4, 3] : []);
     context.beginPath();
     for (const [x, y] of points) context.lineTo(x, y);
@@ -170,13 +254,23 @@ function trial_card(number, { stop, pointed }) {
     }
     const losses = trial.losses.filter((loss) => loss !== null);
     canvas.dataset.points = String(points.length);
-    canvas.setAttribute("aria-label", losses.length ? `validation loss of ${trial.label} from ${number_text(losses[0], 4)} to ${number_text(losses[losses.length - 1], 4)}` : `${trial.label} has no validation loss yet`);
+    canvas.setAttribute(
+      "aria-label",
+      losses.length
+        ? `validation loss of ${trial.label} from ${number_text(losses[0], 4)} to ${number_text(losses[losses.length - 1], 4)}`
+        : `${trial.label} has no validation loss yet`,
+    );
   }
   canvas.onpointermove = (event) => {
     if (!trial?.steps.length) return;
     const { left, right } = box();
     const step = ((event.offsetX - left) / (right - left)) * scale.last;
-    say(trial.steps.reduce((best, one, i, steps) => (Math.abs(one - step) < Math.abs(steps[best] - step) ? i : best), 0));
+    say(
+      trial.steps.reduce(
+        (best, one, i, steps) => (Math.abs(one - step) < Math.abs(steps[best] - step) ? i : best),
+        0,
+      ),
+    );
   };
   canvas.onpointerleave = () => say(null);
   const point_out = (/** @type {boolean} */ on) => void (root.dataset.pointed = String(on));
@@ -188,9 +282,20 @@ function trial_card(number, { stop, pointed }) {
  * @param {{ told: (text: string) => void, pointed: (number: number | null) => void }} does
  */
 function parallel_plot({ told, pointed }) {
-  const canvas = element("canvas", { class: "llm-parallel", tabindex: 0, role: "img", "aria-label": "settings of the complete trials; arrow keys go from the best to the worst" });
+  const canvas = element("canvas", {
+    class: "llm-parallel",
+    tabindex: 0,
+    role: "img",
+    "aria-label": "settings of the complete trials; arrow keys go from the best to the worst",
+  });
   const readout = element("div", { class: "llm-readout", dir: "auto" });
-  const root = element("div", { class: "llm-coordinates" }, element("h4", {}, "Settings of the complete trials"), canvas, readout);
+  const root = element(
+    "div",
+    { class: "llm-coordinates" },
+    element("h4", {}, "Settings of the complete trials"),
+    canvas,
+    readout,
+  );
   /** @type {Trial[]} */
   let trials = [];
   /** @type {Axis[]} */
@@ -199,10 +304,16 @@ function parallel_plot({ told, pointed }) {
   /** @type {number | null} */
   let chosen = null;
 
-  const range = () => /** @type {[number, number]} */ ([Math.min(...trials.map(({ value }) => value ?? Infinity)), Math.max(...trials.map(({ value }) => value ?? -Infinity))]);
-  const xs = () => [...axes, null].map((_, i) => 40 + (i * (canvas.clientWidth - 100)) / Math.max(1, axes.length));
+  const range = () =>
+    /** @type {[number, number]} */ ([
+      Math.min(...trials.map(({ value }) => value ?? Infinity)),
+      Math.max(...trials.map(({ value }) => value ?? -Infinity)),
+    ]);
+  const xs = () =>
+    [...axes, null].map((_, i) => 40 + (i * (canvas.clientWidth - 100)) / Math.max(1, axes.length));
   const y_at = (/** @type {number} */ place) => PARALLEL_PX - 14 - place * (PARALLEL_PX - 54);
-  const line = (/** @type {Trial} */ trial) => all_places(trial, range()).map((place, i) => /** @type {Point} */ ([xs()[i], y_at(place)]));
+  const line = (/** @type {Trial} */ trial) =>
+    all_places(trial, range()).map((place, i) => /** @type {Point} */ ([xs()[i], y_at(place)]));
 
   function draw() {
     const width = root.clientWidth;
@@ -215,30 +326,62 @@ function parallel_plot({ told, pointed }) {
     const order = [...trials].sort((a, b) => b.rank - a.rank);
     order.forEach((trial, i) => {
       const strong = trial === best || trial === first;
-      Object.assign(context, { strokeStyle: trial === first ? theme.ink : trial === best ? state_colour("complete", theme.dark, theme.ink) : theme.accent, globalAlpha: strong ? 1 : (first ? 0.4 : 1) * (0.15 + (0.6 * (i + 1)) / order.length), lineWidth: strong ? 2.8 : 1.4, lineJoin: "round" });
+      Object.assign(context, {
+        strokeStyle:
+          trial === first
+            ? theme.ink
+            : trial === best
+              ? state_colour("complete", theme.dark, theme.ink)
+              : theme.accent,
+        globalAlpha: strong ? 1 : (first ? 0.4 : 1) * (0.15 + (0.6 * (i + 1)) / order.length),
+        lineWidth: strong ? 2.8 : 1.4,
+        lineJoin: "round",
+      });
       context.beginPath();
       for (const [x, y] of line(trial)) context.lineTo(x, y);
       context.stroke();
     });
     context.globalAlpha = 1;
     const [low, high] = range();
-    const values = /** @type {[number, string][]} */ (high > low ? [[0, number_text(low, 4)], [1, number_text(high, 4)]] : [[0.5, number_text(low, 4)]]);
+    const values = /** @type {[number, string][]} */ (
+      high > low
+        ? [
+            [0, number_text(low, 4)],
+            [1, number_text(high, 4)],
+          ]
+        : [[0.5, number_text(low, 4)]]
+    );
     [...axes, { name: metric, ticks: values }].forEach(({ name, ticks }, i) => {
       const x = xs()[i];
-      Object.assign(context, { strokeStyle: theme.muted, fillStyle: theme.ink, lineWidth: 1, textAlign: "center", textBaseline: "alphabetic", font: `600 11.5px ${theme.font}` });
+      Object.assign(context, {
+        strokeStyle: theme.muted,
+        fillStyle: theme.ink,
+        lineWidth: 1,
+        textAlign: "center",
+        textBaseline: "alphabetic",
+        font: `600 11.5px ${theme.font}`,
+      });
       context.beginPath();
       context.moveTo(x, y_at(0));
       context.lineTo(x, y_at(1));
       context.stroke();
       context.fillText(name, x, 20);
-      Object.assign(context, { textAlign: "left", textBaseline: "middle", font: `10.5px ${theme.font}`, lineWidth: 3, strokeStyle: `rgb(${theme.background.join(",")})` });
+      Object.assign(context, {
+        textAlign: "left",
+        textBaseline: "middle",
+        font: `10.5px ${theme.font}`,
+        lineWidth: 3,
+        strokeStyle: `rgb(${theme.background.join(",")})`,
+      });
       for (const [place, text] of ticks) {
         context.strokeText(text, x + 5, y_at(place));
         context.fillText(text, x + 5, y_at(place));
       }
     });
     const shown = first ?? best;
-    readout.textContent = shown ? `${shown.label}${shown.best ? " ★ best" : ""}: ${metric} ${shown.value_text}, ${shown.caption}` : "";
+    readout.textContent = shown
+      ? `${shown.label}${shown.best ? " ★ best" : ""}: ${metric} ${shown.value_text}, ${shown.caption}`
+      : "";
   }
   function choose(/** @type {number | null} */ number) {
     if (chosen === number) return;
@@ -246,7 +389,9 @@ function parallel_plot({ told, pointed }) {
     draw();
   }
   canvas.onpointermove = ({ offsetX, offsetY }) => {
-    const near = trials.map((trial) => ({ trial, far: distance_to([offsetX, offsetY], line(trial)) })).sort((a, b) => a.far - b.far)[0];
+    const near = trials
+      .map((trial) => ({ trial, far: distance_to([offsetX, offsetY], line(trial)) }))
+      .sort((a, b) => a.far - b.far)[0];
     const number = near && near.far <= REACH_PX ? near.trial.number : null;
     choose(number);
     pointed(number);
@@ -258,7 +403,14 @@ function parallel_plot({ told, pointed }) {
   canvas.onkeydown = (event) => {
     const order = [...trials].sort((a, b) => a.rank - b.rank);
     const at = order.findIndex(({ number }) => number === chosen);
-    const to = { ArrowLeft: Math.max(0, at - 1), ArrowUp: Math.max(0, at - 1), ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: order.length - 1 }[event.key];
+    const to = {
+      ArrowLeft: Math.max(0, at - 1),
+      ArrowUp: Math.max(0, at - 1),
+      ArrowRight: at + 1,
+      ArrowDown: at + 1,
+      Home: 0,
+      End: order.length - 1,
+    }[event.key];
     if (to === undefined || !order.length) return;
     event.preventDefault();
     event.stopPropagation(); // a notebook would move to the next cell
@@ -267,8 +419,16 @@ function parallel_plot({ told, pointed }) {
     pointed(trial.number);
     told(readout.textContent ?? "");
   };
-  function update(/** @type {Trial[]} */ all, /** @type {Axis[]} */ of, /** @type {string} */ looked_for) {
-    [trials, axes, metric] = [all.filter(({ places, value }) => places.length && value !== null), of, looked_for];
+  function update(
+    /** @type {Trial[]} */ all,
+    /** @type {Axis[]} */ of,
+    /** @type {string} */ looked_for,
+  ) {
+    [trials, axes, metric] = [
+      all.filter(({ places, value }) => places.length && value !== null),
+      of,
+      looked_for,
+    ];
     draw();
   }
   return { root, update, draw, choose };
@@ -277,14 +437,29 @@ function parallel_plot({ told, pointed }) {
 /** Bars of how much each setting matters. */
 function importance_bars() {
   const rows = element("dl", { class: "llm-bars" });
-  const root = element("div", { class: "llm-importance" }, element("h4", {}, "Which setting matters"), rows);
+  const root = element(
+    "div",
+    { class: "llm-importance" },
+    element("h4", {}, "Which setting matters"),
+    rows,
+  );
   function update(/** @type {[string, number][]} */ importance) {
     root.hidden = !importance.length;
-    rows.replaceChildren(...importance.flatMap(([name, share]) => {
-      const bar = element("i", {});
-      bar.style.width = `${Math.max(0.5, 100 * share)}%`;
-      return [element("dt", {}, name), element("dd", {}, element("span", { class: "llm-track" }, bar), element("span", {}, `${Math.round(100 * share)} %`))];
-    }));
+    rows.replaceChildren(
+      ...importance.flatMap(([name, share]) => {
+        const bar = element("i", {});
+        bar.style.width = `${Math.max(0.5, 100 * share)}%`;
+        return [
+          element("dt", {}, name),
+          element(
+            "dd",
+            {},
+            element("span", { class: "llm-track" }, bar),
+            element("span", {}, `${Math.round(100 * share)} %`),
+          ),
+        ];
+      }),
+    );
   }
   return { root, update };
 }
@@ -293,35 +468,64 @@ function importance_bars() {
 function render({ model, el }) {
   const title = element("span", { class: "llm-title", dir: "auto" });
   const status = element("span", { class: "llm-status" });
-  const stopping = stop_button("Stop search", "End the search after the current step; the trial under way can be taken up again", () => model.send({ do: "stop" }));
+  const stopping = stop_button(
+    "Stop search",
+    "End the search after the current step; the trial under way can be taken up again",
+    () => model.send({ do: "stop" }),
+  );
   const summary = element("div", { class: "llm-summary", dir: "auto" });
   const grid = element("div", { class: "llm-trials", role: "list", "aria-label": "trials" });
   const spoken = element("div", { class: "llm-spoken", "aria-live": "polite" });
   /** @type {Map<number, ReturnType<typeof trial_card>>} */
   const cards = new Map();
   const bars = importance_bars();
-  const plot = parallel_plot({ told: (text) => void (spoken.textContent = text), pointed: (number) => cards.forEach((card, of) => card.point_out(of === number)) });
-  const root = element("div", { class: "llm-tuning-board" }, element("div", { class: "llm-head" }, title, status, stopping.button), summary, grid, bars.root, plot.root, spoken);
+  const plot = parallel_plot({
+    told: (text) => void (spoken.textContent = text),
+    pointed: (number) => cards.forEach((card, of) => card.point_out(of === number)),
+  });
+  const root = element(
+    "div",
+    { class: "llm-tuning-board" },
+    element("div", { class: "llm-head" }, title, status, stopping.button),
+    summary,
+    grid,
+    bars.root,
+    plot.root,
+    spoken,
+  );
   el.append(root);
 
   function update() {
-    const [trials, now, stoppable] = [model.get("trials"), model.get("status"), model.get("stoppable")];
+    const [trials, now, stoppable] = [
+      model.get("trials"),
+      model.get("status"),
+      model.get("stoppable"),
+    ];
     title.textContent = model.get("title");
     status.textContent = BOARD_STATUS[now];
     if (status.dataset.status !== now) spoken.textContent = model.get("summary");
     status.dataset.status = now;
-    if (now === "stopping") [stopping.button.disabled, stopping.button.textContent] = [true, "Stopping…"];
+    if (now === "stopping")
+      [stopping.button.disabled, stopping.button.textContent] = [true, "Stopping…"];
     stopping.button.hidden = !stoppable || !(now === "running" || now === "stopping");
     summary.textContent = model.get("summary");
     const scale = scale_of(trials);
     for (const trial of trials) {
       let card = cards.get(trial.number);
       if (!card) {
-        card = trial_card(trial.number, { stop: (number) => model.send({ do: "stop_trial", trial: number }), pointed: (number) => plot.choose(number) });
+        card = trial_card(trial.number, {
+          stop: (number) => model.send({ do: "stop_trial", trial: number }),
+          pointed: (number) => plot.choose(number),
+        });
         cards.set(trial.number, card);
         grid.append(card.root);
       }
-      card.update(trial, scale, model.get("metric").replaceAll("_", " "), stoppable && now === "running");
+      card.update(
+        trial,
+        scale,
+        model.get("metric").replaceAll("_", " "),
+        stoppable && now === "running",
+      );
     }
     for (const [number, card] of cards)
       if (!trials.some((trial) => trial.number === number)) {
@@ -332,7 +536,16 @@ function render({ model, el }) {
     plot.update(trials, model.get("axes"), model.get("metric").replaceAll("_", " "));
   }
   const later = once_a_frame(update);
-  const names = ["title", "status", "stoppable", "summary", "metric", "axes", "trials", "importance"];
+  const names = [
+    "title",
+    "status",
+    "stoppable",
+    "summary",
+    "metric",
+    "axes",
+    "trials",
+    "importance",
+  ];
   for (const name of names) model.on(`change:${name}`, later);
   const unwatch = on_theme_or_size(root, () => {
     cards.forEach((card) => card.draw());

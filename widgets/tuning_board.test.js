@@ -26,11 +26,18 @@ test("before there is a value the scale can be drawn all the same", () => {
 
 test("losses that are not finite are left out", () => {
   const scale = { last: 20, low: 0, high: 2, log: false };
-  assert.deepEqual(curve_points(trial([0, 10, 20], [2, null, 1]), scale, box), [[0, 0], [100, 5]]);
+  assert.deepEqual(curve_points(trial([0, 10, 20], [2, null, 1]), scale, box), [
+    [0, 0],
+    [100, 5],
+  ]);
 });
 
 test("the distance to a line is that to its nearest segment or end", () => {
-  const line = [[0, 0], [10, 0], [10, 10]];
+  const line = [
+    [0, 0],
+    [10, 0],
+    [10, 10],
+  ];
   assert.equal(distance_to([5, 3], line), 3);
   assert.equal(distance_to([13, 5], line), 3);
   assert.equal(distance_to([-3, -4], line), 5);

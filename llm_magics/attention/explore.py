@@ -42,40 +42,73 @@ class CrossAttention:
 
 
 def cross_attention(model: Any, source: str, target: str) -> CrossAttention:
-    """The cross-attention of an encoder-decoder model that is given `source` and made to write `target`."""
+    """The cross-attention of an encoder-decoder model that is given `source` and made to write
+    `target`."""
     store = explore(model, source, target)
     own, written = is_own(model), target_tokens(model, target_ids(model, target))
-    return CrossAttention(store.panel("cross").raw_columns, written, store.mean("cross"),
-                          model.tokenizer.source_offsets(source) if own else None,
-                          model.tokenizer.target_offsets(target) if own else None)
+    return CrossAttention(
+        store.panel("cross").raw_columns,
+        written,
+        store.mean("cross"),
+        model.tokenizer.source_offsets(source) if own else None,
+        model.tokenizer.target_offsets(target) if own else None,
+    )
 
 
-def explore(model: Any, text: str, target: str | None = None, *, pair: str | None = None,
-            values: bool = False) -> AttentionStore:
-    """Run the model over `text` (and `target`, for an encoder-decoder model) and keep every layer's attention.
+def explore(
+    model: Any,
+    text: str,
+    target: str | None = None,
+    *,
+    pair: str | None = None,
+    values: bool = False,
+) -> AttentionStore:
+    """Run the model over `text` (and `target`, for an encoder-decoder model) and keep every layer's
+    attention.
 
-    Decoder rows are the tokens the decoder was given: a start mark and the target. pair: a second text for an encoder
-    that reads two; its panel tells which token belongs to which. values: keep values too, for measures that need them.
+    Decoder rows are the tokens the decoder was given: a start mark and the target. pair: a second
+    text for an encoder that reads two; its panel tells which token belongs to which. values: keep
+    values too, for measures that need them.
 
-    Raises AttentionError when there is no target for an encoder-decoder model, or for more tokens than the model has
-    positions (at most 8,192).
+    Raises AttentionError when there is no target for an encoder-decoder model, or for more tokens
+    than the model has positions (at most 8,192).
     """
     if not text.strip():
-        raise AttentionError("there is no text to look at; put one after the model's name or in the cell")
+        raise AttentionError(
+            "there is no text to look at; put one after the model's name or in the cell"
+        )
     if model.kind != "seq2seq":
-        ids, types, segments = source_pair(model, text, pair) if pair else (source_ids(model, text), None, None)
+        ids, types, segments = (
+            source_pair(model, text, pair) if pair else (source_ids(model, text), None, None)
+        )
         return explore_ids(model, ids, types=types, segments=segments, values=values)
     if pair:
-        raise AttentionError("an encoder-decoder model reads one text; what it writes is its target")
+        raise AttentionError(
+            "an encoder-decoder model reads one text; what it writes is its target"
+        )
     if target is None or not target.strip():
-        raise AttentionError("an encoder-decoder model needs a target text as well: put --- between source and target")
-    return explore_ids(model, source_ids(model, text), decoder_ids(model, target_ids(model, target)), values=values)
+        raise AttentionError(
+            "an encoder-decoder model needs a target text as well: put --- between source "
+            "and "
+            "target"
+        )
+    return explore_ids(
+        model, source_ids(model, text), decoder_ids(model, target_ids(model, target)), values=values
+    )
 
 
 @torch.no_grad()
-def explore_ids(model: Any, ids: list[int], given: list[int] | None = None, *, types: list[int] | None = None,
-                segments: list[int] | None = None, values: bool = False) -> AttentionStore:
-    """As `explore`, of token ids: those that are read, and for an encoder-decoder model those its decoder is `given`.
+def explore_ids(
+    model: Any,
+    ids: list[int],
+    given: list[int] | None = None,
+    *,
+    types: list[int] | None = None,
+    segments: list[int] | None = None,
+    values: bool = False,
+) -> AttentionStore:
+    """As `explore`, of token ids: those that are read, and for an encoder-decoder model those its
+    decoder is `given`.
 
     types: token types; segments: 0 or 1, the text each token belongs to.
     """
@@ -88,18 +121,42 @@ def explore_ids(model: Any, ids: list[int], given: list[int] | None = None, *, t
             model.module(*inputs)
         else:
             names = dict(zip(("input_ids", "decoder_input_ids"), inputs, strict=False))
-            model.module(**names, **({} if types is None else {"token_type_ids": torch.tensor([types], device=device)}))
-    source = _Axis(source_tokens(model, ids), readable(model.tokenizer, source_tokens(model, ids)), ids, segments)
+            model.module(
+                **names,
+                **(
+                    {}
+                    if types is None
+                    else {"token_type_ids": torch.tensor([types], device=device)}
+                ),
+            )
+    source = _Axis(
+        source_tokens(model, ids),
+        readable(model.tokenizer, source_tokens(model, ids)),
+        ids,
+        segments,
+    )
     raw = [] if given is None else target_tokens(model, given)
     target = _Axis(raw, readable(model.tokenizer, raw), given or [], None)
-    axes = {"self": (source, source), "encoder": (source, source), "decoder": (target, target), "cross": (target, source)}
-    return AttentionStore(_title(model), [_panel(kind, captured[kind], *axes[kind]) for kind in axes if kind in captured])
+    axes = {
+        "self": (source, source),
+        "encoder": (source, source),
+        "decoder": (target, target),
+        "cross": (target, source),
+    }
+    return AttentionStore(
+        _title(model),
+        [_panel(kind, captured[kind], *axes[kind]) for kind in axes if kind in captured],
+    )
 
 
 def _title(model: Any) -> str:
     """The model's reference; of a folder the end of its path."""
     reference = getattr(model, "reference", type(model.module).__name__)
-    return "/".join(Path(reference.name).parts[-2:]) if getattr(reference, "kind", "") == "local" else str(reference)
+    return (
+        "/".join(Path(reference.name).parts[-2:])
+        if getattr(reference, "kind", "") == "local"
+        else str(reference)
+    )
 
 
 @dataclass(frozen=True)
@@ -111,8 +168,18 @@ class _Axis:
 
 
 def _panel(kind: str, layers: list[Any], rows: _Axis, columns: _Axis) -> Panel:
-    return Panel(kind, layers, rows.tokens, columns.tokens, rows.raw, columns.raw, rows.segments, columns.segments,
-                 rows.ids, columns.ids)
+    return Panel(
+        kind,
+        layers,
+        rows.tokens,
+        columns.tokens,
+        rows.raw,
+        columns.raw,
+        rows.segments,
+        columns.segments,
+        rows.ids,
+        columns.ids,
+    )
 
 
 def check_text(model: Any, text: str) -> None:

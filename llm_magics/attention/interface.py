@@ -1,7 +1,8 @@
-"""transformers models: one attention function between the model and the one it uses, for whoever is tapping it.
+"""transformers models: one attention function between the model and the one it uses, for whoever is
+tapping it.
 
-The function is registered with transformers' AttentionInterface. It calls what the model would have called, so the
-output is what it was, and tells the taps of this thread.
+The function is registered with transformers' AttentionInterface. It calls what the model would have
+called, so the output is what it was, and tells the taps of this thread.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def tapped(module: nn.Module, tap: Tap) -> Iterator[None]:
         if tap.recorder is not None and tap.recorder.values:
             for part in module.modules():
                 if isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D":
-                    stack.callback(part.register_forward_pre_hook(partial(_find_projection, tap)).remove)
+                    stack.callback(
+                        part.register_forward_pre_hook(partial(_find_projection, tap)).remove
+                    )
         _taps.active.append(tap)
         stack.callback(_taps.active.remove, tap)
         yield
@@ -127,16 +130,38 @@ def _registered(implementation: str) -> str:
     return name
 
 
-def _attend(implementation: str, module: nn.Module, query: Tensor, key: Tensor, value: Tensor,
-            attention_mask: Tensor | None, **settings: Any) -> tuple[Tensor, Tensor | None]:
-    """transformers' attention function: query (B, H, T, K), key (B, Hkv, S, K) → output (B, T, H, Kv), weights or None."""
-    output, weights = _own_function(implementation, module)(module, query, key, value, attention_mask, **settings)
+def _attend(
+    implementation: str,
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **settings: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """transformers' attention function: query (B, H, T, K), key (B, Hkv, S, K) → output (B, T, H,
+    Kv), weights or None."""
+    output, weights = _own_function(implementation, module)(
+        module, query, key, value, attention_mask, **settings
+    )
     for tap in getattr(_taps, "active", ()):
         seat = tap.seat(module)
         if seat is None:
             continue
         if tap.recorder is not None:
-            tap.recorder.add(*seat, _layer(implementation, tap.recorder, module, query, key, value, attention_mask, settings))
+            tap.recorder.add(
+                *seat,
+                _layer(
+                    implementation,
+                    tap.recorder,
+                    module,
+                    query,
+                    key,
+                    value,
+                    attention_mask,
+                    settings,
+                ),
+            )
         if heads := tap.silenced.get(seat):
             output = silent(output, heads, *seat)
         if tap.recorder is not None:
@@ -145,14 +170,19 @@ def _attend(implementation: str, module: nn.Module, query: Tensor, key: Tensor, 
 
 
 def silent(output: Tensor, heads: list[int], kind: str, layer: int) -> Tensor:
-    """Output (B, T, H, Kv) with these heads at zero; AttentionError for a head that is not there."""
+    """Output (B, T, H, Kv) with these heads at zero; AttentionError for a head that is not
+    there."""
     if max(heads) >= output.shape[2] or min(heads) < 0:
-        raise AttentionError(f"layer {layer} of the {kind} attention has heads 0 to {output.shape[2] - 1}; "
-                             f"asked to silence {', '.join(map(str, heads))}")
+        raise AttentionError(
+            f"layer {layer} of the {kind} attention has heads 0 to {output.shape[2] - 1}; "
+            f"asked to silence {', '.join(map(str, heads))}"
+        )
     return output.index_fill(2, torch.tensor(heads, device=output.device), 0.0)
 
 
-def _own_function(implementation: str, module: nn.Module) -> Callable[..., tuple[Tensor, Tensor | None]]:
+def _own_function(
+    implementation: str, module: nn.Module
+) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """The attention function that the model uses when nobody taps it."""
     from transformers import AttentionInterface
 
@@ -162,12 +192,22 @@ def _own_function(implementation: str, module: nn.Module) -> Callable[..., tuple
         function = getattr(sys.modules.get(cls.__module__), "eager_attention_forward", None)
         if function is not None:
             return function
-    raise AttentionError(f"{type(module).__name__} has no eager attention that could be called; load the model with "
-                         "attn_implementation='sdpa'")
+    raise AttentionError(
+        f"{type(module).__name__} has no eager attention that could be called; load the model with "
+        "attn_implementation='sdpa'"
+    )
 
 
-def _layer(implementation: str, recorder: Recorder, module: nn.Module, query: Tensor, key: Tensor, value: Tensor,
-           mask: Tensor | None, settings: dict[str, Any]) -> Layer:
+def _layer(
+    implementation: str,
+    recorder: Recorder,
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    settings: dict[str, Any],
+) -> Layer:
     row, queries, keys = recorder.batch_row, query.shape[-2], key.shape[-2]
     hidden, bias = None, settings.get("position_bias")
     bias = None if bias is None else bias[row if len(bias) > 1 else 0].detach()  # (H or 1, T, S)
@@ -175,11 +215,20 @@ def _layer(implementation: str, recorder: Recorder, module: nn.Module, query: Te
         hidden, added = recorder.masks.once(split, mask[row if len(mask) > 1 else 0, ..., :keys])
         bias = bias if added is None else added if bias is None else bias + added
     elif implementation == "sdpa" and queries > 1 and _is_causal(module, settings):
-        hidden = Outside.causal(queries, queries)  # keys behind the last query's are the empty part of a cache
+        hidden = Outside.causal(
+            queries, queries
+        )  # keys behind the last query's are the empty part of a cache
     scaling = settings.get("scaling")
-    return Layer(kept(query[row]), kept(key[row]),
-                 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling, hidden, bias, settings.get("softcap"),
-                 settings.get("s_aux"), value[row].detach().clone() if recorder.values else None)
+    return Layer(
+        kept(query[row]),
+        kept(key[row]),
+        1 / math.sqrt(query.shape[-1]) if scaling is None else scaling,
+        hidden,
+        bias,
+        settings.get("softcap"),
+        settings.get("s_aux"),
+        value[row].detach().clone() if recorder.values else None,
+    )
 
 
 def _is_causal(module: nn.Module, settings: dict[str, Any]) -> bool:
@@ -188,12 +237,15 @@ def _is_causal(module: nn.Module, settings: dict[str, Any]) -> bool:
 
 
 def _find_projection(tap: Tap, linear: nn.Module, args: tuple[Any, ...]) -> None:
-    """The layer that is given the heads' output as it stands is the output projection, whatever its name."""
+    """The layer that is given the heads' output as it stands is the output projection, whatever its
+    name."""
     if tap.awaited is None or not args or not isinstance(args[0], Tensor):
         return
     kind, index, output = tap.awaited  # (B, T, H, Kv)
     if args[0].data_ptr() != output.data_ptr() or args[0].numel() != output.numel():
         return
-    weight = linear.weight.detach() if type(linear).__name__ == "Conv1D" else linear.weight.detach().T  # (H·Kv, D)
+    weight = (
+        linear.weight.detach() if type(linear).__name__ == "Conv1D" else linear.weight.detach().T
+    )  # (H·Kv, D)
     tap.recorder.projected(kind, index, weight.unflatten(0, output.shape[2:]))  # (H, Kv, D)
     tap.awaited = None

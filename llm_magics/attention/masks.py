@@ -1,7 +1,8 @@
 """Masks kept small: what a query may see is nearly always one run of keys.
 
-A causal mask, a sliding window, padding on either side and a step with cached keys all leave each query one run of
-visible keys, so two numbers a query take the place of S booleans: 128 kB instead of 64 MB at 8,192 tokens.
+A causal mask, a sliding window, padding on either side and a step with cached keys all leave each
+query one run of visible keys, so two numbers a query take the place of S booleans: 128 kB instead
+of 64 MB at 8,192 tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _BLOCK = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """Hides from query t every key outside [first_t, last_t): a causal mask has first_t = 0 and last_t = t + 1."""
+    """Hides from query t every key outside [first_t, last_t): a causal mask has first_t = 0 and
+    last_t = t + 1."""
 
     first: Tensor
     """(T,) int64"""
@@ -31,7 +33,8 @@ class Outside:
 
     @classmethod
     def causal(cls, size: int, keys: int, device: torch.device | str | None = None) -> Outside:
-        """The last of `size` queries sees the last of `keys` keys, the one before it one key less, and so on."""
+        """The last of `size` queries sees the last of `keys` keys, the one before it one key less,
+        and so on."""
         last = torch.arange(keys - size + 1, keys + 1, device=device)
         return cls(torch.zeros_like(last), last)
 
@@ -41,10 +44,15 @@ class Outside:
         return first, max(first, last)
 
     def hide(self, scores: Tensor, start: int, first: int) -> Tensor:
-        """−∞, in place, at what is hidden of scores (t, s) of the queries from `start` and the keys from `first` on."""
-        low, high = self.first[start:start + len(scores), None], self.last[start:start + len(scores), None]  # (t, 1)
+        """−∞, in place, at what is hidden of scores (t, s) of the queries from `start` and the keys
+        from `first` on."""
+        low, high = (
+            self.first[start : start + len(scores), None],
+            self.last[start : start + len(scores), None],
+        )  # (t, 1)
         keys = torch.arange(first, first + scores.shape[1], device=scores.device)
-        # Only the columns where some row begins or ends: filling by a mask costs more than the softmax.
+        # Only the columns where some row begins or ends: filling by a mask costs more than the
+        # softmax.
         begun, ended = max(int(low.max()) - first, 0), max(int(high.min()) - first, 0)
         scores[:, :begun].masked_fill_(keys[:begun] < low, -math.inf)
         scores[:, ended:].masked_fill_(keys[ended:] >= high, -math.inf)
@@ -61,16 +69,19 @@ def compact(visible: Tensor) -> Outside | Tensor | None:
     if visible.dim() == 3:
         return ~visible
     step = max(1, _BLOCK // visible.shape[1])
-    parts = [_runs(visible[start:start + step]) for start in range(0, visible.shape[0], step)]
+    parts = [_runs(visible[start : start + step]) for start in range(0, visible.shape[0], step)]
     if any(part is None for part in parts):
         return ~visible
-    outside = Outside(torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]))
+    outside = Outside(
+        torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+    )
     everything = int(outside.first.max()) == 0 and int(outside.last.min()) == visible.shape[1]
     return None if everything else outside
 
 
 def split(mask: Tensor) -> tuple[Outside | Tensor | None, Tensor | None]:
-    """An attention function's mask (H or 1, T, S) as what it hides, see `compact`, and what it adds to the scores.
+    """An attention function's mask (H or 1, T, S) as what it hides, see `compact`, and what it adds
+    to the scores.
 
     Bool: True may be seen. Float: added; what is lower than half the least number is there to hide.
     """
@@ -83,7 +94,8 @@ def split(mask: Tensor) -> tuple[Outside | Tensor | None, Tensor | None]:
 
 @dataclass
 class Memo:
-    """What was made of the last few tensors: a model gives all its layers one mask, and it is worked on once."""
+    """What was made of the last few tensors: a model gives all its layers one mask, and it is
+    worked on once."""
 
     _made: list[tuple[Tensor, tuple[Any, ...], Any]] = field(default_factory=list)
 
@@ -94,7 +106,10 @@ class Memo:
             if known == view:
                 return result
         result = make(tensor)
-        self._made = [*self._made[-3:], (tensor, view, result)]  # holding the tensor keeps its address from a new one
+        self._made = [
+            *self._made[-3:],
+            (tensor, view, result),
+        ]  # holding the tensor keeps its address from a new one
         return result
 
 

@@ -16,12 +16,19 @@ _BLOCK = 1 << 18
 """Weights computed in one go: 1 MB, which stay in a processor's cache."""
 
 
-def pooled(layer: Layer | MapLayer, head: int, height: int, width: int, rows: tuple[int, int] | None = None,
-           columns: tuple[int, int] | None = None) -> Tensor:
-    """The largest weight of every `height` × `width` cell of a head's map, or of a part (start, stop) of it: float32.
+def pooled(
+    layer: Layer | MapLayer,
+    head: int,
+    height: int,
+    width: int,
+    rows: tuple[int, int] | None = None,
+    columns: tuple[int, int] | None = None,
+) -> Tensor:
+    """The largest weight of every `height` × `width` cell of a head's map, or of a part (start,
+    stop) of it: float32.
 
-    Cells at the right and at the bottom may be smaller. Memory beyond the result: the head's queries and keys, and 1 MB
-    or one row of cells.
+    Cells at the right and at the bottom may be smaller. Memory beyond the result: the head's
+    queries and keys, and 1 MB or one row of cells.
     """
     (top, bottom), (left, right) = rows or (0, layer.size[0]), columns or (0, layer.size[1])
     step = height * max(1, _BLOCK // (height * layer.size[1]))
@@ -33,25 +40,31 @@ def pooled(layer: Layer | MapLayer, head: int, height: int, width: int, rows: tu
         low, high = max(first, left), min(first + block.shape[1], right)
         if low >= high:
             continue
-        cells = cells[:, low - first:high - first]
+        cells = cells[:, low - first : high - first]
         cell, before = divmod(low - left, width)
         cells = _maxima(torch.nn.functional.pad(cells, (before, 0)) if before else cells, width, 1)
         at = (start - top) // height
-        result[at:at + cells.shape[0], cell:cell + cells.shape[1]] = cells
+        result[at : at + cells.shape[0], cell : cell + cells.shape[1]] = cells
     return result
 
 
 def _maxima(x: Tensor, size: int, dim: int) -> Tensor:
-    """The maximum of every `size` neighbours along one of the two dimensions; the last group may be smaller."""
+    """The maximum of every `size` neighbours along one of the two dimensions; the last group may be
+    smaller."""
     whole = x.shape[dim] // size
-    parts = [x.narrow(dim, 0, whole * size).unflatten(dim, (whole, size)).amax(dim + 1)] if whole else []
+    parts = (
+        [x.narrow(dim, 0, whole * size).unflatten(dim, (whole, size)).amax(dim + 1)]
+        if whole
+        else []
+    )
     if rest := x.shape[dim] - whole * size:
         parts.append(x.narrow(dim, whole * size, rest).amax(dim, keepdim=True))
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
 def level_for(size: tuple[int, int], most: int) -> int:
-    """The smallest level l at which a map of this size, pooled by 2^l, has at most `most` cells a side."""
+    """The smallest level l at which a map of this size, pooled by 2^l, has at most `most` cells a
+    side."""
     level = 0
     while max(size) > most << level:
         level += 1
@@ -61,6 +74,7 @@ def level_for(size: tuple[int, int], most: int) -> int:
 def compand(weights: Tensor) -> bytes:
     """⌊255·√w + ½⌋ of weights in [0, 1] as bytes; w ≈ (byte/255)², at most 0.004 off.
 
-    Square-root companding keeps small weights visible: of a 512-token map linear bytes turn 81 % to zero, these 15 %.
+    Square-root companding keeps small weights visible: of a 512-token map linear bytes turn 81 % to
+    zero, these 15 %.
     """
     return (weights.clamp(0, 1).sqrt() * 255 + 0.5).to(torch.uint8).cpu().numpy().tobytes()

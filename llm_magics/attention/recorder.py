@@ -1,4 +1,5 @@
-"""From the calls of attention layers to one layer each: of several passes the last, steps with a cache in one piece."""
+"""From the calls of attention layers to one layer each: of several passes the last, steps with a
+cache in one piece."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ Captured = dict[str, list[Layer]]
 class Recorder:
     """Collects the calls of every (kind, layer).
 
-    A call with more keys than queries goes on from the call before (cached keys); any other begins anew. Cross-attention
-    has all its keys from the start, so it does what the self-attention before it did.
+    A call with more keys than queries goes on from the call before (cached keys); any other begins
+    anew. Cross-attention has all its keys from the start, so it does what the self-attention before
+    it did.
     """
 
     batch_row: int = 0
@@ -54,17 +56,27 @@ class Recorder:
         """What was seen, every layer in one piece."""
         captured: Captured = {}
         for kind, index in sorted(self._steps, key=lambda seat: seat[1]):
-            captured.setdefault(kind, []).append(_joined(self._steps[kind, index], is_cross=kind == "cross"))
+            captured.setdefault(kind, []).append(
+                _joined(self._steps[kind, index], is_cross=kind == "cross")
+            )
         return captured
 
 
 def _without_empty_keys(layer: Layer) -> Layer:
     """A cache of a fixed size has keys behind the newest, which nobody sees yet."""
     queries, keys = layer.size
-    if keys <= queries or not isinstance(layer.hidden, Outside) or (end := int(layer.hidden.last.max())) >= keys:
+    if (
+        keys <= queries
+        or not isinstance(layer.hidden, Outside)
+        or (end := int(layer.hidden.last.max())) >= keys
+    ):
         return layer
-    return replace(layer, key=kept(unpacked(layer.key)[:, :end]), value=None if layer.value is None else layer.value[:, :end],
-                   bias=None if layer.bias is None else layer.bias[..., :end])
+    return replace(
+        layer,
+        key=kept(unpacked(layer.key)[:, :end]),
+        value=None if layer.value is None else layer.value[:, :end],
+        bias=None if layer.bias is None else layer.bias[..., :end],
+    )
 
 
 def _joined(steps: list[Layer], *, is_cross: bool) -> Layer:
@@ -72,7 +84,10 @@ def _joined(steps: list[Layer], *, is_cross: bool) -> Layer:
     if len(steps) == 1:
         return steps[0]
     last = steps[-1]
-    fresh = [steps[0].size[1], *(0 if is_cross else step.size[0] for step in steps[1:])]  # new keys of each step
+    fresh = [
+        steps[0].size[1],
+        *(0 if is_cross else step.size[0] for step in steps[1:]),
+    ]  # new keys of each step
     query = torch.cat([unpacked(step.query) for step in steps], 1)  # (H, T, K)
     key = _newest([unpacked(step.key) for step in steps], fresh)  # (Hkv, S, K)
     value = None if last.value is None else _newest([step.value for step in steps], fresh)
@@ -86,12 +101,23 @@ def _joined(steps: list[Layer], *, is_cross: bool) -> Layer:
             bias.append(_widened(step.bias.expand(-1, step.size[0], -1), size, offset, 0.0))
     heads = max(mask.shape[0] for mask in hidden)
     mask = compact(~torch.cat([mask.expand(heads, -1, -1) for mask in hidden], 1))  # (H or 1, T, S)
-    return Layer(kept(query), kept(key), last.scaling, mask, torch.cat(bias, 1) if bias else None, last.softcap, last.sinks,
-                 value, last.project)
+    return Layer(
+        kept(query),
+        kept(key),
+        last.scaling,
+        mask,
+        torch.cat(bias, 1) if bias else None,
+        last.softcap,
+        last.sinks,
+        value,
+        last.project,
+    )
 
 
 def _newest(parts: list[Tensor], fresh: list[int]) -> Tensor:
-    return torch.cat([part[:, part.shape[1] - new:] for part, new in zip(parts, fresh, strict=True)], 1)
+    return torch.cat(
+        [part[:, part.shape[1] - new :] for part, new in zip(parts, fresh, strict=True)], 1
+    )
 
 
 def _widened(part: Tensor, size: int, offset: int, fill: float) -> Tensor:

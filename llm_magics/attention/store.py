@@ -1,4 +1,5 @@
-"""What a forward pass leaves behind: queries and keys, from which any part of any head's map is computed when asked for.
+"""What a forward pass leaves behind: queries and keys, from which any part of any head's map is
+computed when asked for.
 
 Keeping Q and K costs O(L·d) a layer; all maps would cost O(H·L²).
 """
@@ -52,7 +53,8 @@ class Panel:
 
 @dataclass(frozen=True)
 class Neuron:
-    """How one weight comes about: score = q · k · scaling (+ bias, capped), weight = its share in the softmax of its row."""
+    """How one weight comes about: score = q · k · scaling (+ bias, capped), weight = its share in
+    the softmax of its row."""
 
     query: list[float]
     """q (K,)"""
@@ -78,21 +80,26 @@ class AttentionStore:
     title: str
     panels: list[Panel] = field(default_factory=list)
     prompt_length: int | None = None
-    """Of a generated text: the row, of the decoder or of the one stack, from which on the model wrote."""
+    """Of a generated text: the row, of the decoder or of the one stack, from which on the model
+    wrote."""
 
     def panel(self, kind: str) -> Panel:
         """The panel of this kind; AttentionError names those there are."""
         for panel in self.panels:
             if panel.kind == kind:
                 return panel
-        raise AttentionError(f"no {kind!r} attention was captured; there is {', '.join(p.kind for p in self.panels)}")
+        raise AttentionError(
+            f"no {kind!r} attention was captured; there is {', '.join(p.kind for p in self.panels)}"
+        )
 
     def layer(self, kind: str, layer: int, head: int = 0) -> Layer | MapLayer:
         """One layer; AttentionError says which layers and heads there are."""
         panel = self.panel(kind)
         if not (0 <= layer < len(panel.layers) and 0 <= head < panel.heads):
-            raise AttentionError(f"{kind} attention has layers 0 to {len(panel.layers) - 1} and heads 0 to "
-                                 f"{panel.heads - 1}; asked for layer {layer}, head {head}")
+            raise AttentionError(
+                f"{kind} attention has layers 0 to {len(panel.layers) - 1} and heads 0 to "
+                f"{panel.heads - 1}; asked for layer {layer}, head {head}"
+            )
         return panel.layers[layer]
 
     def weights(self, kind: str, layer: int, head: int) -> Tensor:
@@ -106,59 +113,83 @@ class AttentionStore:
         return found.rows(head, row, row + 1)[0].tolist()
 
     def neuron(self, kind: str, layer: int, head: int, row: int, column: int) -> Neuron:
-        """How the weight of one query and one key comes about. AttentionError where only the maps are known."""
+        """How the weight of one query and one key comes about. AttentionError where only the maps
+        are known."""
         found = self.layer(kind, layer, head)
         _check_cell(found, row, column)
         if isinstance(found, MapLayer):
-            raise AttentionError("this model shows its weights only, not the queries and keys they come from")
+            raise AttentionError(
+                "this model shows its weights only, not the queries and keys they come from"
+            )
         query = found.query[head, row].float()  # (K,)
         key = found.key[found.key_head(head), column].float()  # (K,)
         score = found.scores(head, row, row + 1, column, column + 1).item()
-        return Neuron(query.tolist(), key.tolist(), (query * key).tolist(), float(query @ key), score,
-                      found.rows(head, row, row + 1)[0, column].item())
+        return Neuron(
+            query.tolist(),
+            key.tolist(),
+            (query * key).tolist(),
+            float(query @ key),
+            score,
+            found.rows(head, row, row + 1)[0, column].item(),
+        )
 
     def companded(self, kind: str, layer: int, head: int) -> bytes:
         """One head's map as T·S bytes, row by row; see `compand`."""
         return compand(self.weights(kind, layer, head))
 
     def tile(self, kind: str, layer: int, head: int, level: int, row: int, column: int) -> bytes:
-        """Tile (row, column) of the map whose 2^level × 2^level cells are pooled by their maximum; level 0 is exact.
+        """Tile (row, column) of the map whose 2^level × 2^level cells are pooled by their maximum;
+        level 0 is exact.
 
         256 × 256 bytes, fewer at the edges, companded. AttentionError for a tile beyond the map.
         """
         found, cell = self.layer(kind, layer, head), 1 << level
-        edges = [(number * TILE * cell, min((number + 1) * TILE * cell, length))
-                 for number, length in zip((row, column), found.size, strict=True)]
+        edges = [
+            (number * TILE * cell, min((number + 1) * TILE * cell, length))
+            for number, length in zip((row, column), found.size, strict=True)
+        ]
         if any(start < 0 or start >= stop for start, stop in edges):
-            raise AttentionError(f"a map of {found.size[0]:,} × {found.size[1]:,} weights has no tile ({row}, {column}) at "
-                                 f"level {level}")
+            raise AttentionError(
+                f"a map of {found.size[0]:,} × {found.size[1]:,} weights has no tile ({row}, "
+                f"{column}) at "
+                f"level {level}"
+            )
         return compand(pooled(found, head, cell, cell, *edges))
 
     def picture(self, kind: str, layer: int, head: int, most: int = 512) -> tuple[bytes, int, int]:
-        """A whole map, pooled by the smallest 2^level that leaves `most` cells a side: bytes, height, width."""
+        """A whole map, pooled by the smallest 2^level that leaves `most` cells a side: bytes,
+        height, width."""
         found = self.layer(kind, layer, head)
         cell = 1 << level_for(found.size, most)
         map_ = pooled(found, head, cell, cell)
         return compand(map_), *map_.shape
 
     def thumbnails(self, kind: str, size: int = 64) -> Iterator[tuple[int, int, bytes]]:
-        """(layer, head, companded bytes) of every head, one at a time, at most `size` × `size`; see `thumbnail_size`."""
+        """(layer, head, companded bytes) of every head, one at a time, at most `size` × `size`; see
+        `thumbnail_size`."""
         cells = self._thumbnail_cells(kind, size)
         for number, layer in enumerate(self.panel(kind).layers):
             for head in range(layer.heads):
                 yield number, head, compand(pooled(layer, head, *cells))
 
     def thumbnail_size(self, kind: str, size: int = 64) -> tuple[int, int]:
-        """Height and width of the thumbnails: every pixel stands for equally many tokens, the last for what is left."""
+        """Height and width of the thumbnails: every pixel stands for equally many tokens, the last
+        for what is left."""
         cells = self._thumbnail_cells(kind, size)
-        return tuple(-(-length // cell) for length, cell in zip(self.panel(kind).layers[0].size, cells, strict=True))
+        return tuple(
+            -(-length // cell)
+            for length, cell in zip(self.panel(kind).layers[0].size, cells, strict=True)
+        )
 
     def _thumbnail_cells(self, kind: str, size: int) -> tuple[int, int]:
         return tuple(-(-length // size) for length in self.panel(kind).layers[0].size)
 
     def atlas(self, kind: str, size: int = 64) -> tuple[bytes, int, int]:
-        """Every head as a small picture: bytes (layers · heads · height · width, companded), height, width."""
-        return b"".join(picture for _, _, picture in self.thumbnails(kind, size)), *self.thumbnail_size(kind, size)
+        """Every head as a small picture: bytes (layers · heads · height · width, companded),
+        height, width."""
+        return b"".join(
+            picture for _, _, picture in self.thumbnails(kind, size)
+        ), *self.thumbnail_size(kind, size)
 
     def mean(self, kind: str) -> Tensor:
         """The mean map over all layers and heads, (T, S)."""
@@ -172,5 +203,7 @@ class AttentionStore:
 
 def _check_cell(layer: Layer | MapLayer, row: int, column: int) -> None:
     if not (0 <= row < layer.size[0] and 0 <= column < layer.size[1]):
-        raise AttentionError(f"the map has rows 0 to {layer.size[0] - 1} and columns 0 to {layer.size[1] - 1}; "
-                             f"asked for row {row}, column {column}")
+        raise AttentionError(
+            f"the map has rows 0 to {layer.size[0] - 1} and columns 0 to {layer.size[1] - 1}; "
+            f"asked for row {row}, column {column}"
+        )

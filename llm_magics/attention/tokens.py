@@ -1,7 +1,7 @@
 """From text to token ids and back to tokens that people can read.
 
-A model here is anything with `module`, `tokenizer` and `kind` ("seq2seq", "causal" or "encoder"), as the model manager
-gives; the tokenizer is our own (`encode_source`, …) or one of transformers.
+A model here is anything with `module`, `tokenizer` and `kind` ("seq2seq", "causal" or "encoder"),
+as the model manager gives; the tokenizer is our own (`encode_source`, …) or one of transformers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,18 @@ from torch import nn
 from llm_magics.errors import AttentionError
 from llm_magics.nn.positions import LearnedPositions
 
-__all__ = ["MAX_TOKENS", "check_length", "decoder_ids", "is_own", "readable", "source_ids", "source_pair", "source_tokens",
-           "target_ids", "target_tokens"]
+__all__ = [
+    "MAX_TOKENS",
+    "check_length",
+    "decoder_ids",
+    "is_own",
+    "readable",
+    "source_ids",
+    "source_pair",
+    "source_tokens",
+    "target_ids",
+    "target_tokens",
+]
 
 MAX_TOKENS = 8_192
 """More are not looked at, whatever the model can read."""
@@ -32,16 +42,25 @@ def is_own(model: Any) -> bool:
 
 def source_ids(model: Any, text: str) -> list[int]:
     """Token ids of what the encoder, or the one stack, reads."""
-    return model.tokenizer.encode_source([text])[0] if is_own(model) else list(model.tokenizer(text)["input_ids"])
+    return (
+        model.tokenizer.encode_source([text])[0]
+        if is_own(model)
+        else list(model.tokenizer(text)["input_ids"])
+    )
 
 
-def source_pair(model: Any, first: str, second: str) -> tuple[list[int], list[int] | None, list[int]]:
-    """Two texts in one input: token ids, token types where the model has them, and the text (0, 1) of each token.
+def source_pair(
+    model: Any, first: str, second: str
+) -> tuple[list[int], list[int] | None, list[int]]:
+    """Two texts in one input: token ids, token types where the model has them, and the text (0, 1)
+    of each token.
 
     AttentionError for a model that does not read pairs.
     """
     if is_own(model) or model.kind != "encoder":
-        raise AttentionError("only encoders of transformers read a pair of texts; give this model one text")
+        raise AttentionError(
+            "only encoders of transformers read a pair of texts; give this model one text"
+        )
     coded = model.tokenizer(first, second)
     types = coded.get("token_type_ids")
     if types is not None:
@@ -61,14 +80,17 @@ def target_ids(model: Any, text: str) -> list[int]:
 
 
 def decoder_ids(model: Any, target: list[int]) -> list[int]:
-    """What the decoder reads to write `target` and its end mark: the start mark, then all but the last token."""
+    """What the decoder reads to write `target` and its end mark: the start mark, then all but the
+    last token."""
     if is_own(model):
         return [model.tokenizer.special["bos"], *target[:-1]]
     start = getattr(model.module.config, "decoder_start_token_id", None)
     if start is None:
         start = getattr(model.module.generation_config, "decoder_start_token_id", None)
     if start is None:
-        raise AttentionError(f"{type(model.module).__name__} does not say which token its decoder starts with")
+        raise AttentionError(
+            f"{type(model.module).__name__} does not say which token its decoder starts with"
+        )
     return [start, *target[:-1]]
 
 
@@ -84,8 +106,10 @@ def target_tokens(model: Any, ids: Sequence[int]) -> list[str]:
 
 def _spellings(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     # A model may have more embeddings than its tokenizer has tokens: T5 does.
-    return [f"<{number}>" if token is None else token
-            for number, token in zip(ids, tokenizer.convert_ids_to_tokens(list(ids)), strict=True)]
+    return [
+        f"<{number}>" if token is None else token
+        for number, token in zip(ids, tokenizer.convert_ids_to_tokens(list(ids)), strict=True)
+    ]
 
 
 def check_length(model: Any, ids: Sequence[int]) -> None:
@@ -93,7 +117,9 @@ def check_length(model: Any, ids: Sequence[int]) -> None:
     limit = min(_positions(model) or MAX_TOKENS, MAX_TOKENS)
     if len(ids) > limit:
         reader = "the model reads" if limit < MAX_TOKENS else "an attention map shows"
-        raise AttentionError(f"the text has {len(ids):,} tokens, {reader} {limit:,} at most: look at a part of it")
+        raise AttentionError(
+            f"the text has {len(ids):,} tokens, {reader} {limit:,} at most: look at a part of it"
+        )
 
 
 def _positions(model: Any) -> int | None:
@@ -101,8 +127,14 @@ def _positions(model: Any) -> int | None:
     for name, part in model.module.named_modules():
         if isinstance(part, LearnedPositions):
             return part.table.shape[0]
-        if name.endswith("position_embeddings") and isinstance(part, nn.Embedding) and part.padding_idx is not None:
-            return part.num_embeddings - part.padding_idx - 1  # RoBERTa counts from behind its padding token
+        if (
+            name.endswith("position_embeddings")
+            and isinstance(part, nn.Embedding)
+            and part.padding_idx is not None
+        ):
+            return (
+                part.num_embeddings - part.padding_idx - 1
+            )  # RoBERTa counts from behind its padding token
     if hasattr(model, "max_source_tokens"):
         return model.max_source_tokens
     config = getattr(model.module, "config", None)
@@ -110,12 +142,16 @@ def _positions(model: Any) -> int | None:
 
 
 def readable(tokenizer: Any, tokens: Sequence[str]) -> list[str]:
-    """Tokens as people read them: Ġ, ▁ and ## go, Ċ is a line end, bytes become the character they spell.
+    """Tokens as people read them: Ġ, ▁ and ## go, Ċ is a line end, bytes become the character they
+    spell.
 
-    A character that is spelt by several tokens stands at each of them with its part, "€(1/3)"; bytes that spell none are
-    written <E2>. Of a token with more than a space in it the space before is left out; raw tokens tell it.
+    A character that is spelt by several tokens stands at each of them with its part, "€(1/3)";
+    bytes that spell none are written <E2>. Of a token with more than a space in it the space before
+    is left out; raw tokens tell it.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None) or getattr(tokenizer, "source", tokenizer)
+    backend = getattr(tokenizer, "backend_tokenizer", None) or getattr(
+        tokenizer, "source", tokenizer
+    )
     rules = repr(getattr(backend, "decoder", None))
     spelt = [_spelt(token, rules) for token in tokens]
     shown = [piece if isinstance(piece, str) else "" for piece in spelt]
@@ -150,11 +186,13 @@ def _characters(parts: list[bytes]) -> list[str]:
     data, owner = b"".join(parts), [number for number, part in enumerate(parts) for _ in part]
     shown, at = ["" for _ in parts], 0
     while at < len(data):
-        length = next((n for n in range(1, 5) if _is_character(data[at:at + n])), 0)
-        owners = sorted(set(owner[at:at + length]))
+        length = next((n for n in range(1, 5) if _is_character(data[at : at + n])), 0)
+        owners = sorted(set(owner[at : at + length]))
         for number, token in enumerate(owners, 1):
-            character = data[at:at + length].decode()
-            shown[token] += character if len(owners) == 1 else f"{character}({number}/{len(owners)})"
+            character = data[at : at + length].decode()
+            shown[token] += (
+                character if len(owners) == 1 else f"{character}({number}/{len(owners)})"
+            )
         if not length:
             shown[owner[at]] += f"<{data[at]:02X}>"
         at += length or 1
@@ -170,10 +208,13 @@ def _is_character(data: bytes) -> bool:
 
 @cache
 def _byte_alphabet() -> dict[str, int]:
-    """Character → byte of byte-level BPE: printable Latin-1 stands for itself, the others follow from U+0100 on.
+    """Character → byte of byte-level BPE: printable Latin-1 stands for itself, the others follow
+    from U+0100 on.
 
     Source: Radford et al. 2019, section 2.2.
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
+    return {chr(byte): byte for byte in plain} | {
+        chr(256 + n): byte for n, byte in enumerate(others)
+    }

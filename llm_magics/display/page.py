@@ -25,7 +25,9 @@ class FramedPage(Result):
     """What the reader should know."""
 
     def __repr__(self) -> str:
-        return f"{self.text} ({len(self.document):,} characters of HTML)" + (f": {self.notice}" if self.notice else "")
+        return f"{self.text} ({len(self.document):,} characters of HTML)" + (
+            f": {self.notice}" if self.notice else ""
+        )
 
     def plain(self) -> str:
         """What there is, where it cannot be shown."""
@@ -34,7 +36,9 @@ class FramedPage(Result):
     def node(self) -> Node:
         """The frame, and the notice under it."""
         notice = el("p", {"style": theme.NOTE}, user_text(self.notice)) if self.notice else None
-        return el("div", {"style": theme.BOX}, frame(self.document, self.text, self.height_px), notice)
+        return el(
+            "div", {"style": theme.BOX}, frame(self.document, self.text, self.height_px), notice
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file, which a browser opens."""

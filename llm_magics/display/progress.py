@@ -1,4 +1,5 @@
-"""How far a piece of work has come, as a line of text and as a bar; times and counts as people say them."""
+"""How far a piece of work has come, as a line of text and as a bar; times and counts as people say
+them."""
 
 from __future__ import annotations
 
@@ -14,18 +15,38 @@ _TEXT_BAR_WIDTH = 24
 def progress_node(done: int, total: int, label: str = "", eta_s: float | None = None) -> Node:
     """A bar with its label and count. `total` 0 means unknown: the count alone is shown."""
     share = _share(done, total)
-    track = {"background": theme.FAINT, "border-radius": "3px", "height": "6px", "width": "220px",
-             "overflow": "hidden", "display": "inline-block", "vertical-align": "middle", "margin": "0 10px 0 0"}
+    track = {
+        "background": theme.FAINT,
+        "border-radius": "3px",
+        "height": "6px",
+        "width": "220px",
+        "overflow": "hidden",
+        "display": "inline-block",
+        "vertical-align": "middle",
+        "margin": "0 10px 0 0",
+    }
     fill = {"background": theme.ACCENT, "height": "6px", "width": f"{100 * (share or 0):.1f}%"}
-    values = {"role": "progressbar", "aria-valuemin": 0, "aria-valuemax": total, "aria-valuenow": done,
-              "aria-label": label or "progress"}
-    bar = el("span", {**values, "style": track}, el("span", {"style": {**fill, "display": "block"}}))
+    values = {
+        "role": "progressbar",
+        "aria-valuemin": 0,
+        "aria-valuemax": total,
+        "aria-valuenow": done,
+        "aria-label": label or "progress",
+    }
+    bar = el(
+        "span", {**values, "style": track}, el("span", {"style": {**fill, "display": "block"}})
+    )
     return el(
-        "div", {"style": {**theme.BOX, "font-size": "12px", "font-variant-numeric": "tabular-nums"}},
+        "div",
+        {"style": {**theme.BOX, "font-size": "12px", "font-variant-numeric": "tabular-nums"}},
         bar if share is not None else None,
         _count(done, total),
-        el("span", {"style": {"color": theme.MUTED, "margin": "0 0 0 10px"}}, _left(eta_s)) if eta_s else None,
-        el("span", {"style": {"color": theme.MUTED, "margin": "0 0 0 10px"}}, user_text(label)) if label else None,
+        el("span", {"style": {"color": theme.MUTED, "margin": "0 0 0 10px"}}, _left(eta_s))
+        if eta_s
+        else None,
+        el("span", {"style": {"color": theme.MUTED, "margin": "0 0 0 10px"}}, user_text(label))
+        if label
+        else None,
     )
 
 

@@ -1,8 +1,9 @@
 """Matrices of bytes as small PNG pictures, written with zlib alone.
 
-One picture serves light and dark pages: the colour table goes from fully transparent to one strong blue, at a
-lightness half way between white and black, so that on either background more is always further away from
-"nothing". Order rests on that distance and not on hue, so it is safe for colour-blind readers.
+One picture serves light and dark pages: the colour table goes from fully transparent to one strong
+blue, at a lightness half way between white and black, so that on either background more is always
+further away from "nothing". Order rests on that distance and not on hue, so it is safe for
+colour-blind readers.
 """
 
 from __future__ import annotations
@@ -35,14 +36,17 @@ def _gamma(value: float) -> int:
 
 
 COLOURS: tuple[tuple[int, int, int, int], ...] = tuple(
-    (*_oklch_to_rgb(0.58, 0.10 + 0.06 * level / 255, 235 + 20 * level / 255), level) for level in range(256)
+    (*_oklch_to_rgb(0.58, 0.10 + 0.06 * level / 255, 235 + 20 * level / 255), level)
+    for level in range(256)
 )
 """Red, green, blue and opacity of each of the 256 levels."""
 
 DIVERGING: tuple[tuple[int, int, int, int], ...] = tuple(
-    (*_oklch_to_rgb(0.62, 0.15, 55 if level < 128 else 250), min(255, 2 * abs(level - 128))) for level in range(256)
+    (*_oklch_to_rgb(0.62, 0.15, 55 if level < 128 else 250), min(255, 2 * abs(level - 128)))
+    for level in range(256)
 )
-"""Orange below level 128, nothing at it, blue above: apart for colour-blind readers on any background."""
+"""Orange below level 128, nothing at it, blue above: apart for colour-blind readers on any
+background."""
 
 
 def expand(level: int) -> float:
@@ -51,31 +55,42 @@ def expand(level: int) -> float:
 
 
 def heatmap_png(
-    width: int, height: int, values: bytes, scale: int = 1, colours: tuple[tuple[int, int, int, int], ...] = COLOURS
+    width: int,
+    height: int,
+    values: bytes,
+    scale: int = 1,
+    colours: tuple[tuple[int, int, int, int], ...] = COLOURS,
 ) -> bytes:
     """A PNG of `values`, one byte a cell, row by row, each cell `scale` pixels wide and high.
 
-    Values are levels of `colours`; attention weights come square-root companded, level = round(255 √weight).
-    Raises `ValueError` when there are not width · height bytes.
+    Values are levels of `colours`; attention weights come square-root companded, level = round(255
+    √weight). Raises `ValueError` when there are not width · height bytes.
     """
     if width < 1 or height < 1 or scale < 1 or len(values) != width * height:
-        raise ValueError(f"{width} × {height} cells at scale {scale} need {width * height} bytes, {len(values)} given")
+        raise ValueError(
+            f"{width} × {height} cells at scale {scale} need {width * height} bytes, "
+            f"{len(values)} given"
+        )
     lines = []
     for y in range(height):
-        row = bytes(values[y * width:(y + 1) * width])
+        row = bytes(values[y * width : (y + 1) * width])
         if scale > 1:
             row = b"".join(bytes([value]) * scale for value in row)
         lines.append((b"\0" + row) * scale)  # filter 0: the line as it is
-    header = struct.pack(">IIBBBBB", width * scale, height * scale, 8, 3, 0, 0, 0)  # 8 bit, indexed colour
+    header = struct.pack(
+        ">IIBBBBB", width * scale, height * scale, 8, 3, 0, 0, 0
+    )  # 8 bit, indexed colour
     palette = bytes(channel for colour in colours for channel in colour[:3])
-    return b"".join((
-        b"\x89PNG\r\n\x1a\n",
-        _chunk(b"IHDR", header),
-        _chunk(b"PLTE", palette),
-        _chunk(b"tRNS", bytes(colour[3] for colour in colours)),
-        _chunk(b"IDAT", zlib.compress(b"".join(lines), 9)),
-        _chunk(b"IEND", b""),
-    ))
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            _chunk(b"IHDR", header),
+            _chunk(b"PLTE", palette),
+            _chunk(b"tRNS", bytes(colour[3] for colour in colours)),
+            _chunk(b"IDAT", zlib.compress(b"".join(lines), 9)),
+            _chunk(b"IEND", b""),
+        )
+    )
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -15,12 +15,15 @@ __all__ = ["Provenance", "Result", "mark_shown", "package_versions", "provenance
 
 
 def package_versions(*more: str) -> dict[str, str]:
-    """Versions of what decides a result, `more` packages too, for those that are installed; imports none of them."""
+    """Versions of what decides a result, `more` packages too, for those that are installed; imports
+    none of them."""
     return dict(_versions(more))
 
 
 @functools.cache
-def _versions(more: tuple[str, ...]) -> dict[str, str]:  # read from disk: once, not for each of 100,000 rows
+def _versions(
+    more: tuple[str, ...],
+) -> dict[str, str]:  # read from disk: once, not for each of 100,000 rows
     versions = {}
     for name in ("llm_magics", "torch", "transformers", "tokenizers", *more):
         try:
@@ -54,11 +57,18 @@ class Provenance:
         return self.tokens / self.seconds if self.seconds > 0 else 0.0
 
     def as_dict(self) -> dict[str, object]:
-        """The fields as JSON values, printable throughout; what has no JSON form becomes its text."""
+        """The fields as JSON values, printable throughout; what has no JSON form becomes its
+        text."""
         return {
-            "model": printable(self.model), "revision": _json(self.revision), "why": printable(self.why),
-            "parameters": _json(self.parameters), "seed": _json(self.seed), "seconds": round(float(self.seconds), 3),
-            "tokens": int(self.tokens), "tokens_per_s": round(self.tokens_per_s, 1), "versions": _json(self.versions),
+            "model": printable(self.model),
+            "revision": _json(self.revision),
+            "why": printable(self.why),
+            "parameters": _json(self.parameters),
+            "seed": _json(self.seed),
+            "seconds": round(float(self.seconds), 3),
+            "tokens": int(self.tokens),
+            "tokens_per_s": round(self.tokens_per_s, 1),
+            "versions": _json(self.versions),
         }
 
     def line(self) -> str:
@@ -78,8 +88,9 @@ def provenance_note(provenance: Provenance, *remarks: str) -> Node:
 class Result:
     """Base of what tasks return. A subclass is a frozen dataclass with a `text` and gives `node()`.
 
-    A magic that has already shown its result while streaming calls `mark_shown(result)` and still returns it:
-    exactly one display is then swallowed, and `_`, `Out[n]` and `x = %magic` hold the result all the same.
+    A magic that has already shown its result while streaming calls `mark_shown(result)` and still
+    returns it: exactly one display is then swallowed, and `_`, `Out[n]` and `x = %magic` hold the
+    result all the same.
     """
 
     text: str
@@ -94,13 +105,18 @@ class Result:
 
     def record(self) -> dict[str, object]:
         """What a line of a results file holds of it: plain values that JSON can write."""
-        return {"text": self.text, **({"model": self.provenance.model} if self.provenance is not None else {})}
+        return {
+            "text": self.text,
+            **({"model": self.provenance.model} if self.provenance is not None else {}),
+        }
 
     def node(self) -> Node:
         """What a notebook shows; a subclass draws its own."""
         return el("div", {"style": {**theme.BOX, "white-space": "pre-wrap"}}, user_text(str(self)))
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict, dict]:
         data = {"text/plain": printable(self.plain()), "text/html": render(self.node())}
         about = {"llm_magics": self.provenance.as_dict()} if self.provenance is not None else {}
         return data, about
@@ -115,7 +131,8 @@ class Result:
 
 
 def mark_shown(result: Result, but: str | None = "") -> None:
-    """Swallow the next display of `result`, and only that one; `but` is printed in its place. None: unmark it."""
+    """Swallow the next display of `result`, and only that one; `but` is printed in its place. None:
+    unmark it."""
     object.__setattr__(result, "_shown_but", but)  # works on frozen dataclasses too
 
 
@@ -126,7 +143,12 @@ def _seconds(seconds: float) -> str:
 
 
 def _parameters(provenance: Provenance) -> str:
-    pairs = {**provenance.parameters, "revision": provenance.revision, "seed": provenance.seed, **provenance.versions}
+    pairs = {
+        **provenance.parameters,
+        "revision": provenance.revision,
+        "seed": provenance.seed,
+        **provenance.versions,
+    }
     return ", ".join(f"{name} {value}" for name, value in pairs.items() if value is not None)
 
 

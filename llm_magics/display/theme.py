@@ -1,7 +1,9 @@
-"""Colours, fonts and spacing, each named once; colours are the host's, with a fallback for hosts that name none.
+"""Colours, fonts and spacing, each named once; colours are the host's, with a fallback for hosts
+that name none.
 
-JupyterLab, Notebook 7 and nbconvert define `--jp-*`, VS Code `--vscode-*`. A picture inside `<img>` sees
-neither, so `PICTURE_*` are middle tones that read on white (contrast 3.9 or more) as well as on #111.
+JupyterLab, Notebook 7 and nbconvert define `--jp-*`, VS Code `--vscode-*`. A picture inside `<img>`
+sees neither, so `PICTURE_*` are middle tones that read on white (contrast 3.9 or more) as well as
+on #111.
 """
 
 from __future__ import annotations
@@ -30,19 +32,38 @@ PICTURE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sa
 WIDTH = "72em"
 """Widest that text is set: beyond this two columns are tiring to read."""
 BOX: dict[str, str] = {
-    "color": INK, "font-family": FONT, "font-size": "13px", "line-height": "1.6", "max-width": WIDTH,
+    "color": INK,
+    "font-family": FONT,
+    "font-size": "13px",
+    "line-height": "1.6",
+    "max-width": WIDTH,
     "margin": "4px 0 8px",
 }
 """The outermost box of anything we show."""
-NOTE: dict[str, str] = {"color": MUTED, "font-size": "11px", "line-height": "1.5", "margin": "6px 0 0"}
+NOTE: dict[str, str] = {
+    "color": MUTED,
+    "font-size": "11px",
+    "line-height": "1.5",
+    "margin": "6px 0 0",
+}
 """Provenance and remarks under a result."""
 HEAD: dict[str, str] = {
-    "color": MUTED, "font-size": "11px", "font-weight": "600", "letter-spacing": ".03em",
-    "padding": "3px 16px 3px 0", "border": "0", "border-bottom": f"1px solid {LINE}", "background": "transparent",
+    "color": MUTED,
+    "font-size": "11px",
+    "font-weight": "600",
+    "letter-spacing": ".03em",
+    "padding": "3px 16px 3px 0",
+    "border": "0",
+    "border-bottom": f"1px solid {LINE}",
+    "background": "transparent",
 }
 """A head cell of a table; add `text-align`."""
 CELL: dict[str, str] = {
-    "padding": "4px 16px 4px 0", "border": "0", "border-bottom": f"1px solid {LINE}", "vertical-align": "top",
-    "background": "transparent", "white-space": "normal",
+    "padding": "4px 16px 4px 0",
+    "border": "0",
+    "border-bottom": f"1px solid {LINE}",
+    "vertical-align": "top",
+    "background": "transparent",
+    "white-space": "normal",
 }
 """A body cell of a table; add `text-align`."""

@@ -1,7 +1,7 @@
 """The magics: each parses its line, makes one call into the session and returns the result.
 
-`MAGICS` is the whole table. Registering it imports none of the modules it names; `find_command` imports one when
-its magic is first used, asked for help, or completed.
+`MAGICS` is the whole table. Registering it imports none of the modules it names; `find_command`
+imports one when its magic is first used, asked for help, or completed.
 """
 
 from __future__ import annotations

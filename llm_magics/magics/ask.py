@@ -22,20 +22,39 @@ class AskMagic(TaskCommand):
 
     name = "ask"
     summary = "Answer questions about a text."
-    details = ("In a cell the text stands above a line of three dashes and the questions below it, one a line; with "
-               "--context every line is a question, and they are worked on together. Models with a head for answers give "
-               "places in the text with their probability, others write an answer and the sentences it rests on are marked.")
+    details = (
+        "In a cell the text stands above a line of three dashes and the questions below it, one "
+        "a line; with "
+        "--context every line is a question, and they are worked on together. Models with a head "
+        "for answers give "
+        "places in the text with their probability, others write an answer and the sentences it "
+        "rests on are marked."
+    )
     text = "QUESTION"
     cell = "TEXT, --- and questions; with --context only questions, one a line"
     options = (
-        Option("--context", "a notebook variable or a text file that holds the text", "VAR|FILE", completes="variable"),
-        Option("--count", "how many places to find for each question", "N", whole(1, 50), default=3),
-        Option("--language", "language of the text, code or name; auto finds out", "LANGUAGE", default="auto",
-               completes="source language"),
+        Option(
+            "--context",
+            "a notebook variable or a text file that holds the text",
+            "VAR|FILE",
+            completes="variable",
+        ),
+        Option(
+            "--count", "how many places to find for each question", "N", whole(1, 50), default=3
+        ),
+        Option(
+            "--language",
+            "language of the text, code or name; auto finds out",
+            "LANGUAGE",
+            default="auto",
+            completes="source language",
+        ),
         MODEL,
         PRECISION,
         ENGINE,
-        Option("--in", "take the questions from this notebook variable", "EXPR", completes="variable"),
+        Option(
+            "--in", "take the questions from this notebook variable", "EXPR", completes="variable"
+        ),
         EACH,
     )
     examples = (
@@ -44,10 +63,14 @@ class AskMagic(TaskCommand):
         "%ask --each df.question --context article --out answers",
     )
 
-    boxes = (Box("context", "Text", option="--context"), Box("text", "Questions, one a line", option="--in"))
+    boxes = (
+        Box("context", "Text", option="--context"),
+        Box("text", "Questions, one a line", option="--in"),
+    )
 
     def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.ask` besides questions and context, those at their default left out."""
+        """Arguments of `Session.ask` besides questions and context, those at their default left
+        out."""
         model = call.model()
         given = {
             "count": call["count"] if call["count"] != 3 else None,
@@ -77,8 +100,14 @@ class AskMagic(TaskCommand):
         if call["each"]:
             return each_code(call, "ask_each", {**self.arguments(call), "context": _context(call)})
         questions, context = _parts(call)
-        return python_call("from llm_magics import ask", "ask", questions[0] if len(questions) == 1 else questions, context,
-                           assign="answers", **self.arguments(call))
+        return python_call(
+            "from llm_magics import ask",
+            "ask",
+            questions[0] if len(questions) == 1 else questions,
+            context,
+            assign="answers",
+            **self.arguments(call),
+        )
 
 
 def _parts(call: Call) -> tuple[list[str], str]:
@@ -87,14 +116,20 @@ def _parts(call: Call) -> tuple[list[str], str]:
     if context is None:
         context, below = split_at_rule(asked)
         if below is None:
-            raise call.wrong(f"which text is it about? name one with --context, or put it above a line {SEPARATOR} and the "
-                             "questions below")
+            raise call.wrong(
+                "which text is it about? name one with --context, or put it above a line "
+                f"{SEPARATOR} and the "
+                "questions below"
+            )
         asked = below
     questions = [line.strip() for line in asked.splitlines() if line.strip()]
     if not context.strip() or not questions:
         missing = "text above" if questions else "question below"
-        raise call.wrong(f"--context {call['context']} is empty" if call["context"] and questions
-                         else f"there is no {missing} the line {SEPARATOR}")
+        raise call.wrong(
+            f"--context {call['context']} is empty"
+            if call["context"] and questions
+            else f"there is no {missing} the line {SEPARATOR}"
+        )
     return questions, context
 
 
@@ -107,7 +142,11 @@ def _context(call: Call) -> str | None:
     if str(named).split(".")[0].split("[")[0] not in call.scope and path.is_file():
         size = path.stat().st_size
         if size > _MOST_BYTES:
-            raise call.wrong(f"{path.name} has {size:,} bytes, more than the {_MOST_BYTES:,} that are read at once")
+            raise call.wrong(
+                f"{path.name} has {size:,} bytes, more than the {_MOST_BYTES:,} that are "
+                "read at "
+                "once"
+            )
         try:
             return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,5 @@
-"""What all magics share: parse the line, answer --help, --code and --dry-run, run, hand the result back."""
+"""What all magics share: parse the line, answer --help, --code and --dry-run, run, hand the result
+back."""
 
 from __future__ import annotations
 
@@ -16,30 +17,62 @@ from llm_magics.errors import InputError, LLMMagicsError, ModelNotFound, printab
 from llm_magics.magics import namespace
 from llm_magics.magics.interrupt import StopOnInterrupt
 from llm_magics.magics.live import Live, hidden
-from llm_magics.magics.options import Option, Scanned, Word, build_parser, parse, scan, suggestion, usage_error
+from llm_magics.magics.options import (
+    Option,
+    Scanned,
+    Word,
+    build_parser,
+    parse,
+    scan,
+    suggestion,
+    usage_error,
+)
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from llm_magics.session import Session
 
-__all__ = ["COMMON", "MODEL", "PRECISION", "Box", "Call", "Command", "Interrupted", "PlainText", "Source", "python_call"]
+__all__ = [
+    "COMMON",
+    "MODEL",
+    "PRECISION",
+    "Box",
+    "Call",
+    "Command",
+    "Interrupted",
+    "PlainText",
+    "Source",
+    "python_call",
+]
 
 COMMON = (
     Option("--out", "assign the result to this variable as well", "NAME", namespace.variable_name),
     Option("--quiet", "show nothing; the result is still returned and assigned"),
-    Option("--dry-run", "show model, device, memory and download that the call would need, and stop"),
+    Option(
+        "--dry-run", "show model, device, memory and download that the call would need, and stop"
+    ),
     Option("--code", "show the equivalent Python and stop"),
     Option("--help", "show this help and stop"),
 )
-MODEL = Option("--model", "hub id, local folder, embedded:NAME, run:NAME, openai:NAME or variable; @REVISION allowed", "REF",
-               completes="model")
-PRECISION = Option("--precision", "number format of the weights; int8 is the fastest on a processor", "FORMAT", default="auto",
-                   choices=("auto", "fp32", "bf16", "fp16", "int8"))
+MODEL = Option(
+    "--model",
+    "hub id, local folder, embedded:NAME, run:NAME, openai:NAME or variable; @REVISION allowed",
+    "REF",
+    completes="model",
+)
+PRECISION = Option(
+    "--precision",
+    "number format of the weights; int8 is the fastest on a processor",
+    "FORMAT",
+    default="auto",
+    choices=("auto", "fp32", "bf16", "fp16", "int8"),
+)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the cell; says what is left of the work. Shown as one line, the cell ends with an error."""
+    """The user stopped the cell; says what is left of the work. Shown as one line, the cell ends
+    with an error."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"Interrupted: {printable(self)}"]
@@ -47,7 +80,8 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Box:
-    """One part of the text below a magic, as a box of its panel; parts are divided by a line of three dashes."""
+    """One part of the text below a magic, as a box of its panel; parts are divided by a line of
+    three dashes."""
 
     name: str
     label: str
@@ -98,16 +132,21 @@ class Call:
         return self.words[index] if index < len(self.words) else None
 
     def model(self) -> str | None:
-        """The reference of --model; a notebook variable that holds a model is registered with the manager."""
+        """The reference of --model; a notebook variable that holds a model is registered with the
+        manager."""
         return self.reference(str(self["model"])) if self.values.get("model") else None
 
     def load_options(self) -> dict[str, object] | None:
-        """What --precision and --engine ask of loading the model; None for what the manager chooses."""
+        """What --precision and --engine ask of loading the model; None for what the manager
+        chooses."""
         asked = {"dtype": self["precision"], "engine": self.values.get("engine", "torch")}
-        return {name: value for name, value in asked.items() if value not in ("auto", "torch")} or None
+        return {
+            name: value for name, value in asked.items() if value not in ("auto", "torch")
+        } or None
 
     def reference(self, text: str) -> str:
-        """`text` as a model reference: the name of a variable that holds a module becomes `variable:NAME`."""
+        """`text` as a model reference: the name of a variable that holds a module becomes
+        `variable:NAME`."""
         name = text.removeprefix("variable:")
         held = self.scope.get(name)
         module, tokenizer = held if isinstance(held, tuple) and len(held) == 2 else (held, None)
@@ -147,22 +186,31 @@ class Call:
         return usage_error(f"{self.prog}: {message}")
 
     def body(self) -> str:
-        """The text to work on: the cell, the rest of the line or the variable of `--in`, exactly one of them."""
+        """The text to work on: the cell, the rest of the line or the variable of `--in`, exactly
+        one of them."""
         sources = {}
         if self.cell is not None:
-            sources["the cell"] = self.cell.removesuffix("\n")  # the newline that ends a cell is not the user's
+            sources["the cell"] = self.cell.removesuffix(
+                "\n"
+            )  # the newline that ends a cell is not the user's
         if self.text:
             sources["the line"] = self.text
         if self.values.get("in"):
             value = self.look_up(str(self["in"]))
             if not isinstance(value, str):
-                raise self.wrong(f"--in {self['in']} is of type {type(value).__name__}, expected text; "
-                                 "for a list or column write --each")
+                raise self.wrong(
+                    f"--in {self['in']} is of type {type(value).__name__}, expected text; "
+                    "for a list or column write --each"
+                )
             sources[f"--in {self['in']}"] = value
         if not any(text.strip() for text in sources.values()):
             where = next(iter(sources), None)
-            raise self.wrong(f"{where} is empty; expected text" if where else "there is no text; write it behind the "
-                             f"options, or below %%{self.prog.lstrip('%')}, or name a variable with --in")
+            raise self.wrong(
+                f"{where} is empty; expected text"
+                if where
+                else "there is no text; write it behind the "
+                f"options, or below %%{self.prog.lstrip('%')}, or name a variable with --in"
+            )
         given = {name: text for name, text in sources.items() if text.strip()}
         if len(given) > 1:
             raise self.wrong(f"text came from {' and from '.join(given)}; give one of them")
@@ -170,7 +218,8 @@ class Call:
 
 
 class Command:
-    """One magic. A subclass declares what it takes, and writes `run`, `code` and, where it makes sense, `plan`."""
+    """One magic. A subclass declares what it takes, and writes `run`, `code` and, where it makes
+    sense, `plan`."""
 
     name = ""
     summary = ""
@@ -204,13 +253,20 @@ class Command:
         """The text of `%name -h` and of `%name?`."""
         return self._parser(f"%{self.name}").format_help().rstrip()
 
-    def answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object],
-               make_call: Callable[..., Call] = Call) -> object:
+    def answer(
+        self,
+        shell: InteractiveShell,
+        line: str,
+        cell: str | None,
+        scope: Mapping[str, object],
+        make_call: Callable[..., Call] = Call,
+    ) -> object:
         """Everything the magic does; the one place where errors are given their final form.
 
-        `make_call` makes the `Call`: a panel's is shown elsewhere, and stopped by a button. Wrong words and unusable
-        text become `UsageError` (one line); what went wrong while working stays the exception it is, but without its
-        frames, which would keep tensors alive in `sys.last_traceback`.
+        `make_call` makes the `Call`: a panel's is shown elsewhere, and stopped by a button. Wrong
+        words and unusable text become `UsageError` (one line); what went wrong while working stays
+        the exception it is, but without its frames, which would keep tensors alive in
+        `sys.last_traceback`.
         """
         try:
             return self._answer(shell, line, cell, scope, make_call)
@@ -222,15 +278,26 @@ class Command:
             gc.collect()  # what the frames held may be large
         raise problem
 
-    def _answer(self, shell: InteractiveShell, line: str, cell: str | None, scope: Mapping[str, object],
-                make_call: Callable[..., Call]) -> object:
+    def _answer(
+        self,
+        shell: InteractiveShell,
+        line: str,
+        cell: str | None,
+        scope: Mapping[str, object],
+        make_call: Callable[..., Call],
+    ) -> object:
         scanned = self.scanned(line, cell)
         if "--help" in scanned.arguments:
             sys.stdout.write(f"{self.help()}\n")
             return None
         prog = self._prog(cell)
-        values = parse(self._parser(prog), (self._expanded(argument, scope, prog) for argument in scanned.arguments))
-        call = make_call(prog, values, scanned.words, scanned.text, cell, shell, scope, scanned.arguments)
+        values = parse(
+            self._parser(prog),
+            (self._expanded(argument, scope, prog) for argument in scanned.arguments),
+        )
+        call = make_call(
+            prog, values, scanned.words, scanned.text, cell, shell, scope, scanned.arguments
+        )
         self._check(call)
         worker = self.worker(call)
         if values.get("code"):
@@ -244,10 +311,13 @@ class Command:
     def scanned(self, line: str, cell: str | None) -> Scanned:
         """The line in its parts. Raises `UsageError`."""
         most_words = 1000 if self.words and self.words[-1].many else len(self.words)
-        return scan(line, self._prog(cell), self.all_options(), most_words=most_words, text=bool(self.text))
+        return scan(
+            line, self._prog(cell), self.all_options(), most_words=most_words, text=bool(self.text)
+        )
 
     def worker(self, call: Call) -> Command:
-        """Who answers this call: the magic itself, unless an option asks for something else, as --panel does."""
+        """Who answers this call: the magic itself, unless an option asks for something else, as
+        --panel does."""
         return self
 
     def _prog(self, cell: str | None) -> str:
@@ -258,7 +328,10 @@ class Command:
             raise call.wrong(f"takes no text below it; write %{self.name} with one %")
         for word, given in zip(self.words, call.words, strict=False):
             if word.choices and given not in word.choices:
-                hint = suggestion(given, word.choices) or f"; expected one of {', '.join(word.choices)}"
+                hint = (
+                    suggestion(given, word.choices)
+                    or f"; expected one of {', '.join(word.choices)}"
+                )
                 raise call.wrong(f"{given!r} is no {word.name}{hint}")
 
     @staticmethod
@@ -267,13 +340,18 @@ class Command:
         return f"{flag}{equals}{namespace.expand(value, scope, prog)}"
 
     def _parser(self, prog: str) -> argparse.ArgumentParser:
-        pieces = ["[options]", *(f"[{word.name.upper()}{' …' if word.many else ''}]" for word in self.words),
-                  self.text and f"[{self.text}]"]
+        pieces = [
+            "[options]",
+            *(f"[{word.name.upper()}{' …' if word.many else ''}]" for word in self.words),
+            self.text and f"[{self.text}]",
+        ]
         usage = f"%{self.name} " + " ".join(piece for piece in pieces if piece)
         if self.cell:
             usage += f"\n       %%{self.name} " + " ".join(piece for piece in pieces[:-1] if piece)
             usage += f"\n       {self.cell}"
-        about = "\n\n".join(textwrap.fill(part, 100) for part in (self.summary, self.details) if part)
+        about = "\n\n".join(
+            textwrap.fill(part, 100) for part in (self.summary, self.details) if part
+        )
         words = [f"  {word.name.upper():<28}{word.help}" for word in self.words]
         shown = ["words:", *words, ""] if words else []
         examples = [f"  {line}" for example in self.examples for line in example.splitlines()]
@@ -291,9 +369,15 @@ class Source:
         return self.source
 
 
-def python_call(imports: str, function: str, *arguments: object, assign: str = "result", **options: object) -> str:
-    """The source of one call: `from llm_magics import f` and `assign = f(…)`; options that are None are left out."""
+def python_call(
+    imports: str, function: str, *arguments: object, assign: str = "result", **options: object
+) -> str:
+    """The source of one call: `from llm_magics import f` and `assign = f(…)`; options that are None
+    are left out."""
     shown = [getattr(argument, "source", None) or repr(argument) for argument in arguments]
-    shown += [f"{key}={getattr(value, 'source', None) or repr(value)}" for key, value in options.items()
-              if value is not None]
+    shown += [
+        f"{key}={getattr(value, 'source', None) or repr(value)}"
+        for key, value in options.items()
+        if value is not None
+    ]
     return f"{imports}\n\n{assign} = {function}({', '.join(shown)})"

@@ -14,11 +14,23 @@ from llm_magics.magics.task import TaskCommand
 
 __all__ = ["ALTERNATIVES", "COMPARE", "REFERENCE", "ComparedCommand", "checked"]
 
-ALTERNATIVES = Option("--alternatives", "other results of the model, shown on demand (beam search)", "N", whole(0, 20),
-                      default=0)
-REFERENCE = Option("--reference", "right result, to score this one by: a variable or text file; with --each a column of the "
-                   "same rows, a list or a file, one a row", "VAR|FILE|COLUMN", completes="variable")
-COMPARE = Option("--compare", "models to compare on the same text or rows, with commas between", "REF,REF")
+ALTERNATIVES = Option(
+    "--alternatives",
+    "other results of the model, shown on demand (beam search)",
+    "N",
+    whole(0, 20),
+    default=0,
+)
+REFERENCE = Option(
+    "--reference",
+    "right result, to score this one by: a variable or text file; with --each a column of the "
+    "same rows, a list or a file, one a row",
+    "VAR|FILE|COLUMN",
+    completes="variable",
+)
+COMPARE = Option(
+    "--compare", "models to compare on the same text or rows, with commas between", "REF,REF"
+)
 
 
 class ComparedCommand(TaskCommand):
@@ -29,9 +41,22 @@ class ComparedCommand(TaskCommand):
             return super().run(call)
         models, arguments = self._models(call), self.arguments(call)
         if call["each"]:
-            return run_each(call, lambda rows, **options: call.session.compare_each(self.name, rows, models, **options),
-                            arguments)
-        return stream(call, call.session.compare_models, self.name, call.body(), models, grows=self.grows, **arguments)
+            return run_each(
+                call,
+                lambda rows, **options: call.session.compare_each(
+                    self.name, rows, models, **options
+                ),
+                arguments,
+            )
+        return stream(
+            call,
+            call.session.compare_models,
+            self.name,
+            call.body(),
+            models,
+            grows=self.grows,
+            **arguments,
+        )
 
     def plan(self, call: Call) -> object:
         if not call["compare"]:
@@ -40,12 +65,22 @@ class ComparedCommand(TaskCommand):
 
         models, arguments = self._models(call), self.arguments(call)
         text = "" if call["each"] else call.body()
-        tables = [plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model})) for model in models]
+        tables = [
+            plan_table(call.session.plan(self.name, text=text, **{**arguments, "model": model}))
+            for model in models
+        ]
         plans = [dict(plan.rows) for plan in tables]
         names = list(dict.fromkeys(name for plan in plans for name in plan))
-        notes = [f"{model}: {plan.caption}" for model, plan in zip(models, tables, strict=True) if plan.caption]
-        return table(["", *models], [[name, *(plan.get(name, "") for plan in plans)] for name in names],
-                     caption=" · ".join(notes))
+        notes = [
+            f"{model}: {plan.caption}"
+            for model, plan in zip(models, tables, strict=True)
+            if plan.caption
+        ]
+        return table(
+            ["", *models],
+            [[name, *(plan.get(name, "") for plan in plans)] for name in names],
+            caption=" · ".join(notes),
+        )
 
     def code(self, call: Call) -> str:
         arguments = self.arguments(call)
@@ -57,8 +92,14 @@ class ComparedCommand(TaskCommand):
             return each_code(call, f"{self.name}_each", arguments)
         if not call["compare"]:
             return super().code(call)
-        return python_call("from llm_magics import compare_models", "compare_models", self.name, call.body(),
-                           self._models(call), **arguments)
+        return python_call(
+            "from llm_magics import compare_models",
+            "compare_models",
+            self.name,
+            call.body(),
+            self._models(call),
+            **arguments,
+        )
 
     def _models(self, call: Call) -> list[str]:
         if call["model"]:
@@ -87,21 +128,34 @@ def _columns(call: Call) -> tuple[object, list[str]]:
 def _references(call: Call, named: str) -> object:
     """One reference a row: the name of a column of the rows, or a column, list or file of them."""
     rows, columns = _columns(call)
-    if named in columns:  # of a table the column itself, as that of the texts is taken out of it, too
+    if (
+        named in columns
+    ):  # of a table the column itself, as that of the texts is taken out of it, too
         return rows[named] if hasattr(rows, "columns") or hasattr(rows, "column_names") else named
     if named.isidentifier() and named not in call.scope:
-        beside = f"{call['each']} has {', '.join(columns)}" if columns else f"{call['each']} has no columns"
+        beside = (
+            f"{call['each']} has {', '.join(columns)}"
+            if columns
+            else f"{call['each']} has no columns"
+        )
         raise call.wrong(f"--reference {named} is neither a column ({beside}) nor a variable")
     held = file_or_variable(call, "reference")
-    if isinstance(held, (str, bytes, dict)) or not (isinstance(held, Path) or hasattr(held, "__iter__")):
-        raise call.wrong(f"--reference {named} is of type {type(held).__name__}; with --each expected a list or column, one "
-                         "reference a row")
+    if isinstance(held, (str, bytes, dict)) or not (
+        isinstance(held, Path) or hasattr(held, "__iter__")
+    ):
+        raise call.wrong(
+            f"--reference {named} is of type {type(held).__name__}; with --each expected a list "
+            "or column, one "
+            "reference a row"
+        )
     there = call.session.count_rows(held) if isinstance(held, Path) else _length(held)
     wanted = _length(rows)  # of a file they are counted where it is read
     if None not in (there, wanted) and there != wanted:
-        raise call.wrong(f"--reference {named} has {counted(there, 'reference')}, --each {call['each']} "
-                         f"{counted(wanted, 'row')}; "
-                         "give one for each row, None where there is none")
+        raise call.wrong(
+            f"--reference {named} has {counted(there, 'reference')}, --each {call['each']} "
+            f"{counted(wanted, 'row')}; "
+            "give one for each row, None where there is none"
+        )
     return held
 
 
@@ -114,7 +168,11 @@ def _reference_source(call: Call) -> object:
     named = str(call["reference"])
     rows, columns = _columns(call)
     if named in columns:
-        return Source(f"{call['each']}[{named!r}]") if hasattr(rows, "columns") or hasattr(rows, "column_names") else named
+        return (
+            Source(f"{call['each']}[{named!r}]")
+            if hasattr(rows, "columns") or hasattr(rows, "column_names")
+            else named
+        )
     held = file_or_variable(call, "reference")
     return str(held) if isinstance(held, Path) else Source(named)
 

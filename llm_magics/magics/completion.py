@@ -1,6 +1,7 @@
 """Completion of magic lines: flags, languages, models, runs, recipes and notebook variables.
 
-Registered as a context matcher; nothing else is imported before a line of ours is completed, and torch never.
+Registered as a context matcher; nothing else is imported before a line of ours is completed, and
+torch never.
 """
 
 from __future__ import annotations
@@ -40,15 +41,23 @@ def make_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], dict]
         if not found:
             return {"completions": []}
         fragment, offers = candidates(find_command(found[1]), found[2], shell.user_ns)
-        matching = [SimpleCompletion(offer, type="magic") for offer in offers if offer.startswith(fragment)]
+        matching = [
+            SimpleCompletion(offer, type="magic") for offer in offers if offer.startswith(fragment)
+        ]
         # Without suppressing the others, IPython would offer Python builtins behind `--`.
-        return {"completions": matching, "suppress": bool(matching), "matched_fragment": fragment, "ordered": True}
+        return {
+            "completions": matching,
+            "suppress": bool(matching),
+            "matched_fragment": fragment,
+            "ordered": True,
+        }
 
     return matcher
 
 
 def candidates(command: Command, line: str, variables: dict[str, object]) -> tuple[str, list[str]]:
-    """The fragment being typed at the end of `line`, and everything that could stand there, best first."""
+    """The fragment being typed at the end of `line`, and everything that could stand there, best
+    first."""
     before, fragment = _split(line)
     options = {option.flag: option for option in command.all_options()}
     flag, equals, value = fragment.partition("=")
@@ -122,11 +131,16 @@ def _languages() -> list[str]:
 
 
 def _models(variables: dict[str, object]) -> list[str]:
-    """Loaded models first, then the notebook's, embedded ones, those of packages, runs, and what lies in the hub's cache."""
+    """Loaded models first, then the notebook's, embedded ones, those of packages, runs, and what
+    lies in the hub's cache."""
     from llm_magics.models.reference import embedded_names, package_names, run_names
 
-    names = [*(f"embedded:{name}" for name in embedded_names()),
-             *(f"package:{name}" for name in package_names()), *(f"run:{name}" for name in run_names()), *cached_models()]
+    names = [
+        *(f"embedded:{name}" for name in embedded_names()),
+        *(f"package:{name}" for name in package_names()),
+        *(f"run:{name}" for name in run_names()),
+        *cached_models(),
+    ]
     return list(dict.fromkeys([*_loaded(), *_modules(variables, pairs=True), *names]))
 
 
@@ -135,9 +149,14 @@ def _modules(variables: dict[str, object], *, pairs: bool = False) -> list[str]:
     torch = sys.modules.get("torch")  # without torch no variable holds a module
     if torch is None:
         return []
-    held = {name: value[0] if pairs and isinstance(value, tuple) and len(value) == 2 else value
-            for name, value in list(variables.items()) if not name.startswith("_")}
-    return [name for name, value in held.items() if isinstance(value, torch.nn.Module)][:_MOST_VARIABLES]
+    held = {
+        name: value[0] if pairs and isinstance(value, tuple) and len(value) == 2 else value
+        for name, value in list(variables.items())
+        if not name.startswith("_")
+    }
+    return [name for name, value in held.items() if isinstance(value, torch.nn.Module)][
+        :_MOST_VARIABLES
+    ]
 
 
 def _loaded() -> list[str]:
@@ -178,19 +197,28 @@ def _trainable(variables: dict[str, object]) -> list[str]:
 def _variables(variables: dict[str, object]) -> list[str]:
     """Names that hold text or rows, the user's own, in the order they were made."""
     fitting = [
-        name for name, value in list(variables.items())
-        if not name.startswith("_") and name not in ("In", "Out")
-        and (isinstance(value, (str, list, tuple)) or (hasattr(value, "__len__") and hasattr(value, "__getitem__")))
+        name
+        for name, value in list(variables.items())
+        if not name.startswith("_")
+        and name not in ("In", "Out")
+        and (
+            isinstance(value, (str, list, tuple))
+            or (hasattr(value, "__len__") and hasattr(value, "__getitem__"))
+        )
     ]
     return fitting[:_MOST_VARIABLES]
 
 
 def cached_models() -> list[str]:
     """Ids of the models in the Hugging Face cache, read from the names of its folders."""
-    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
+    )
     root = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser()
     try:
-        folders = sorted(entry.name for entry in os.scandir(root) if entry.name.startswith("models--"))
+        folders = sorted(
+            entry.name for entry in os.scandir(root) if entry.name.startswith("models--")
+        )
     except OSError:
         return []
     return [name.removeprefix("models--").replace("--", "/") for name in folders]

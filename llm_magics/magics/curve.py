@@ -1,4 +1,5 @@
-"""A training as its user sees it: the events of a run onto a panel, or a line each in a terminal."""
+"""A training as its user sees it: the events of a run onto a panel, or a line each in a
+terminal."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["NotebookView", "Silent", "TerminalView", "comparison_panel", "metrics_text", "view_for"]
 
 
-def view_for(shell: InteractiveShell, title: str, *, quiet: bool = False) -> Silent | TerminalView | NotebookView:
+def view_for(
+    shell: InteractiveShell, title: str, *, quiet: bool = False
+) -> Silent | TerminalView | NotebookView:
     """The view that fits where the cell runs. Its `on_event` may be called from any thread."""
     if quiet:
         return Silent()
@@ -42,7 +45,8 @@ def view_for(shell: InteractiveShell, title: str, *, quiet: bool = False) -> Sil
 
 
 def comparison_panel(runs: dict[str, Iterable[Event]], title: str = "") -> TrainingPanel:
-    """The panel of several runs beside each other, from what they recorded; a result like any other in a cell."""
+    """The panel of several runs beside each other, from what they recorded; a result like any other
+    in a cell."""
     from llm_magics.widgets.training_panel import TrainingPanel
 
     panel = TrainingPanel(title=title or " · ".join(runs))
@@ -104,7 +108,8 @@ class NotebookView(Silent):
 
     def on_event(self, event: Event) -> None:
         if self._feed.on_event(event):
-            # Steps and layers come in quick succession; after anything else nothing may follow for long.
+            # Steps and layers come in quick succession; after anything else nothing may follow for
+            # long.
             self.panel.flush(force=not isinstance(event, (StepDone, LayersSeen)))
 
     def connect(self, run: object | None) -> None:
@@ -119,7 +124,8 @@ class NotebookView(Silent):
     def close(self, status: str) -> None:
         self._feed.settle()
         self.panel.finish(status)
-        # The output made at the start holds a picture of an empty curve; a saved notebook needs the last one.
+        # The output made at the start holds a picture of an empty curve; a saved notebook needs the
+        # last one.
         self._handle.update(self.panel)
 
 
@@ -128,11 +134,16 @@ def _line(event: Event) -> str | None:
     match event:
         case RunStarted():
             notes = "".join(f"\n  {note}" for note in event.notes)
-            return (f"{event.run}: {counted(event.parameters, 'parameter')}, {counted(event.train_rows, 'row')}, "
-                    f"{counted(event.total_steps, 'step')} on {event.device}{notes}")
+            return (
+                f"{event.run}: {counted(event.parameters, 'parameter')}, "
+                f"{counted(event.train_rows, 'row')}, "
+                f"{counted(event.total_steps, 'step')} on {event.device}{notes}"
+            )
         case Evaluated():
-            return (f"step {event.step:>6}  epoch {event.epoch:5.2f}  validation loss {event.loss:.4f}"
-                    f"{metrics_text(event.metrics, '  ')}")
+            return (
+                f"step {event.step:>6}  epoch {event.epoch:5.2f}  validation loss {event.loss:.4f}"
+                f"{metrics_text(event.metrics, '  ')}"
+            )
         case Paused():
             return f"paused at step {event.step:,}; a checkpoint is saved"
         case Resumed():
@@ -140,12 +151,18 @@ def _line(event: Event) -> str | None:
         case RateChanged():
             return f"learning rate × {event.factor:.4g} from step {event.step:,}"
         case BatchSplit():
-            return (f"memory ran out at step {event.step:,}: batches are taken in parts of at most {event.cells:,} tokens, "
-                    "with the same gradients")
+            return (
+                f"memory ran out at step {event.step:,}: batches are taken in parts of at most "
+                f"{event.cells:,} tokens, "
+                "with the same gradients"
+            )
         case CheckpointSkipped():
             return f"a damaged checkpoint was passed over: {event.problem}"
         case Finished():
-            return f"{event.reason} at step {event.step:,} after {duration(event.seconds)}{metrics_text(event.metrics, ', ')}"
+            return (
+                f"{event.reason} at step {event.step:,} after "
+                f"{duration(event.seconds)}{metrics_text(event.metrics, ', ')}"
+            )
     return None
 
 

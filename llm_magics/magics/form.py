@@ -1,7 +1,9 @@
-"""A task magic as a form, and a filled-in form as a magic: both from the options that the magic declares.
+"""A task magic as a form, and a filled-in form as a magic: both from the options that the magic
+declares.
 
-What a panel shows is plain data made of `Option` and `Box`, and what it sends back becomes the line and the cell that
-a user would have typed. So an option that a magic gains is in its panel, with its help, choices and default.
+What a panel shows is plain data made of `Option` and `Box`, and what it sends back becomes the line
+and the cell that a user would have typed. So an option that a magic gains is in its panel, with its
+help, choices and default.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from llm_magics.magics.rows import BATCH, EACH
 from llm_magics.magics.task import PANEL, TaskCommand
 
 __all__ = [
-    "ROWS", "cell_of", "examples_of", "form_of", "known_values", "line_of", "offers_for", "origin_of", "split_text",
+    "ROWS",
+    "cell_of",
+    "examples_of",
+    "form_of",
+    "known_values",
+    "line_of",
+    "offers_for",
+    "origin_of",
+    "split_text",
     "tidy_values",
 ]
 
@@ -39,16 +49,32 @@ def form_of(command: TaskCommand) -> dict[str, object]:
 
 
 def _options(command: TaskCommand) -> list[Option]:
-    """The options that are fields: those of rows and those that name a text have the boxes in their place."""
-    left_out = {*ROWS, PANEL.flag, *(option.flag for option in command.common), *(box.option for box in command.boxes)}
+    """The options that are fields: those of rows and those that name a text have the boxes in their
+    place."""
+    left_out = {
+        *ROWS,
+        PANEL.flag,
+        *(option.flag for option in command.common),
+        *(box.option for box in command.boxes),
+    }
     return [option for option in command.all_options() if option.flag not in left_out]
 
 
 def _field(option: Option) -> dict[str, object]:
-    field = {"name": option.name, "kind": _kind(option), "help": option.help, "choices": list(option.choices),
-             "hint": option.metavar, "default": "" if option.default is None else str(option.default)}
+    field = {
+        "name": option.name,
+        "kind": _kind(option),
+        "help": option.help,
+        "choices": list(option.choices),
+        "hint": option.metavar,
+        "default": "" if option.default is None else str(option.default),
+    }
     if isinstance(option.convert, Bounded):
-        field |= {"low": option.convert.low, "high": option.convert.high, "step": 1 if option.convert.whole else "any"}
+        field |= {
+            "low": option.convert.low,
+            "high": option.convert.high,
+            "step": 1 if option.convert.whole else "any",
+        }
     return field
 
 
@@ -63,9 +89,16 @@ def _kind(option: Option) -> str:
 
 
 def offers_for(command: TaskCommand, variables: Mapping[str, object]) -> dict[str, list[list[str]]]:
-    """What completion offers for the value of each option, as [value, what it is called, a note]; by name of the option."""
-    return {option.name: [_offer(option, value) for value in candidates(command, f"{option.flag} ", dict(variables))[1]]
-            for option in _options(command) if option.completes}
+    """What completion offers for the value of each option, as [value, what it is called, a note];
+    by name of the option."""
+    return {
+        option.name: [
+            _offer(option, value)
+            for value in candidates(command, f"{option.flag} ", dict(variables))[1]
+        ]
+        for option in _options(command)
+        if option.completes
+    }
 
 
 def _offer(option: Option, value: str) -> list[str]:
@@ -79,15 +112,26 @@ def _offer(option: Option, value: str) -> list[str]:
 def origin_of(reference: str) -> str:
     """Where a model that completion offers comes from."""
     prefix = reference.partition(":")[0]
-    named = {"embedded": "ships with llm_magics", "package": "from an installed package", "run": "trained here",
-             "variable": "notebook variable"}
+    named = {
+        "embedded": "ships with llm_magics",
+        "package": "from an installed package",
+        "run": "trained here",
+        "variable": "notebook variable",
+    }
     if prefix in named:
         return named[prefix]
-    return "notebook variable" if reference.isidentifier() else "" if reference.startswith((".", "/", "~")) else "hub"
+    return (
+        "notebook variable"
+        if reference.isidentifier()
+        else ""
+        if reference.startswith((".", "/", "~"))
+        else "hub"
+    )
 
 
 def tidy_values(command: TaskCommand, values: Mapping[str, object]) -> dict[str, str]:
-    """The values that say something, as text: options by name, defaults and empty ones left out, "yes" for a flag.
+    """The values that say something, as text: options by name, defaults and empty ones left out,
+    "yes" for a flag.
 
     Raises InputError for what is no field of the form.
     """
@@ -95,7 +139,10 @@ def tidy_values(command: TaskCommand, values: Mapping[str, object]) -> dict[str,
     kept = {}
     for name, value in values.items():
         if name not in options:
-            raise InputError(f"%{command.name}: a panel has no field {str(name)[:40]!r}; it has {', '.join(options)}")
+            raise InputError(
+                f"%{command.name}: a panel has no field {str(name)[:40]!r}; it has "
+                f"{', '.join(options)}"
+            )
         option = options[name]
         text = " ".join(str(value).splitlines()) if value is not None else ""
         if not option.metavar:
@@ -108,19 +155,29 @@ def tidy_values(command: TaskCommand, values: Mapping[str, object]) -> dict[str,
 
 
 def known_values(command: TaskCommand, arguments: tuple[str, ...]) -> dict[str, str]:
-    """The values of the form that options on a line, `--flag=value` each, stand for; the others are left out."""
+    """The values of the form that options on a line, `--flag=value` each, stand for; the others are
+    left out."""
     fields = {option.flag: option for option in _options(command)}
     pairs = (argument.partition("=") for argument in arguments)
-    return tidy_values(command, {fields[flag].name: value if fields[flag].metavar else True
-                                 for flag, _, value in pairs if flag in fields})
+    return tidy_values(
+        command,
+        {
+            fields[flag].name: value if fields[flag].metavar else True
+            for flag, _, value in pairs
+            if flag in fields
+        },
+    )
 
 
 def line_of(command: TaskCommand, values: Mapping[str, str]) -> str:
-    """The options of a magic line with these values. Raises InputError for a value that no line can hold."""
+    """The options of a magic line with these values. Raises InputError for a value that no line can
+    hold."""
     parts = []
     for option in _options(command):
         if option.name in values:
-            parts.append(_written(command, option, values[option.name]) if option.metavar else option.flag)
+            parts.append(
+                _written(command, option, values[option.name]) if option.metavar else option.flag
+            )
     return " ".join(parts)
 
 
@@ -129,16 +186,23 @@ def _written(command: TaskCommand, option: Option, value: str) -> str:
     for quote in ("", '"', "'"):
         written = f"{option.flag} {quote}{value}{quote}"
         try:
-            if command.scanned(f"{written} --quiet", "").arguments == (f"{option.flag}={value}", "--quiet"):
+            if command.scanned(f"{written} --quiet", "").arguments == (
+                f"{option.flag}={value}",
+                "--quiet",
+            ):
                 return written
         except UsageError:
             continue
-    raise InputError(f"{option.flag}: a line cannot hold this value, which has spaces or brackets and both kinds of quotes: "
-                     f"{value[:60]}")
+    raise InputError(
+        f"{option.flag}: a line cannot hold this value, which has spaces or brackets and both "
+        "kinds of quotes: "
+        f"{value[:60]}"
+    )
 
 
 def cell_of(command: TaskCommand, texts: Mapping[str, str]) -> str:
-    """What stands below the magic: the boxes, divided by lines of three dashes; one box stands there as it is.
+    """What stands below the magic: the boxes, divided by lines of three dashes; one box stands
+    there as it is.
 
     Raises InputError for a text that would divide itself.
     """
@@ -147,13 +211,16 @@ def cell_of(command: TaskCommand, texts: Mapping[str, str]) -> str:
     parts = [texts.get(box.name, "").strip("\n") for box in command.boxes]
     for box, part in zip(command.boxes, parts[:-1], strict=False):
         if any(line.strip() == SEPARATOR for line in part.splitlines()):
-            raise InputError(f"%%{command.name}: {box.label!r} has a line {SEPARATOR}, which would end it; "
-                              "write that line in another way")
+            raise InputError(
+                f"%%{command.name}: {box.label!r} has a line {SEPARATOR}, which would end it; "
+                "write that line in another way"
+            )
     return f"\n{SEPARATOR}\n".join(parts) if any(part.strip() for part in parts) else ""
 
 
 def split_text(command: TaskCommand, text: str) -> dict[str, str]:
-    """The text of a line or a cell by boxes. What is in one part only is the last one, the text to work on."""
+    """The text of a line or a cell by boxes. What is in one part only is the last one, the text to
+    work on."""
     names = [box.name for box in command.boxes]
     parts: list[list[str]] = [[]]
     for line in text.split("\n"):
@@ -162,17 +229,20 @@ def split_text(command: TaskCommand, text: str) -> dict[str, str]:
         else:
             parts[-1].append(line)
     filled = ["\n".join(lines).strip("\n") for lines in parts]
-    return dict(zip(names[len(names) - len(filled):], filled, strict=True))
+    return dict(zip(names[len(names) - len(filled) :], filled, strict=True))
 
 
 def examples_of(command: TaskCommand) -> list[dict[str, object]]:
-    """`texts` and `values` of the examples in the magic's help that need no variable of the notebook, and first those
-    that name no model, which might have to be downloaded."""
+    """`texts` and `values` of the examples in the magic's help that need no variable of the
+    notebook, and first those that name no model, which might have to be downloaded."""
     return sorted(_examples(command), key=lambda example: "model" in example["values"])
 
 
 def _examples(command: TaskCommand) -> Iterator[dict[str, object]]:
-    flags = {*ROWS, *(option.flag for option in command.all_options() if option.completes == "variable")}
+    flags = {
+        *ROWS,
+        *(option.flag for option in command.all_options() if option.completes == "variable"),
+    }
     for example in command.examples:
         head, _, cell = example.partition("\n")
         line = head.lstrip("%").removeprefix(command.name).strip()
@@ -181,5 +251,10 @@ def _examples(command: TaskCommand) -> Iterator[dict[str, object]]:
         except UsageError:  # an example of something else, such as an assignment
             continue
         text = cell or scanned.text
-        if text.strip() and not any(argument.partition("=")[0] in flags for argument in scanned.arguments):
-            yield {"texts": split_text(command, text), "values": known_values(command, scanned.arguments)}
+        if text.strip() and not any(
+            argument.partition("=")[0] in flags for argument in scanned.arguments
+        ):
+            yield {
+                "texts": split_text(command, text),
+                "values": known_values(command, scanned.arguments),
+            }

@@ -1,4 +1,5 @@
-"""Interrupting work that looks at a stop flag: the first time it ends in order, with what there is."""
+"""Interrupting work that looks at a stop flag: the first time it ends in order, with what there
+is."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ _POLLED_LATELY_S = 2.0
 
 
 class StopOnInterrupt:
-    """While entered, the first SIGINT turns `stop()` true, for work that asks it; what it has done is kept.
+    """While entered, the first SIGINT turns `stop()` true, for work that asks it; what it has done
+    is kept.
 
-    Work that has not asked for two seconds (a download, a load) gets an ordinary KeyboardInterrupt, and so does
-    a second SIGINT. Outside the main thread, which alone receives signals, this does nothing.
+    Work that has not asked for two seconds (a download, a load) gets an ordinary KeyboardInterrupt,
+    and so does a second SIGINT. Outside the main thread, which alone receives signals, this does
+    nothing.
     """
 
     def __init__(self) -> None:

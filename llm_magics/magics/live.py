@@ -1,7 +1,9 @@
-"""Showing work while it is done: one output that is updated in a notebook, growing text in a terminal.
+"""Showing work while it is done: one output that is updated in a notebook, growing text in a
+terminal.
 
-The final state of that output is the result itself, so a saved notebook holds the result and nothing else.
-Updates are at most ten a second: `%%capture` stores every one of them, and a browser draws every one.
+The final state of that output is the result itself, so a saved notebook holds the result and
+nothing else. Updates are at most ten a second: `%%capture` stores every one of them, and a browser
+draws every one.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ _PATIENCE_S = 0.25  # work that is done sooner shows its result only
 
 
 def in_notebook(shell: InteractiveShell) -> bool:
-    """Whether a kernel stands behind this shell (JupyterLab, Notebook, VS Code, Colab), not a terminal."""
+    """Whether a kernel stands behind this shell (JupyterLab, Notebook, VS Code, Colab), not a
+    terminal."""
     return getattr(shell, "kernel", None) is not None
 
 
@@ -46,8 +49,8 @@ class _Frame:
 class Live:
     """The output of one call.
 
-    `show` may be called as often as there is news; `finish` puts the result in its place and sees to it that
-    the cell does not show the result a second time.
+    `show` may be called as often as there is news; `finish` puts the result in its place and sees
+    to it that the cell does not show the result a second time.
     """
 
     def __init__(self, shell: InteractiveShell, *, quiet: bool = False) -> None:
@@ -92,7 +95,8 @@ class Live:
             self._handle.update(_Frame(fragment(), ""))
 
     def finish(self, result: Result) -> Result:
-        """Put `result` in place of the last state and return it, marked as shown if anything was shown."""
+        """Put `result` in place of the last state and return it, marked as shown if anything was
+        shown."""
         if self._handle is None and not self._written:
             self._end_line()
             return result
@@ -114,7 +118,7 @@ class Live:
         elif self._written:
             plain = printable(result.plain())
             known = plain.startswith(self._written)
-            sys.stdout.write((plain[len(self._written):] if known else f"\n\n{plain}") + "\n")
+            sys.stdout.write((plain[len(self._written) :] if known else f"\n\n{plain}") + "\n")
         else:
             self._update(result)
 
@@ -140,7 +144,7 @@ class Live:
     def _write(self, text: str) -> None:
         text = printable(text)
         if text.startswith(self._written) and len(text) > len(self._written):
-            sys.stdout.write(text[len(self._written):])
+            sys.stdout.write(text[len(self._written) :])
             sys.stdout.flush()
             self._written = text
 
@@ -150,10 +154,11 @@ class Live:
 
 
 def hidden(shell: InteractiveShell, result: object, but: str = "") -> object:
-    """`result`, of which this cell displays only `but`; None for what cannot be told not to display itself.
+    """`result`, of which this cell displays only `but`; None for what cannot be told not to display
+    itself.
 
-    `x = %translate …` displays nothing in its cell anyhow; there the mark is taken off when the cell has ended,
-    or a later cell that says `x` would show nothing.
+    `x = %translate …` displays nothing in its cell anyhow; there the mark is taken off when the
+    cell has ended, or a later cell that says `x` would show nothing.
     """
     if not hasattr(result, "_ipython_display_"):
         return None

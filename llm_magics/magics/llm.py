@@ -27,7 +27,9 @@ class Overview:
 
     def node(self) -> Node:
         """Both tables under one heading."""
-        heading = el("p", {"style": {"margin": "0 0 6px 0"}}, el("b", {}, f"llm_magics {self.version}"))
+        heading = el(
+            "p", {"style": {"margin": "0 0 6px 0"}}, el("b", {}, f"llm_magics {self.version}")
+        )
         return fragment(heading, self.magics.node(), self.models.node())
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -55,7 +57,9 @@ def _magics_table() -> Table:
     for name in MAGICS:
         magic = find_command(name)
         rows.append([f"%{name}" + (f", %%{name}" if magic.cell else ""), magic.summary])
-    caption = "%NAME -h shows options and examples, --panel opens a task as a form; settings: %config LLM"
+    caption = (
+        "%NAME -h shows options and examples, --panel opens a task as a form; settings: %config LLM"
+    )
     return table(["magic", "what it does"], rows, caption=caption)
 
 
@@ -69,5 +73,8 @@ def _models_table() -> Table:
     rows = [[name, f"{origin}, loaded" if name in held else origin] for name, origin in rows]
     known = {row[0] for row in rows}
     rows += [[row.name, "loaded"] for row in loaded if row.name not in known]
-    return table(["model at hand", "origin"], rows,
-                 caption="any hub id or local folder of a supported family works as well, as --model REF")
+    return table(
+        ["model at hand", "origin"],
+        rows,
+        caption="any hub id or local folder of a supported family works as well, as --model REF",
+    )

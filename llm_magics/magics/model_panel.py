@@ -34,9 +34,16 @@ class _Models:
         rows = sorted(manager.rows(), key=lambda row: (row.device, row.name, row.format))
         models = [self._model(row) for row in rows]
         held = sum(row.bytes for row in rows)
-        summary = f"{counted(len(rows), 'model')}, {size(held)}" if rows else (
-            "no model is loaded; one is loaded when a magic needs it, or here")
-        return [_device(row) for row in manager.device_rows((manager.device, "cpu"))], models, summary
+        summary = (
+            f"{counted(len(rows), 'model')}, {size(held)}"
+            if rows
+            else ("no model is loaded; one is loaded when a magic needs it, or here")
+        )
+        return (
+            [_device(row) for row in manager.device_rows((manager.device, "cpu"))],
+            models,
+            summary,
+        )
 
     def act(self, action: str, reference: str, options: Mapping[str, str]) -> None:
         self._answer(f"{action} {_quoted(reference)}", options)
@@ -60,15 +67,33 @@ class _Models:
 
     def _model(self, row: object) -> ModelInMemory:
         colour = self._colours.setdefault(row.name, len(self._colours))
-        return ModelInMemory(row.name, row.task, row.device, row.format, row.bytes, size(row.bytes), count(row.parameters),
-                             row.state, row.leases, row.pinned, row.uses, row.last_used_s, colour)
+        return ModelInMemory(
+            row.name,
+            row.task,
+            row.device,
+            row.format,
+            row.bytes,
+            size(row.bytes),
+            count(row.parameters),
+            row.state,
+            row.leases,
+            row.pinned,
+            row.uses,
+            row.last_used_s,
+            colour,
+        )
 
 
 def _device(row: object) -> DeviceMemory:
     free = min(row.free_bytes, max(0, row.budget_bytes - row.held_bytes))
     blocked = max(0, row.budget_bytes - row.held_bytes - free)
-    taken = f", {size(blocked)} taken by something else" if blocked > row.budget_bytes // 100 else ""
-    caption = f"{size(row.held_bytes)} of {size(row.budget_bytes)} for models{taken} · {size(row.free_bytes)} of memory free"
+    taken = (
+        f", {size(blocked)} taken by something else" if blocked > row.budget_bytes // 100 else ""
+    )
+    caption = (
+        f"{size(row.held_bytes)} of {size(row.budget_bytes)} for models{taken} · "
+        f"{size(row.free_bytes)} of memory free"
+    )
     return DeviceMemory(row.name, row.budget_bytes, row.held_bytes, blocked, caption)
 
 
@@ -85,7 +110,10 @@ def open_model_panel(shell: InteractiveShell | None) -> ModelPanel:
     from llm_magics.widgets.model_panel import ModelPanel
 
     options = {option.name: option for option in find_command("models").options}
-    devices = [row.name for row in current_session().manager.device_rows((current_session().manager.device, "cpu"))]
+    devices = [
+        row.name
+        for row in current_session().manager.device_rows((current_session().manager.device, "cpu"))
+    ]
     return ModelPanel(_Models(shell), {"dtype": options["dtype"].choices, "device": devices})
 
 

@@ -22,20 +22,49 @@ class ModelsMagic(Command):
     name = "models"
     summary = "Show the models in memory; load, unload, pin, describe one."
     words = (
-        Word("action", "load, unload, pin, unpin, info, recommend TASK, remote for what the endpoint serves, panel for buttons "
-             "and bars; without it the table is shown", choices=_ACTIONS),
-        Word("ref", "hub id, local folder, embedded:NAME, package:NAME, run:NAME, variable; @REVISION allowed",
-             completes="model"),
+        Word(
+            "action",
+            "load, unload, pin, unpin, info, recommend TASK, remote for what the endpoint "
+            "serves, panel for buttons "
+            "and bars; without it the table is shown",
+            choices=_ACTIONS,
+        ),
+        Word(
+            "ref",
+            (
+                "hub id, local folder, embedded:NAME, package:NAME, run:NAME, variable; "
+                "@REVISION "
+                "allowed"
+            ),
+            completes="model",
+        ),
     )
     options = (
-        Option("--dtype", "precision to load in", "DTYPE", choices=("float32", "float16", "bfloat16", "int8")),
-        Option("--engine", "what computes it: torch, or ctranslate2 for encoder-decoders that only write", "ENGINE",
-               choices=("torch", "ctranslate2")),
+        Option(
+            "--dtype",
+            "precision to load in",
+            "DTYPE",
+            choices=("float32", "float16", "bfloat16", "int8"),
+        ),
+        Option(
+            "--engine",
+            "what computes it: torch, or ctranslate2 for encoder-decoders that only write",
+            "ENGINE",
+            choices=("torch", "ctranslate2"),
+        ),
         Option("--device", "where to load it: cpu, cuda, cuda:1, mps", "DEVICE"),
         Option("--trust-remote-code", "let the model run its own code, for this load only"),
-        Option("--allow-pickle", "read pickle weights when there are no safetensors, for this load only"),
+        Option(
+            "--allow-pickle",
+            "read pickle weights when there are no safetensors, for this load only",
+        ),
         Option("--from", "of recommend: the language of the text", "LANG", completes="language"),
-        Option("--to", "of recommend translate: the language to translate to", "LANG", completes="language"),
+        Option(
+            "--to",
+            "of recommend translate: the language to translate to",
+            "LANG",
+            completes="language",
+        ),
     )
     examples = (
         "%models",
@@ -88,10 +117,17 @@ class ModelsMagic(Command):
         if action == "remote":
             return python_call(imports, f"{manager}.served", assign="models")
         if action == "recommend":
-            return python_call(imports, "current_session().recommend", reference, assign="choices",
-                               **self._recommend_options(call, reference))
+            return python_call(
+                imports,
+                "current_session().recommend",
+                reference,
+                assign="choices",
+                **self._recommend_options(call, reference),
+            )
         if action == "load":
-            return python_call(imports, f"{manager}.load", reference, assign="model", **self._load_options(call))
+            return python_call(
+                imports, f"{manager}.load", reference, assign="model", **self._load_options(call)
+            )
         if action in ("pin", "unpin"):
             return f"{imports}\n\n{manager}.pin({reference!r}, {action == 'pin'})"
         if action == "info":
@@ -109,50 +145,95 @@ class ModelsMagic(Command):
             raise call.wrong(f"{action} needs a model: %models {action} REF")
         languages = [flag for flag in ("from", "to") if call[flag]]
         if languages and action != "recommend":
-            raise call.wrong(f"--{languages[0]} goes with recommend only: %models recommend translate --to fr")
+            raise call.wrong(
+                f"--{languages[0]} goes with recommend only: %models recommend translate --to fr"
+            )
         if action == "recommend":
             return action, reference
         return action, reference and call.reference(reference)
 
     @staticmethod
     def _recommend_options(call: Call, task: str) -> dict[str, object]:
-        given = {"source": call["from"], "target": call["to"],
-                 "default": getattr(settings_of(call.shell), f"{task}_model", None)}
+        given = {
+            "source": call["from"],
+            "target": call["to"],
+            "default": getattr(settings_of(call.shell), f"{task}_model", None),
+        }
         return {name: value for name, value in given.items() if value}
 
     @staticmethod
     def _load_options(call: Call) -> dict[str, object]:
-        given = {"dtype": call["dtype"], "engine": call["engine"], "device": call["device"],
-                 "trust_remote_code": call["trust-remote-code"], "allow_pickle": call["allow-pickle"]}
+        given = {
+            "dtype": call["dtype"],
+            "engine": call["engine"],
+            "device": call["device"],
+            "trust_remote_code": call["trust-remote-code"],
+            "allow_pickle": call["allow-pickle"],
+        }
         return {name: value for name, value in given.items() if value}
 
 
 def models_table(rows: list) -> Table:
     """The manager's rows as a table, the sum of memory below it."""
     cells = [
-        [row.name, row.task, row.device, row.format, count(row.parameters), size(row.bytes), row.uses,
-         f"{duration(row.last_used_s)} ago" if row.last_used_s is not None else "never", row.state]
+        [
+            row.name,
+            row.task,
+            row.device,
+            row.format,
+            count(row.parameters),
+            size(row.bytes),
+            row.uses,
+            f"{duration(row.last_used_s)} ago" if row.last_used_s is not None else "never",
+            row.state,
+        ]
         for row in rows
     ]
-    caption = f"{len(rows)} loaded, {size(sum(row.bytes for row in rows))}" if rows else (
-        "no model is loaded; one is loaded when a magic needs it, or by %models load REF")
-    heads = ["model", "task", "device", "dtype", "parameters", "memory", "uses", "last used", "state"]
+    caption = (
+        f"{len(rows)} loaded, {size(sum(row.bytes for row in rows))}"
+        if rows
+        else ("no model is loaded; one is loaded when a magic needs it, or by %models load REF")
+    )
+    heads = [
+        "model",
+        "task",
+        "device",
+        "dtype",
+        "parameters",
+        "memory",
+        "uses",
+        "last used",
+        "state",
+    ]
     return table(heads, cells, caption=caption, align="llllrrrrl")
 
 
 def served_table(served: list) -> Table:
     """The models of an endpoint, as they would be typed."""
-    rows = [[f"openai:{model.name}", model.owner, f"{model.context_tokens:,}" if model.context_tokens else ""]
-            for model in served]
-    caption = f"{len(rows)} served; use one with --model" if rows else "the endpoint serves no model"
+    rows = [
+        [
+            f"openai:{model.name}",
+            model.owner,
+            f"{model.context_tokens:,}" if model.context_tokens else "",
+        ]
+        for model in served
+    ]
+    caption = (
+        f"{len(rows)} served; use one with --model" if rows else "the endpoint serves no model"
+    )
     return table(["model", "owner", "context tokens"], rows, caption=caption, align="llr")
 
 
 def info_table(about: dict[str, object]) -> Table:
     """What is known about one model, a line each; what is not known is left out."""
-    rows = [[key.removesuffix("_bytes").removesuffix("_s").replace("_", " "), _shown(key, value)]
-            for key, value in about.items() if key != "note" and value not in (None, "", (), [])]
-    return table(["", "value"], rows, caption=str(about.get("note") or ""))  # a cell of a terminal's table is cut
+    rows = [
+        [key.removesuffix("_bytes").removesuffix("_s").replace("_", " "), _shown(key, value)]
+        for key, value in about.items()
+        if key != "note" and value not in (None, "", (), [])
+    ]
+    return table(
+        ["", "value"], rows, caption=str(about.get("note") or "")
+    )  # a cell of a terminal's table is cut
 
 
 def plan_table(plan: object) -> Table:
@@ -176,8 +257,14 @@ def size(n_bytes: int | None) -> str:
         return "unknown"
     if n_bytes < 1000:
         return f"{n_bytes} B"
-    unit, scale = next(((u, s) for u, s in (("kB", 1e3), ("MB", 1e6)) if n_bytes < 999.5 * s), ("GB", 1e9))
-    return f"{n_bytes / scale:,.0f} {unit}" if n_bytes >= 999.5 * scale else f"{n_bytes / scale:.3g} {unit}"
+    unit, scale = next(
+        ((u, s) for u, s in (("kB", 1e3), ("MB", 1e6)) if n_bytes < 999.5 * s), ("GB", 1e9)
+    )
+    return (
+        f"{n_bytes / scale:,.0f} {unit}"
+        if n_bytes >= 999.5 * scale
+        else f"{n_bytes / scale:.3g} {unit}"
+    )
 
 
 def count(number: int | None) -> str:

@@ -1,7 +1,8 @@
 """Notebook variables named on a magic line: found, never evaluated as code.
 
-An expression is a name with any number of `.attribute`, `[constant]` and `[a:b]` behind it: `rows`, `df.text`,
-`df["text"]`, `data["train"]["de"][:100]`. Calls, operators and comprehensions are refused.
+An expression is a name with any number of `.attribute`, `[constant]` and `[a:b]` behind it: `rows`,
+`df.text`, `df["text"]`, `data["train"]["de"][:100]`. Calls, operators and comprehensions are
+refused.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ __all__ = ["expand", "look_up", "variable_name"]
 
 
 def look_up(expression: str, namespace: Mapping[str, object], prog: str) -> object:
-    """The value of `expression` in `namespace`. Raises `UsageError` naming the part that is not there."""
+    """The value of `expression` in `namespace`. Raises `UsageError` naming the part that is not
+    there."""
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise usage_error(f"{prog}: {expression[:60]!r} is no variable, attribute or column "
-                          "(expected something like rows, df.text or df[\"text\"])") from None
+        raise usage_error(
+            f"{prog}: {expression[:60]!r} is no variable, attribute or column "
+            '(expected something like rows, df.text or df["text"])'
+        ) from None
     return _value(tree, namespace, prog)
 
 
@@ -37,18 +41,24 @@ def _value(tree: ast.expr, namespace: Mapping[str, object], prog: str) -> object
     if isinstance(tree, ast.Subscript):
         owner, key = _value(tree.value, namespace, prog), _key(tree.slice, tree, prog)
         return _take(lambda: owner[key], tree, prog)
-    raise usage_error(f"{prog}: {ast.unparse(tree)[:60]!r} would have to be computed; "
-                      "assign it to a variable and name that")
+    raise usage_error(
+        f"{prog}: {ast.unparse(tree)[:60]!r} would have to be computed; "
+        "assign it to a variable and name that"
+    )
 
 
 def _key(tree: ast.expr, whole: ast.expr, prog: str) -> object:
     """A constant, a slice of constants or a list of constants, as the index it writes."""
     try:
         if isinstance(tree, ast.Slice):
-            return slice(*(part and ast.literal_eval(part) for part in (tree.lower, tree.upper, tree.step)))
+            return slice(
+                *(part and ast.literal_eval(part) for part in (tree.lower, tree.upper, tree.step))
+            )
         return ast.literal_eval(tree)
     except ValueError:
-        raise usage_error(f"{prog}: the index in {ast.unparse(whole)[:60]!r} must be a constant") from None
+        raise usage_error(
+            f"{prog}: the index in {ast.unparse(whole)[:60]!r} must be a constant"
+        ) from None
 
 
 def _take(read, tree: ast.expr, prog: str) -> object:
@@ -60,7 +70,8 @@ def _take(read, tree: ast.expr, prog: str) -> object:
 
 
 def expand(value: str, namespace: Mapping[str, object], prog: str) -> str:
-    """`{name}` or `$name` standing alone as the value of an option becomes what the variable holds, as text.
+    """`{name}` or `$name` standing alone as the value of an option becomes what the variable holds,
+    as text.
 
     Only option values are expanded, and only as a whole: text never is, so its braces survive.
     """

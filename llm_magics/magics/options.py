@@ -1,11 +1,12 @@
 """Options of a magic line: declared once, and from that the parser, the help and the completion.
 
-A line is options and leading words, and then text that is taken verbatim, spaces, quotes and braces included:
+A line is options and leading words, and then text that is taken verbatim, spaces, quotes and braces
+included:
 
     %translate --to de He said "it's {fine}"  →  to="de", text='He said "it\\'s {fine}"'
 
-IPython's own `arg_split` breaks on an apostrophe and leaves quotes in values, and argparse takes `--t` for
-`--to` and joins the text with single spaces; hence this scanner before argparse.
+IPython's own `arg_split` breaks on an apostrophe and leaves quotes in values, and argparse takes
+`--t` for `--to` and joins the text with single spaces; hence this scanner before argparse.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from IPython.core.error import UsageError
 from llm_magics.errors import printable
 
 __all__ = [
-    "Bounded", "Option", "Scanned", "Word", "build_parser", "number", "parse", "scan", "suggestion", "usage_error", "whole",
+    "Bounded",
+    "Option",
+    "Scanned",
+    "Word",
+    "build_parser",
+    "number",
+    "parse",
+    "scan",
+    "suggestion",
+    "usage_error",
+    "whole",
 ]
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # what autocorrection makes of "--"
@@ -42,7 +53,8 @@ class Option:
     choices: tuple[str, ...] = ()
     default: object = None
     completes: str = ""
-    """What completion offers for the value: language, model, run, recipe, variable; "" the choices."""
+    """What completion offers for the value: language, model, run, recipe, variable; "" the
+    choices."""
 
     @property
     def name(self) -> str:
@@ -64,7 +76,8 @@ class Word:
 
 @dataclass(frozen=True)
 class Scanned:
-    """A line in its parts: `arguments` as argparse wants them, leading `words`, and the verbatim rest."""
+    """A line in its parts: `arguments` as argparse wants them, leading `words`, and the verbatim
+    rest."""
 
     arguments: tuple[str, ...]
     words: tuple[str, ...]
@@ -72,7 +85,8 @@ class Scanned:
 
 
 def usage_error(message: object) -> UsageError:
-    """A `UsageError` of exactly that class (IPython shows only that one as a single line), scrubbed."""
+    """A `UsageError` of exactly that class (IPython shows only that one as a single line),
+    scrubbed."""
     return UsageError(" ".join(printable(message).split()))
 
 
@@ -92,15 +106,22 @@ class Bounded:
 
     def __call__(self, text: str) -> float:
         if self.whole:
-            if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not self.low <= int(text) <= self.high:
-                raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {self.low:,} to {self.high:,}")
+            if (
+                not re.fullmatch(r"[+-]?[0-9]{1,18}", text)
+                or not self.low <= int(text) <= self.high
+            ):
+                raise argparse.ArgumentTypeError(
+                    f"{text!r} is not a whole number from {self.low:,} to {self.high:,}"
+                )
             return int(text)
         try:
             value = float(text)
         except ValueError:
             value = math.nan
         if not self.low <= value <= self.high:  # also false for nan
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {self.low:g} to {self.high:g}")
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a number from {self.low:g} to {self.high:g}"
+            )
         return value
 
 
@@ -116,22 +137,39 @@ def number(low: float, high: float) -> Bounded:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # argparse would end the process
-        raise usage_error(f"{self.prog}: {message.removeprefix('argument ')} ({self.prog} -h shows the options)")
+        raise usage_error(
+            f"{self.prog}: {message.removeprefix('argument ')} ({self.prog} -h shows the options)"
+        )
 
 
-def build_parser(prog: str, options: tuple[Option, ...], usage: str, summary: str, epilog: str) -> _Parser:
+def build_parser(
+    prog: str, options: tuple[Option, ...], usage: str, summary: str, epilog: str
+) -> _Parser:
     """An argparse parser for `options`; its `format_help()` is the help of the magic."""
     parser = _Parser(
-        prog=prog, usage=usage.replace("%", "%%"), description=summary, epilog=epilog,
-        add_help=False, allow_abbrev=False,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=100),
+        prog=prog,
+        usage=usage.replace("%", "%%"),
+        description=summary,
+        epilog=epilog,
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=30, width=100
+        ),
     )
     for option in options:
         flags = ("-h", option.flag) if option.flag == "--help" else (option.flag,)
         text = option.help.replace("%", "%%")
         if option.metavar:
-            parser.add_argument(*flags, dest=option.name, metavar=option.metavar, help=text, type=option.convert,
-                                choices=option.choices or None, default=option.default)
+            parser.add_argument(
+                *flags,
+                dest=option.name,
+                metavar=option.metavar,
+                help=text,
+                type=option.convert,
+                choices=option.choices or None,
+                default=option.default,
+            )
         else:
             parser.add_argument(*flags, dest=option.name, action="store_true", help=text)
     parser.color = False  # Python 3.14 would write the help in colours
@@ -143,11 +181,15 @@ def parse(parser: argparse.ArgumentParser, arguments: Iterable[str]) -> dict[str
     return vars(parser.parse_args(list(arguments)))
 
 
-def scan(line: str, prog: str, options: tuple[Option, ...], *, most_words: int = 0, text: bool = False) -> Scanned:
-    """`line` in its parts: options and up to `most_words` words in any order, then verbatim text if `text`.
+def scan(
+    line: str, prog: str, options: tuple[Option, ...], *, most_words: int = 0, text: bool = False
+) -> Scanned:
+    """`line` in its parts: options and up to `most_words` words in any order, then verbatim text if
+    `text`.
 
-    Raises `UsageError` for an unknown option (with the nearest one), a missing value, an unclosed quote, words
-    or text that nothing asked for, and an option that stands behind the text, where it would be taken for text.
+    Raises `UsageError` for an unknown option (with the nearest one), a missing value, an unclosed
+    quote, words or text that nothing asked for, and an option that stands behind the text, where it
+    would be taken for text.
     """
     scanner = _Scanner(line, prog, {option.flag: option for option in options})
     arguments: list[str] = []
@@ -160,7 +202,9 @@ def scan(line: str, prog: str, options: tuple[Option, ...], *, most_words: int =
         elif text:
             return Scanned(tuple(arguments), tuple(words), scanner.rest())
         else:
-            raise usage_error(f"{prog}: {scanner.peek()!r} was not expected here ({prog} -h shows what is)")
+            raise usage_error(
+                f"{prog}: {scanner.peek()!r} was not expected here ({prog} -h shows what is)"
+            )
     return Scanned(tuple(arguments), tuple(words), "")
 
 
@@ -176,7 +220,7 @@ class _Scanner:
         return self.at < len(self.line)
 
     def peek(self) -> str:
-        return self.line[self.at:].split(None, 1)[0][:40]
+        return self.line[self.at :].split(None, 1)[0][:40]
 
     def at_option(self) -> bool:
         """Whether an option starts here; steps over `--`, after which there are none."""
@@ -186,31 +230,36 @@ class _Scanner:
         if word == "--":
             self.at += 2
             self.past_options = True
-            self.at += self.line[self.at: self.at + 1].isspace()
+            self.at += self.line[self.at : self.at + 1].isspace()
             return False
         bare = word.lstrip(_DASHES + "-")
         if word[0] in _DASHES and f"--{bare}" in self.options:
-            raise usage_error(f"{self.prog}: {word!r} begins with a dash that is no hyphen; did you mean '--{bare}'?")
+            raise usage_error(
+                f"{self.prog}: {word!r} begins with a dash that is no hyphen; did you mean "
+                f"'--{bare}'?"
+            )
         return bool(re.match(r"-h$|--?[^\W\d]", word))
 
     def option(self, before: list[str]) -> str:
         """Read one option with its value, as `--flag=value` or `--flag`."""
-        name = re.match(r"[^\s=]+", self.line[self.at:]).group()
+        name = re.match(r"[^\s=]+", self.line[self.at :]).group()
         flag = "--help" if name == "-h" else name
         if flag not in self.options:
             hint = suggestion(flag if flag.startswith("--") else f"-{flag}", self.options)
-            raise usage_error(f"{self.prog}: there is no option {name!r}{hint or f' ({self.prog} -h lists them)'}")
+            raise usage_error(
+                f"{self.prog}: there is no option {name!r}{hint or f' ({self.prog} -h lists them)'}"
+            )
         if any(argument.partition("=")[0] == flag for argument in before):
             raise usage_error(f"{self.prog}: {flag} was given twice")
         self.at += len(name)
-        has_value = self.line[self.at: self.at + 1] == "="
+        has_value = self.line[self.at : self.at + 1] == "="
         if not self.options[flag].metavar:
             if has_value:
                 raise usage_error(f"{self.prog}: {flag} takes no value")
             return flag
         self.at += has_value
         metavar = self.options[flag].metavar
-        missing = (self.line[self.at: self.at + 1].strip() == "") if has_value else not self.more()
+        missing = (self.line[self.at : self.at + 1].strip() == "") if has_value else not self.more()
         if missing or (not has_value and self.peek() in self.options):
             raise usage_error(f"{self.prog}: {flag} needs a value: {flag} {metavar}")
         return f"{flag}={self.value(flag)}"
@@ -222,7 +271,7 @@ class _Scanner:
             end = self._closing_quote(start, owner)
             if end + 1 == len(self.line) or self.line[end + 1].isspace():
                 self.at = end + 1
-                return self.line[start + 1: end]
+                return self.line[start + 1 : end]
         depth: list[str] = []
         while self.at < len(self.line) and (depth or not self.line[self.at].isspace()):
             char = self.line[self.at]
@@ -234,8 +283,10 @@ class _Scanner:
                 self.at = self._closing_quote(self.at, owner)
             self.at += 1
         if depth:
-            raise usage_error(f"{self.prog}: {owner}: {self.line[start:][:40]!r} lacks a closing {depth[-1]!r}")
-        return self.line[start: self.at]
+            raise usage_error(
+                f"{self.prog}: {owner}: {self.line[start:][:40]!r} lacks a closing {depth[-1]!r}"
+            )
+        return self.line[start : self.at]
 
     def _closing_quote(self, start: int, owner: str) -> int:
         end = self.line.find(self.line[start], start + 1)
@@ -245,9 +296,15 @@ class _Scanner:
 
     def rest(self) -> str:
         """The text; refused when an option stands in it, unless `--` came before."""
-        text = self.line[self.at:]
-        behind = [] if self.past_options else [word for word in text.split() if word.partition("=")[0] in self.options]
+        text = self.line[self.at :]
+        behind = (
+            []
+            if self.past_options
+            else [word for word in text.split() if word.partition("=")[0] in self.options]
+        )
         if behind:
-            raise usage_error(f"{self.prog}: {behind[0]!r} stands behind the text; options come before it "
-                              f"(or write -- before a text that contains {behind[0]!r})")
+            raise usage_error(
+                f"{self.prog}: {behind[0]!r} stands behind the text; options come before it "
+                f"(or write -- before a text that contains {behind[0]!r})"
+            )
         return text

@@ -1,4 +1,5 @@
-"""The panel of a task magic: what its form holds becomes the line and the cell, and the magic answers them."""
+"""The panel of a task magic: what its form holds becomes the line and the cell, and the magic
+answers them."""
 
 from __future__ import annotations
 
@@ -85,7 +86,9 @@ class _Magic:
         line = form.line_of(self.command, form.tidy_values(self.command, values))
         return line, form.cell_of(self.command, texts)
 
-    def _answer(self, texts: Mapping[str, str], values: Mapping[str, str], *, more: str = "", **how: object) -> object:
+    def _answer(
+        self, texts: Mapping[str, str], values: Mapping[str, str], *, more: str = "", **how: object
+    ) -> object:
         line, cell = self._typed(texts, values)
         return self.command.answer(self.shell, line + more, f"{cell}\n", self._variables, **how)
 
@@ -101,14 +104,30 @@ class PanelOpener(Command):
 
     def code(self, call: Call) -> str:
         texts, values = self._given(call)
-        names = {name.replace("-", "_") + "_" * (name == "from"): text for name, text in {**texts, **values}.items()}
-        return python_call("from llm_magics import playground", "playground", self.command.name, assign="panel", **names)
+        names = {
+            name.replace("-", "_") + "_" * (name == "from"): text
+            for name, text in {**texts, **values}.items()
+        }
+        return python_call(
+            "from llm_magics import playground",
+            "playground",
+            self.command.name,
+            assign="panel",
+            **names,
+        )
 
     def _given(self, call: Call) -> tuple[dict[str, str], dict[str, str]]:
-        """(texts by box, values by option) of the line, the cell and the variables that it names."""
-        texts = {box.name: self.command.named_text(call, box.option) for box in self.command.boxes if box.option}
+        """(texts by box, values by option) of the line, the cell and the variables that it
+        names."""
+        texts = {
+            box.name: self.command.named_text(call, box.option)
+            for box in self.command.boxes
+            if box.option
+        }
         texts = {name: text for name, text in texts.items() if text}
-        typed = "\n".join(part for part in (call.text, (call.cell or "").removesuffix("\n")) if part.strip())
+        typed = "\n".join(
+            part for part in (call.text, (call.cell or "").removesuffix("\n")) if part.strip()
+        )
         if typed and texts:
             texts = {self.command.boxes[-1].name: typed, **texts}
         elif typed:
@@ -116,9 +135,14 @@ class PanelOpener(Command):
         return texts, form.known_values(self.command, call.arguments)
 
 
-def open_panel(command: TaskCommand, shell: InteractiveShell | None, texts: Mapping[str, str],
-               values: Mapping[str, str]) -> Playground:
-    """A panel of the magic. One that begins with nothing begins with the first example of the magic's help."""
+def open_panel(
+    command: TaskCommand,
+    shell: InteractiveShell | None,
+    texts: Mapping[str, str],
+    values: Mapping[str, str],
+) -> Playground:
+    """A panel of the magic. One that begins with nothing begins with the first example of the
+    magic's help."""
     from llm_magics.widgets.playground import Playground
 
     described = form.form_of(command)
@@ -129,21 +153,30 @@ def open_panel(command: TaskCommand, shell: InteractiveShell | None, texts: Mapp
 
 
 def playground(task: str, text: str = "", **options: str) -> Playground:
-    """A panel in which to try a task: "translate", "summarize", "ask" and the other magics that work on text.
+    """A panel in which to try a task: "translate", "summarize", "ask" and the other magics that
+    work on text.
 
-    `text` is what to work on, and `options` are the options of the magic, with underscores: `playground("translate",
-    "Good morning", to="de", from_="en")`; of "ask" also `context`. Raises InputError for a task or an option that
-    there is not.
+    `text` is what to work on, and `options` are the options of the magic, with underscores:
+    `playground("translate", "Good morning", to="de", from_="en")`; of "ask" also `context`. Raises
+    InputError for a task or an option that there is not.
     """
     command = find_command(task) if task in MAGICS else None
     if not isinstance(command, TaskCommand):
         tasks = [name for name in MAGICS if isinstance(find_command(name), TaskCommand)]
-        raise InputError(f"there is no panel for {str(task)[:40]!r}{suggestion(str(task), tasks)}; "
-                         f"the tasks are {', '.join(tasks)}")
+        raise InputError(
+            f"there is no panel for {str(task)[:40]!r}{suggestion(str(task), tasks)}; "
+            f"the tasks are {', '.join(tasks)}"
+        )
     named = {name.rstrip("_").replace("_", "-"): value for name, value in options.items()}
     boxes = {box.name for box in command.boxes}
-    texts = {command.boxes[-1].name: text} | {name: value for name, value in named.items() if name in boxes}
-    values = form.tidy_values(command, {name: value for name, value in named.items() if name not in boxes})
+    texts = {command.boxes[-1].name: text} | {
+        name: value for name, value in named.items() if name in boxes
+    }
+    values = form.tidy_values(
+        command, {name: value for name, value in named.items() if name not in boxes}
+    )
     from IPython import get_ipython
 
-    return open_panel(command, get_ipython(), {name: value for name, value in texts.items() if value}, values)
+    return open_panel(
+        command, get_ipython(), {name: value for name, value in texts.items() if value}, values
+    )

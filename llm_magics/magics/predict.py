@@ -1,4 +1,5 @@
-"""`%%predict`: the next word, and how expected every word of a text was, to go on with by a click."""
+"""`%%predict`: the next word, and how expected every word of a text was, to go on with by a
+click."""
 
 from __future__ import annotations
 
@@ -23,9 +24,13 @@ class PredictMagic(TaskCommand):
 
     name = "predict"
     summary = "Show what a language model expects next, and at every place of a text."
-    details = ("The text is shaded where the model was surprised. A click on a token shows what the model expected there, a "
-               "click on a candidate puts it there or goes on with it, and the text is read again; a masked model such as BERT "
-               "fills in the masks of the text. The view has .text and .result.")
+    details = (
+        "The text is shaded where the model was surprised. A click on a token shows what the "
+        "model expected there, a "
+        "click on a candidate puts it there or goes on with it, and the text is read again; a "
+        "masked model such as BERT "
+        "fills in the masks of the text. The view has .text and .result."
+    )
     grows = False
     text = "TEXT"
     cell = "TEXT"
@@ -55,7 +60,9 @@ class PredictMagic(TaskCommand):
 
     def run(self, call: Call) -> object:
         result = super().run(call)
-        if call["each"] or getattr(call, "screen", None) is not None:  # a panel shows what its own form asks for
+        if (
+            call["each"] or getattr(call, "screen", None) is not None
+        ):  # a panel shows what its own form asks for
             return result
         arguments = self.arguments(call)
         return _view(result, lambda text: call.session.predict(text, **arguments))
@@ -63,13 +70,21 @@ class PredictMagic(TaskCommand):
     def code(self, call: Call) -> str:
         if call["each"]:
             return super().code(call)
-        return python_call("from llm_magics import next_word", "next_word", call.body(), assign="view", **self.arguments(call))
+        return python_call(
+            "from llm_magics import next_word",
+            "next_word",
+            call.body(),
+            assign="view",
+            **self.arguments(call),
+        )
 
 
 def next_word(text: str, **options: Any) -> NextWord:
-    """What a language model expects in `text` and after it, as a widget in which a click goes on with another word.
+    """What a language model expects in `text` and after it, as a widget in which a click goes on
+    with another word.
 
-    `options` as in `predict`, which gives the same as plain values; `view.result` is what it returns for `view.text`.
+    `options` as in `predict`, which gives the same as plain values; `view.result` is what it
+    returns for `view.text`.
     """
     from llm_magics.session import current_session
 
@@ -89,13 +104,30 @@ def _reading(result: Any) -> Reading:
     """What `predict` returns, in the plain values that the widget takes."""
     from llm_magics.widgets.next_word import Place, Reading
 
-    places = [Place(token.start, token.end, token.probability, token.surprisal_bits, token.rank, _plain(token.candidates))
-              for token in result.tokens]
+    places = [
+        Place(
+            token.start,
+            token.end,
+            token.probability,
+            token.surprisal_bits,
+            token.rank,
+            _plain(token.candidates),
+        )
+        for token in result.tokens
+    ]
     if not result.is_masked:
         end = len(result.source_text)
         places.append(Place(end, end, None, None, None, _plain(result.next)))
     about = " · ".join([result.provenance.line(), *result.notes])
-    return Reading(result.source_text, places, result.masks, result.is_masked, " · ".join(result.figures()), about, result)
+    return Reading(
+        result.source_text,
+        places,
+        result.masks,
+        result.is_masked,
+        " · ".join(result.figures()),
+        about,
+        result,
+    )
 
 
 def _plain(candidates: Any) -> list[tuple[str, float, bool]]:

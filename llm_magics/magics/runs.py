@@ -49,9 +49,16 @@ def listing(call: Call) -> Listing:
     runs = [_run_row(one) for one in call.session.survey_runs()]
     return Listing(
         table(["recipe", "what it trains"], recipes, caption="%train --recipe NAME"),
-        table(["run", "state", "step", "validation", "time"], runs, align="llrll",
-              caption="%train --attach NAME shows a run, --resume NAME goes on with it; %runs compares, exports, deletes; its "
-              "model is run:NAME" if runs else "no run yet"),
+        table(
+            ["run", "state", "step", "validation", "time"],
+            runs,
+            align="llrll",
+            caption="%train --attach NAME shows a run, --resume NAME goes on with it; %runs "
+            "compares, exports, deletes; its "
+            "model is run:NAME"
+            if runs
+            else "no run yet",
+        ),
     )
 
 
@@ -99,7 +106,7 @@ def _ended(run: Run, handle: TrainingRun | None) -> bool:
 
 
 def _status(run: Run, handle: TrainingRun | None) -> str:
-    """"running", "finished", "interrupted" or "failed", as a curve shows it."""
+    """ "running", "finished", "interrupted" or "failed", as a curve shows it."""
     if handle is not None and not handle.done:
         return "running"
     if handle is not None and handle.error is not None:

@@ -1,4 +1,5 @@
-"""One task whose result grows while the cell runs, and that can be interrupted without losing what there is."""
+"""One task whose result grows while the cell runs, and that can be interrupted without losing what
+there is."""
 
 from __future__ import annotations
 
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["stream"]
 
 
-def stream(call: Call, work: Callable[..., Result], *arguments: object, grows: bool = True, **options: object) -> Result:
-    """`work(*arguments, on_progress=…, stop=…, **options)`, shown while it is made; without `on_progress` unless it `grows`.
+def stream(
+    call: Call,
+    work: Callable[..., Result],
+    *arguments: object,
+    grows: bool = True,
+    **options: object,
+) -> Result:
+    """`work(*arguments, on_progress=…, stop=…, **options)`, shown while it is made; without
+    `on_progress` unless it `grows`.
 
-    When it is interrupted, what there is stays, marked as interrupted, and `Interrupted` is raised, so that the
-    cell ends as one that did not finish and the cells queued behind it do not run.
+    When it is interrupted, what there is stays, marked as interrupted, and `Interrupted` is raised,
+    so that the cell ends as one that did not finish and the cells queued behind it do not run.
     """
     live = call.live()
     last: list = []
@@ -37,8 +45,11 @@ def stream(call: Call, work: Callable[..., Result], *arguments: object, grows: b
             result = work(*arguments, stop=stop, **watched, **options)
     except KeyboardInterrupt:
         _keep(live, last)
-        raise Interrupted("stopped; what is shown is incomplete, and the model stays loaded" if last else
-                          "stopped before there was any result") from None
+        raise Interrupted(
+            "stopped; what is shown is incomplete, and the model stays loaded"
+            if last
+            else "stopped before there was any result"
+        ) from None
     if result.interrupted:
         live.show_result(result)
         call.assign(result)

@@ -17,16 +17,34 @@ class SummarizeMagic(ComparedCommand):
 
     name = "summarize"
     summary = "Summarise text in its own language."
-    details = ("The result says whether its sentences are the text's own or written by a model. "
-               "The text is never read as options and never formatted: quotes and braces survive.")
+    details = (
+        "The result says whether its sentences are the text's own or written by a model. "
+        "The text is never read as options and never formatted: quotes and braces survive."
+    )
     text = "TEXT"
     cell = "TEXT"
     options = (
-        Option("--max-words", "length of the summary at most; Chinese and Japanese count characters", "N",
-               whole(5, 10_000), default=100),
-        Option("--style", "paragraph or bullets", "STYLE", choices=("paragraph", "bullets"), default="paragraph"),
-        Option("--language", "language of the text, code or name; auto finds out", "LANGUAGE", default="auto",
-               completes="source language"),
+        Option(
+            "--max-words",
+            "length of the summary at most; Chinese and Japanese count characters",
+            "N",
+            whole(5, 10_000),
+            default=100,
+        ),
+        Option(
+            "--style",
+            "paragraph or bullets",
+            "STYLE",
+            choices=("paragraph", "bullets"),
+            default="paragraph",
+        ),
+        Option(
+            "--language",
+            "language of the text, code or name; auto finds out",
+            "LANGUAGE",
+            default="auto",
+            completes="source language",
+        ),
         MODEL,
         PRECISION,
         ENGINE,
@@ -38,9 +56,12 @@ class SummarizeMagic(ComparedCommand):
     )
     examples = (
         "%%summarize --max-words 25\n"
-        "The Danube rises in the Black Forest and flows into the Black Sea. On its way of 2,850 kilometres it passes ten "
-        "countries.\nFour capitals lie on its banks: Vienna, Bratislava, Budapest and Belgrade. In the Middle Ages the river "
-        "was a border of empires.\nToday it is a road for ships, a source of power, and home to sturgeons.",
+        "The Danube rises in the Black Forest and flows into the Black Sea. On its way of 2,850 "
+        "kilometres it passes ten "
+        "countries.\nFour capitals lie on its banks: Vienna, Bratislava, Budapest and Belgrade. "
+        "In the Middle Ages the river "
+        "was a border of empires.\nToday it is a road for ships, a source of power, and home to "
+        "sturgeons.",
         "%summarize --in article --model embedded:extractive",
         "%summarize --each df.body --out summaries",
         "%summarize --each articles.jsonl --column body --resume summaries.jsonl",

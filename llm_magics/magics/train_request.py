@@ -1,4 +1,5 @@
-"""From a line of %train to the arguments of `Session.train`: one source of what is trained, settings, objects."""
+"""From a line of %train to the arguments of `Session.train`: one source of what is trained,
+settings, objects."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _WITH_DATA = ("validation", "test", "task", "from", "to", "fields", "loss")
 def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
     """Arguments of `Session.train`, from exactly one source of what is to be trained.
 
-    as_source: objects of the notebook as `python_call` writes them. Raises UsageError for a line that makes no sense.
+    as_source: objects of the notebook as `python_call` writes them. Raises UsageError for a line
+    that makes no sense.
     """
     model = call.words[0] if call.words else None
     _check_source(call, model)
@@ -28,16 +30,32 @@ def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
     if not call["data"]:
         extra = [f"--{name}" for name in _WITH_DATA if call[name]]
         if extra or model:
-            raise call.wrong(f"{model or extra[0]} goes with --data; a recipe names its own model and data (change a "
-                             "setting of it with --set)")
+            raise call.wrong(
+                f"{model or extra[0]} goes with --data; a recipe names its own model and data "
+                "(change a "
+                "setting of it with --set)"
+            )
     # With neither recipe nor data, the run goes on with its own recipe.
     recipe = call.toml("no recipe in TOML") if (call.cell or "").strip() else call["recipe"]
-    arguments = {"recipe": recipe, "name": call["name"] or call["resume"], "overrides": _overrides(call),
-                 "replace": bool(call["replace"]), "device": call["device"]}
+    arguments = {
+        "recipe": recipe,
+        "name": call["name"] or call["resume"],
+        "overrides": _overrides(call),
+        "replace": bool(call["replace"]),
+        "device": call["device"],
+    }
     if call["data"]:
-        arguments |= {"model": module_or_text(call, model, as_source), "task": call["task"], "source": call["from"],
-                      "target": call["to"], "fields": _pairs(call, "fields"),
-                      **{name: object_or_text(call, call[name], as_source) for name in ("data", "validation", "test", "loss")}}
+        arguments |= {
+            "model": module_or_text(call, model, as_source),
+            "task": call["task"],
+            "source": call["from"],
+            "target": call["to"],
+            "fields": _pairs(call, "fields"),
+            **{
+                name: object_or_text(call, call[name], as_source)
+                for name in ("data", "validation", "test", "loss")
+            },
+        }
         if call["resume"]:
             arguments["resume"] = True
     return arguments
@@ -45,7 +63,11 @@ def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
 
 def _check_source(call: Call, model: str | None) -> None:
     """UsageError unless what is trained comes from one place."""
-    given = {"--recipe": call["recipe"], "--data": call["data"], "the cell": (call.cell or "").strip()}
+    given = {
+        "--recipe": call["recipe"],
+        "--data": call["data"],
+        "the cell": (call.cell or "").strip(),
+    }
     if not call["data"]:
         given["--resume"] = call["resume"]
     sources = [name for name, value in given.items() if value]
@@ -56,17 +78,27 @@ def _check_source(call: Call, model: str | None) -> None:
     if model in shipped_recipes():
         raise call.wrong(f"{model} is a recipe: %train --recipe {model}")
     if model and model.startswith("run:"):
-        raise call.wrong(f"{model} begins a new training with that run's model: give --data; to go on with the run itself: "
-                         f"%train --resume {model.removeprefix('run:')}")
-    raise call.wrong(f"{model} needs data to be trained on: give --data" if model else
-                     "what is to be trained? write %train MODEL --data DATA, --recipe NAME (%train --list shows them), or a "
-                     "recipe in TOML below %%train")
+        raise call.wrong(
+            f"{model} begins a new training with that run's model: give --data; to go on with "
+            "the run itself: "
+            f"%train --resume {model.removeprefix('run:')}"
+        )
+    raise call.wrong(
+        f"{model} needs data to be trained on: give --data"
+        if model
+        else "what is to be trained? write %train MODEL --data DATA, --recipe NAME (%train --list "
+        "shows them), or a "
+        "recipe in TOML below %%train"
+    )
 
 
 def _overrides(call: Call) -> dict[str, object]:
     """Dotted settings: the options that stand for one, --augment and --set."""
-    settings = {setting: call[option] for option, setting in OPTION_SETTINGS.items()
-                if call[option] is not None and call[option] is not False}  # 0 is a seed
+    settings = {
+        setting: call[option]
+        for option, setting in OPTION_SETTINGS.items()
+        if call[option] is not None and call[option] is not False
+    }  # 0 is a seed
     for kind, value in _pairs(call, "augment").items():
         if kind not in AUGMENTATIONS:
             hint = suggestion(kind, AUGMENTATIONS) or f"; known: {', '.join(AUGMENTATIONS)}"
@@ -81,7 +113,10 @@ def _pairs(call: Call, option: str) -> dict[str, str]:
     for piece in filter(None, (call[option] or "").split(",")):
         key, equals, value = (part.strip() for part in piece.partition("="))
         if not (key and equals and value):
-            raise call.wrong(f"--{option}: {piece!r} should read {'ROLE=COLUMN' if option == 'fields' else 'KEY=VALUE'}")
+            raise call.wrong(
+                f"--{option}: {piece!r} should read "
+                f"{'ROLE=COLUMN' if option == 'fields' else 'KEY=VALUE'}"
+            )
         pairs[key] = value
     return pairs
 

@@ -17,26 +17,48 @@ class TranslateMagic(ComparedCommand):
 
     name = "translate"
     summary = "Translate text and show it beside its source."
-    details = ("Sentence by sentence; paragraphs, blank lines and list marks stay as they are. "
-               "The text is never read as options and never formatted: quotes and braces survive. "
-               "A single line that ends in ? asks IPython for help before any magic sees it: put a question below "
-               "%%translate.")
+    details = (
+        "Sentence by sentence; paragraphs, blank lines and list marks stay as they are. "
+        "The text is never read as options and never formatted: quotes and braces survive. "
+        "A single line that ends in ? asks IPython for help before any magic sees it: put a "
+        "question below "
+        "%%translate."
+    )
     text = "TEXT"
     cell = "TEXT"
     options = (
-        Option("--from", "language of the text, code or name; auto finds out", "LANGUAGE", default="auto",
-               completes="source language"),
-        Option("--to", "language to translate into, code or name", "LANGUAGE", completes="language"),
+        Option(
+            "--from",
+            "language of the text, code or name; auto finds out",
+            "LANGUAGE",
+            default="auto",
+            completes="source language",
+        ),
+        Option(
+            "--to", "language to translate into, code or name", "LANGUAGE", completes="language"
+        ),
         MODEL,
         PRECISION,
         ENGINE,
-        Option("--beams", "beams of the search; 1 is greedy and fastest", "N", whole(1, 64), default=1),
+        Option(
+            "--beams", "beams of the search; 1 is greedy and fastest", "N", whole(1, 64), default=1
+        ),
         ALTERNATIVES,
-        Option("--keep", "words that stay as they are, with commas between: Berlin,GNU Emacs", "TERMS"),
-        Option("--glossary", "how words are to be translated: cat=Kater,dog=Rüde, or a variable that holds a dict", "PAIRS|VAR",
-               completes="variable"),
-        Option("--back-translate", "model that translates back, to see what was lost; auto takes the reverse pair", "REF",
-               completes="model"),
+        Option(
+            "--keep", "words that stay as they are, with commas between: Berlin,GNU Emacs", "TERMS"
+        ),
+        Option(
+            "--glossary",
+            "how words are to be translated: cat=Kater,dog=Rüde, or a variable that holds a dict",
+            "PAIRS|VAR",
+            completes="variable",
+        ),
+        Option(
+            "--back-translate",
+            "model that translates back, to see what was lost; auto takes the reverse pair",
+            "REF",
+            completes="model",
+        ),
         REFERENCE,
         COMPARE,
         Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
@@ -45,10 +67,18 @@ class TranslateMagic(ComparedCommand):
     examples = (
         "%translate --to de Good morning, my friend.",
         "%%translate --from en --to de --out letter\nDear Ms Smith,\n\nthank you for your letter.",
-        "%translate --to de --each df[\"text\"] --out german",
+        '%translate --to de --each df["text"] --out german',
         "%translate --to de --each rows.csv --column en --out-file german.jsonl",
-        "%translate --each test.tsv --column en --reference de --compare embedded:en-de,run:mine --out-file both.jsonl",
-        "%translate --to de --alternatives 3 --keep GitHub --back-translate auto We moved the code to GitHub.",
+        (
+            "%translate --each test.tsv --column en --reference de --compare "
+            "embedded:en-de,run:mine "
+            "--out-file both.jsonl"
+        ),
+        (
+            "%translate --to de --alternatives 3 --keep GitHub --back-translate auto We moved "
+            "the "
+            "code to GitHub."
+        ),
     )
 
     def arguments(self, call: Call) -> dict[str, object]:
@@ -56,12 +86,22 @@ class TranslateMagic(ComparedCommand):
         settings = settings_of(call.shell)
         target, model = call["to"] or settings.target_language, call.model()
         default = None if model else settings.translate_model or None
-        if not (target or model or default or call["compare"]):  # a model of one pair of languages says itself which they are
+        if not (
+            target or model or default or call["compare"]
+        ):  # a model of one pair of languages says itself which they are
             raise call.wrong("into which language? write --to, for example --to de")
-        given = {"source": call["from"] if call["from"] != "auto" else None, "target": target or None,
-                 "model": model, "default": default, "load_options": call.load_options(),
-                 "num_beams": call["beams"] if call["beams"] != 1 else None,
-                 "keep": call["keep"], "glossary": _glossary(call), "back_translate": _back(call), **checked(call)}
+        given = {
+            "source": call["from"] if call["from"] != "auto" else None,
+            "target": target or None,
+            "model": model,
+            "default": default,
+            "load_options": call.load_options(),
+            "num_beams": call["beams"] if call["beams"] != 1 else None,
+            "keep": call["keep"],
+            "glossary": _glossary(call),
+            "back_translate": _back(call),
+            **checked(call),
+        }
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -73,7 +113,11 @@ def _glossary(call: Call) -> dict[str, str] | None:
     if "=" not in str(given):
         held = call.look_up(str(given))
         if not isinstance(held, dict):
-            raise call.wrong(f"--glossary {given} is of type {type(held).__name__}, expected a dict: source to target")
+            raise call.wrong(
+                f"--glossary {given} is of type {type(held).__name__}, expected a dict: "
+                "source "
+                "to target"
+            )
         return held
     pairs = [pair.partition("=") for pair in str(given).split(",")]
     if not all(source.strip() and target.strip() for source, _, target in pairs):

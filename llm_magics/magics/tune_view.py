@@ -1,4 +1,5 @@
-"""What %tune shows: a live board or a line a trial, a study to look at again, and the list of studies."""
+"""What %tune shows: a live board or a line a trial, a study to look at again, and the list of
+studies."""
 
 from __future__ import annotations
 
@@ -39,8 +40,11 @@ def search(call: Call, **arguments: object) -> object:
     view.connect(started)
     if not call["background"]:
         result = wait(started, view, f"study {started.name}", f"%tune --resume {started.name}")
-        # In a notebook the board stands above already: the result of the cell only says how it ended.
-        return hidden(call.shell, result, but=result.text) if isinstance(view, _Notebook) else result
+        # In a notebook the board stands above already: the result of the cell only says how it
+        # ended.
+        return (
+            hidden(call.shell, result, but=result.text) if isinstance(view, _Notebook) else result
+        )
     aside(follow, started, view)
     return started
 
@@ -60,7 +64,9 @@ class _Silent(View):
 
     def end(self, result: TuningResult) -> None:
         self.on_board(result.board)
-        self.close("finished" if result.reason in ("completed", "nothing new to try") else "interrupted")
+        self.close(
+            "finished" if result.reason in ("completed", "nothing new to try") else "interrupted"
+        )
 
 
 class _Terminal(_Silent):
@@ -72,7 +78,10 @@ class _Terminal(_Silent):
 
     def on_board(self, board: Board) -> None:
         for trial in board.trials:
-            if self._told.get(trial.number) != trial.state and trial.state not in ("queued", "running"):
+            if self._told.get(trial.number) != trial.state and trial.state not in (
+                "queued",
+                "running",
+            ):
                 self._told[trial.number] = trial.state
                 _say(_line(board, trial))
 
@@ -105,15 +114,25 @@ class _Notebook(_Silent):
 
     def close(self, status: str) -> None:
         self.board.finish(status)
-        # The output made at the start holds a picture of no trials; a saved notebook needs the last one.
+        # The output made at the start holds a picture of no trials; a saved notebook needs the last
+        # one.
         self._handle.update(self.board)
 
 
 def _line(board: Board, trial: Trial) -> str:
-    value = f"{board.metric.replace('_', ' ')} {value_text(trial.value)}" if trial.value is not None else ""
+    value = (
+        f"{board.metric.replace('_', ' ')} {value_text(trial.value)}"
+        if trial.value is not None
+        else ""
+    )
     best = "best so far" if trial is board.best else ""
     note = f": {trial.note}" if trial.note else ""
-    return "  ".join(filter(None, [trial.label, f"{trial.state_text}{note}", value, settings_text(trial.settings), best]))
+    return "  ".join(
+        filter(
+            None,
+            [trial.label, f"{trial.state_text}{note}", value, settings_text(trial.settings), best],
+        )
+    )
 
 
 def _say(line: str) -> None:
@@ -142,7 +161,8 @@ class ShownStudy(Result):
 
 
 def attach(call: Call) -> object:
-    """Show a study from its files, and follow it while it is searched, in this kernel or another."""
+    """Show a study from its files, and follow it while it is searched, in this kernel or
+    another."""
     name = str(call["attach"])
     study, running = call.session.find_study(name), call.session.tuning.get(name)
     here = running if running is not None and not running.done else None
@@ -166,7 +186,11 @@ def _follow(study: Study, view: _Silent) -> None:
         time.sleep(_LOOK_EVERY_S)
         try:
             view.on_board(study.board(opened))
-        except (LLMMagicsError, OSError, ValueError):  # read while it was written; the next look sees it whole
+        except (
+            LLMMagicsError,
+            OSError,
+            ValueError,
+        ):  # read while it was written; the next look sees it whole
             continue
     board = study.board(opened)
     view.on_board(board)
@@ -182,11 +206,25 @@ def listing(call: Call) -> Table:
         handle = call.session.tuning.get(study.name)
         searching = (handle is not None and not handle.done) or study.busy()
         state = "searching" if searching else "ended" if ended >= board.wanted else "can go on"
-        found = f"{board.metric.replace('_', ' ')} {value_text(best.value)}: {settings_text(best.settings)}" if best else ""
+        found = (
+            (
+                f"{board.metric.replace('_', ' ')} {value_text(best.value)}: "
+                f"{settings_text(best.settings)}"
+            )
+            if best
+            else ""
+        )
         rows.append([study.name, state, f"{ended} of {board.wanted}", found])
-    return table(["study", "state", "trials", "best"], rows,
-                 caption="%tune --attach NAME shows a study, %tune --resume NAME goes on with it; its best model is run:NAME"
-                 if rows else "no study yet")
+    return table(
+        ["study", "state", "trials", "best"],
+        rows,
+        caption=(
+            "%tune --attach NAME shows a study, %tune --resume NAME goes on with it; its best "
+            "model is run:NAME"
+        )
+        if rows
+        else "no study yet",
+    )
 
 
 def _ended(board: Board) -> int:

@@ -1,4 +1,5 @@
-"""A cell that waits for work in another thread: the stop button, the interrupt, the end; or work that goes on beside it."""
+"""A cell that waits for work in another thread: the stop button, the interrupt, the end; or work
+that goes on beside it."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class View:
 def wait(work: object, view: View, what: str, go_on: str) -> object:
     """Wait for the work and return its result; raise what went wrong.
 
-    The first interrupt asks the work to stop and waits on; the second gives up waiting. what: the work, in words;
-    go_on: the line that goes on with it.
+    The first interrupt asks the work to stop and waits on; the second gives up waiting. what: the
+    work, in words; go_on: the line that goes on with it.
     """
     while True:
         try:
@@ -46,14 +47,18 @@ def wait(work: object, view: View, what: str, go_on: str) -> object:
         except KeyboardInterrupt:
             if work.stopping:
                 view.close("interrupted")
-                raise Interrupted(f"no longer waiting for {what}; it ends after its current step, its last checkpoint stays "
-                                  f"valid, and {go_on} goes on with it") from None
+                raise Interrupted(
+                    f"no longer waiting for {what}; it ends after its current step, its last "
+                    "checkpoint stays "
+                    f"valid, and {go_on} goes on with it"
+                ) from None
             work.stop()
             view.stopping()
 
 
 def follow(work: object, view: View) -> None:
-    """Show the work to its end; an error is told by the view, and raised again for whoever asks for the result."""
+    """Show the work to its end; an error is told by the view, and raised again for whoever asks for
+    the result."""
     while not work.wait(2 * _LOOK_EVERY_S):
         _pass_on_stop(work, view)
     try:
@@ -65,7 +70,9 @@ def follow(work: object, view: View) -> None:
 def aside(target: Callable[..., object], *arguments: object) -> None:
     """Do it in a thread with the context of this cell, whose output what is shown belongs to."""
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(target, *arguments), name="llm-magics-view", daemon=True).start()
+    threading.Thread(
+        target=context.run, args=(target, *arguments), name="llm-magics-view", daemon=True
+    ).start()
 
 
 def _pass_on_stop(work: object, view: View) -> None:

@@ -27,12 +27,14 @@ This package root imports nothing, so that a magic can parse a reference before 
         encoding.py     sources -> token ids; chat.py and chat_render.py for chat templates
         generation.py   sources -> Generation, with decode_transformers.py and decode_house.py for one batch
         decode_lean.py  what `generate` of transformers would write, in a loop of our own: decode_lean_rules.py (settings),
-                        decode_lean_beams.py and decode_lean_ancestry.py (beam search), decode_lean_seq2seq.py and
-                        decode_lean_causal.py (the models), decode_lean_attention.py (few queries, many keys)
+                        decode_lean_beams.py and decode_lean_ancestry.py (beam search),
+                        decode_lean_seq2seq.py and decode_lean_causal.py (the models),
+                        decode_lean_attention.py (few queries, many keys)
         linear.py       linear layers by the fastest kernel; precision.py for those of int8
         engine.py       torch or CTranslate2: conversion.py and conversion_store.py make and keep what ctranslate2_model.py
                         opens and decode_ctranslate2.py decodes
-        continuation.py prompts -> texts that go on, with continue_house.py and continue_transformers.py for one batch,
+        continuation.py prompts -> texts that go on, with continue_house.py and
+        continue_transformers.py for one batch,
                         drawing.py (the next token) and stop_strings.py (where a text ends)
     reading
         next_tokens.py  the probability of every token, and what the model would rather have said
@@ -40,4 +42,4 @@ This package root imports nothing, so that a magic can parse a reference before 
     at an endpoint
         endpoint.py     where it is, and its key; remote_loop.py, remote_chat.py and remote_errors.py ask it
         remote.py       RemoteModel, used like a loaded one; remote_continue.py, remote_models.py and remote_shelf.py
-"""
+"""  # noqa: E501  a table or a pattern

@@ -14,11 +14,16 @@ __all__ = ["adopt"]
 
 
 def adopt(
-    reference: Reference, module: Any, tokenizer: Any, source_language: str | None, target_language: str | None
+    reference: Reference,
+    module: Any,
+    tokenizer: Any,
+    source_language: str | None,
+    target_language: str | None,
 ) -> LoadedModel:
     """`module` and `tokenizer` as a LoadedModel; the module is used as it is, in eval mode.
 
-    Raises WrongTask for what is neither a transformers model nor one of `llm_magics.nn` with a HouseTokenizer.
+    Raises WrongTask for what is neither a transformers model nor one of `llm_magics.nn` with a
+    HouseTokenizer.
     """
     import torch
 
@@ -35,14 +40,25 @@ def adopt(
         kind = _kind(module)
         task = task_of(family, kind, bool(getattr(tokenizer, "chat_template", None)))
     else:
-        raise WrongTask(f"{reference} needs a HouseTokenizer, or a model of transformers with its tokenizer")
+        raise WrongTask(
+            f"{reference} needs a HouseTokenizer, or a model of transformers with its tokenizer"
+        )
     parameters, size = tensor_bytes(module)
     return LoadedModel(
-        reference=reference, family=family, kind=kind, module=module.eval(), tokenizer=tokenizer,
-        device=str(first.device), dtype=str(first.dtype).removeprefix("torch."), n_parameters=parameters,
-        n_bytes=size, source_language=source_language, target_language=target_language, languages=languages,
+        reference=reference,
+        family=family,
+        kind=kind,
+        module=module.eval(),
+        tokenizer=tokenizer,
+        device=str(first.device),
+        dtype=str(first.dtype).removeprefix("torch."),
+        n_parameters=parameters,
+        n_bytes=size,
+        source_language=source_language,
+        target_language=target_language,
+        languages=languages,
         task=task,
-    )  # fmt: skip
+    )
 
 
 def _kind(module: Any) -> str:

@@ -8,10 +8,11 @@ __all__ = ["bucketed"]
 
 
 def bucketed(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Positions of `lengths` in batches of at most `token_budget` tokens, padding included; longest batch first.
+    """Positions of `lengths` in batches of at most `token_budget` tokens, padding included; longest
+    batch first.
 
-    A sentence longer than the budget is a batch of its own. Longest first: what does not fit into memory
-    fails at once, not at the end.
+    A sentence longer than the budget is a batch of its own. Longest first: what does not fit into
+    memory fails at once, not at the end.
     """
     batches: list[list[int]] = []
     for position in sorted(range(len(lengths)), key=lambda index: -lengths[index]):

@@ -12,9 +12,11 @@ __all__ = ["boundary", "is_out_of_memory"]
 
 @contextlib.contextmanager
 def boundary(what: str, doing: str = "opened") -> Iterator[None]:
-    """Whatever a library raises over `what`, as BrokenModel; ours and out-of-memory errors pass as they are.
+    """Whatever a library raises over `what`, as BrokenModel; ours and out-of-memory errors pass as
+    they are.
 
-    The tokenizers library panics over some regular expressions: pyo3's PanicException is no Exception.
+    The tokenizers library panics over some regular expressions: pyo3's PanicException is no
+    Exception.
     """
     try:
         yield
@@ -36,7 +38,9 @@ def is_out_of_memory(error: BaseException | None) -> bool:
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             return True
         text = str(error).lower()
-        if isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
+        if isinstance(error, RuntimeError) and (
+            "out of memory" in text or "can't allocate memory" in text
+        ):
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False

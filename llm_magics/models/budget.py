@@ -35,7 +35,8 @@ class Budget:
     def victims(
         self, device: str, needed: int, entries: list[Entry], *, everything: bool = False
     ) -> list[Entry] | None:
-        """The idle models to drop for `needed` bytes, least recently used first; None when that is not enough."""
+        """The idle models to drop for `needed` bytes, least recently used first; None when that is
+        not enough."""
         free = self.free(device, entries)
         idle = sorted(
             (entry for entry in entries if entry.device == device and entry.evictable),
@@ -55,11 +56,17 @@ class Budget:
         """Why the model does not fit, which models are there, and what to do."""
         others = [other for other in entries if other.device == entry.device and other is not entry]
         names = ", ".join(
-            f"{other.reference} ({describe_bytes(other.n_bytes)}, {other.state})" for other in others
+            f"{other.reference} ({describe_bytes(other.n_bytes)}, {other.state})"
+            for other in others
         )
         limit, free = self.limit(entry.device), self.free(entry.device, others)
-        advice = "unload or unpin one of them with %models" if others else "choose a smaller model or device"
+        advice = (
+            "unload or unpin one of them with %models"
+            if others
+            else "choose a smaller model or device"
+        )
         return (
-            f"{entry.reference} needs {describe_bytes(needed)} on {entry.device}, {describe_bytes(free)} are free of "
+            f"{entry.reference} needs {describe_bytes(needed)} on {entry.device}, "
+            f"{describe_bytes(free)} are free of "
             f"{describe_bytes(limit)} for models; resident: {names or 'none'}: {advice}"
         )

@@ -12,10 +12,24 @@ from dataclasses import dataclass
 
 from llm_magics.errors import UnknownLanguage
 from llm_magics.models.catalog_entries import Entry, catalog, entries, hub_names, pair_entry
-from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, embedded_root, package_names, parse_reference
+from llm_magics.models.reference import (
+    EXTRACTIVE,
+    Reference,
+    embedded_names,
+    embedded_root,
+    package_names,
+    parse_reference,
+)
 
 __all__ = [
-    "Choice", "catalogued", "embedded_task", "find_language", "language_name", "languages", "native_language", "nllb_code",
+    "Choice",
+    "catalogued",
+    "embedded_task",
+    "find_language",
+    "language_name",
+    "languages",
+    "native_language",
+    "nllb_code",
     "recommend",
 ]
 
@@ -48,7 +62,8 @@ def language_name(code: str) -> str:
 
 
 def find_language(text: str) -> str:
-    """A code, an English name, or a code of NLLB ("de", "German", "deu_Latn") as the code of the catalogue.
+    """A code, an English name, or a code of NLLB ("de", "German", "deu_Latn") as the code of the
+    catalogue.
 
     Raises UnknownLanguage, with the nearest language when there is one.
     """
@@ -60,8 +75,10 @@ def find_language(text: str) -> str:
     if 2 <= len(base) <= 3 and base != word and base in names:
         return names[base]
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.7)
-    hint = f"did you mean {names[near[0]]} ({language_name(names[near[0]])})?" if near else (
-        "give a code such as en, de, fr, zh or an English name such as German"
+    hint = (
+        f"did you mean {names[near[0]]} ({language_name(names[near[0]])})?"
+        if near
+        else ("give a code such as en, de, fr, zh or an English name such as German")
     )
     raise UnknownLanguage(f"there is no language {text[:40]!r}: {hint}")
 
@@ -85,7 +102,8 @@ def nllb_code(code: str) -> str | None:
 
 
 def native_language(code: str, known: tuple[str, ...]) -> str | None:
-    """What a model whose languages are `known` calls the language `code`; None when it does not know it.
+    """What a model whose languages are `known` calls the language `code`; None when it does not
+    know it.
 
     Families differ: de (M2M100), deu_Latn (NLLB), de_DE (mBART), deu or de (multilingual Marian).
     """
@@ -98,25 +116,33 @@ def native_language(code: str, known: tuple[str, ...]) -> str | None:
 
 
 def recommend(task: str, source: str | None = None, target: str | None = None) -> list[Choice]:
-    """The models for a task, best first, what ships with the package last; without what is in packages not installed.
+    """The models for a task, best first, what ships with the package last; without what is in
+    packages not installed.
 
-    `task` is one of `catalog_entries.TASKS`: "translate" (both language codes needed), "summarize" or "ask" (`source` is
-    the language of the text, English without it), or another, where `source` may be left out for any language.
-    An empty list means that the catalogue knows no model for it.
+    `task` is one of `catalog_entries.TASKS`: "translate" (both language codes needed), "summarize"
+    or "ask" (`source` is the language of the text, English without it), or another, where `source`
+    may be left out for any language. An empty list means that the catalogue knows no model for it.
     """
     if task == "translate":
         return _translators(source, target) if source and target and source != target else []
     language = source or ("en" if task in ("summarize", "ask") else None)
-    found = [_choice(entry, _reason(task, entry, language)) for entry in entries(task)
-             if language is None or language in entry.languages]
+    found = [
+        _choice(entry, _reason(task, entry, language))
+        for entry in entries(task)
+        if language is None or language in entry.languages
+    ]
     return [*(choice for choice in found if _is_installed(choice.reference)), *_embedded(task)]
 
 
 _SKILLS = {
-    "summarize": "is trained to summarise {language}", "ask": "finds answers in texts in {language}",
-    "predict": "predicts the next word", "generate": "answers in a chat",
-    "sentiment": "tells whether a text is meant well", "labels": "compares a text with any labels",
-    "entities": "marks persons, organisations and places", "similarity": "makes vectors of texts",
+    "summarize": "is trained to summarise {language}",
+    "ask": "finds answers in texts in {language}",
+    "predict": "predicts the next word",
+    "generate": "answers in a chat",
+    "sentiment": "tells whether a text is meant well",
+    "labels": "compares a text with any labels",
+    "entities": "marks persons, organisations and places",
+    "similarity": "makes vectors of texts",
 }
 
 
@@ -132,34 +158,54 @@ def _is_installed(reference: Reference) -> bool:
 
 def _choice(entry: Entry, why: str) -> Choice:
     reference = parse_reference(entry.repository)
-    return Choice(reference, why, entry.download_bytes if reference.kind == "hub" else 0, entry.licence, entry)
+    return Choice(
+        reference, why, entry.download_bytes if reference.kind == "hub" else 0, entry.licence, entry
+    )
 
 
 def _translators(source: str, target: str) -> list[Choice]:
     pair, name = pair_entry(source, target), f"{source}-{target}"
     found = [] if pair is None else [_choice(pair, "it is trained for this pair of languages")]
-    found += [_choice(entry, f"one model translates between {'200' if 'nllb' in entry.repository else '100'} languages")
-              for entry in entries("translate") if {source, target} <= set(entry.languages)]
+    found += [
+        _choice(
+            entry,
+            (
+                f"one model translates between {'200' if 'nllb' in entry.repository else '100'} "
+                "languages"
+            ),
+        )
+        for entry in entries("translate")
+        if {source, target} <= set(entry.languages)
+    ]
     shipped = name in embedded_names() and embedded_task(name) == "translate"
     return [*found, *([_shipped(name)] if shipped else [])]
 
 
 def _embedded(task: str) -> list[Choice]:
-    """What ships with the package and does a task whatever the language, by what the folders say."""
+    """What ships with the package and does a task whatever the language, by what the folders
+    say."""
     if task in ("summarize", "ask"):
         why = "it ships with llm_magics, needs no network, and picks sentences of the text"
         return [Choice(Reference("embedded", EXTRACTIVE), why, 0, "MIT")]
     if task in ("predict", "generate"):
-        return [_shipped(name) for name in embedded_names() if embedded_task(name) == "language-model"]
+        return [
+            _shipped(name) for name in embedded_names() if embedded_task(name) == "language-model"
+        ]
     return []
 
 
 def _shipped(name: str) -> Choice:
-    return Choice(Reference("embedded", name), "it ships with llm_magics and needs no network", 0, "see its card.md")
+    return Choice(
+        Reference("embedded", name),
+        "it ships with llm_magics and needs no network",
+        0,
+        "see its card.md",
+    )
 
 
 def embedded_task(name: str) -> str:
-    """What an embedded model was trained for, by its folder: "translate", "language-model" …; "" for what has none."""
+    """What an embedded model was trained for, by its folder: "translate", "language-model" …; ""
+    for what has none."""
     try:
         config = json.loads((embedded_root() / name / "config.json").read_text("utf-8"))
     except (OSError, ValueError):

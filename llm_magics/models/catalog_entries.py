@@ -12,10 +12,25 @@ from pathlib import Path
 
 __all__ = ["CLASSES", "TASKS", "Entry", "catalog", "entries", "hub_names", "pair_entry"]
 
-TASKS = ("translate", "summarize", "ask", "predict", "generate", "sentiment", "labels", "entities", "similarity")
-"""What models are recommended for; "labels" are those of a zero-shot classifier, "similarity" is for embeddings."""
+TASKS = (
+    "translate",
+    "summarize",
+    "ask",
+    "predict",
+    "generate",
+    "sentiment",
+    "labels",
+    "entities",
+    "similarity",
+)
+"""What models are recommended for; "labels" are those of a zero-shot classifier, "similarity" is
+for embeddings."""
 
-CLASSES = {"cpu": "without a GPU", "small-gpu": "a GPU of at most 8 GB", "large-gpu": "a larger GPU"}
+CLASSES = {
+    "cpu": "without a GPU",
+    "small-gpu": "a GPU of at most 8 GB",
+    "large-gpu": "a larger GPU",
+}
 """For which machines a model is recommended → in words."""
 
 
@@ -53,16 +68,21 @@ def catalog() -> dict:
 
 @functools.cache
 def entries(task: str) -> tuple[Entry, ...]:
-    """The models recommended for a task of `TASKS`, the first choice first; without the models of one pair of languages."""
+    """The models recommended for a task of `TASKS`, the first choice first; without the models of
+    one pair of languages."""
     models = catalog()["models"]
     return tuple(_entry(models[row["repository"]] | row) for row in catalog().get(task, ()))
 
 
 def pair_entry(source: str, target: str) -> Entry | None:
-    """The model that was trained to translate from one language to another, None where there is none."""
+    """The model that was trained to translate from one language to another, None where there is
+    none."""
     opus, pair = catalog()["opus_mt"], f"{source}-{target}"
-    is_there = ((source == "en" and target in opus["from_english"].split())
-                or (target == "en" and source in opus["to_english"].split()) or pair in opus["other"].split())
+    is_there = (
+        (source == "en" and target in opus["from_english"].split())
+        or (target == "en" and source in opus["to_english"].split())
+        or pair in opus["other"].split()
+    )
     if not is_there:
         return None
     name = opus["renamed"].get(pair) or opus["repository"].format(source=source, target=target)
@@ -73,17 +93,31 @@ def _entry(facts: dict) -> Entry:
     languages = facts["languages"].split()
     if languages == ["nllb"]:
         languages = [code for code, (_, nllb) in catalog()["languages"].items() if nllb]
-    return Entry(facts["repository"], tuple(facts["classes"].split()), round(facts["parameters_m"] * 1_000_000),
-                 facts["megabytes"] * 1_000_000, facts["licence"], tuple(languages), facts["paper"], facts["code"],
-                 facts.get("chat", False))
+    return Entry(
+        facts["repository"],
+        tuple(facts["classes"].split()),
+        round(facts["parameters_m"] * 1_000_000),
+        facts["megabytes"] * 1_000_000,
+        facts["licence"],
+        tuple(languages),
+        facts["paper"],
+        facts["code"],
+        facts.get("chat", False),
+    )
 
 
 @functools.cache
 def hub_names() -> tuple[str, ...]:
     """The hub ids of every model in the catalogue."""
     opus = catalog()["opus_mt"]
-    pairs = [("en", code) for code in opus["from_english"].split() if f"en-{code}" not in opus["renamed"]]
+    pairs = [
+        ("en", code) for code in opus["from_english"].split() if f"en-{code}" not in opus["renamed"]
+    ]
     pairs += [(code, "en") for code in opus["to_english"].split()]
     pairs += [tuple(pair.split("-")) for pair in opus["other"].split()]
     names = [opus["repository"].format(source=source, target=target) for source, target in pairs]
-    return (*names, *opus["renamed"].values(), *(name for name in catalog()["models"] if ":" not in name))
+    return (
+        *names,
+        *opus["renamed"].values(),
+        *(name for name in catalog()["models"] if ":" not in name),
+    )

@@ -1,8 +1,10 @@
-"""Renders chat templates. Run as a program of its own, which can be killed: templates come with models.
+"""Renders chat templates. Run as a program of its own, which can be killed: templates come with
+models.
 
 argument: the CPU seconds it may take.
-stdin: {"template": str, "chats": [[{"role", "content"}, ...], ...], "names": {"bos_token": ..., ...}} as JSON.
-stdout: {"texts": [str, ...]} or {"error": str} as JSON. Imports the standard library and jinja2.
+stdin: {"template": str, "chats": [[{"role", "content"}, ...], ...], "names": {"bos_token": ...,
+...}} as JSON. stdout: {"texts": [str, ...]} or {"error": str} as JSON. Imports the standard library
+and jinja2.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ MAX_CHARACTERS = 2_000_000
 
 
 def limit_resources(cpu_s: int) -> None:
-    """No more than `cpu_s` seconds and MAX_MEMORY_BYTES for this process, where the system can say so."""
+    """No more than `cpu_s` seconds and MAX_MEMORY_BYTES for this process, where the system can say
+    so."""
     try:
         import resource
     except ImportError:  # Windows: the parent's time-out is all there is
@@ -35,7 +38,8 @@ def render(template: str, chats: list[list[dict]], names: dict[str, str]) -> lis
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """{% generation %}...{% endgeneration %} marks what the assistant says; here it changes nothing."""
+        """{% generation %}...{% endgeneration %} marks what the assistant says; here it changes
+        nothing."""
 
         tags = {"generation"}  # noqa: RUF012 - jinja2's own interface
 
@@ -54,7 +58,11 @@ def render(template: str, chats: list[list[dict]], names: dict[str, str]) -> lis
 
     def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
         return json.dumps(
-            value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+            value,
+            ensure_ascii=ensure_ascii,
+            indent=indent,
+            separators=separators,
+            sort_keys=sort_keys,
         )
 
     environment = ImmutableSandboxedEnvironment(
@@ -66,7 +74,9 @@ def render(template: str, chats: list[list[dict]], names: dict[str, str]) -> lis
     texts = []
     for messages in chats:
         parts, size = [], 0
-        for part in compiled.generate(messages=messages, tools=None, add_generation_prompt=True, **names):
+        for part in compiled.generate(
+            messages=messages, tools=None, add_generation_prompt=True, **names
+        ):
             size += len(part)
             if size > MAX_CHARACTERS:
                 raise TemplateError(f"it writes more than {MAX_CHARACTERS:,} characters")

@@ -1,7 +1,9 @@
-"""Prompts -> texts that go on from them: drawn or most probable tokens, several candidates, until a stop string.
+"""Prompts -> texts that go on from them: drawn or most probable tokens, several candidates, until a
+stop string.
 
-What `models.generation` does for translations and summaries, one best text each, is done here for text that is open:
-every candidate has its own stream of random numbers, ends by itself, and says why it ended.
+What `models.generation` does for translations and summaries, one best text each, is done here for
+text that is open: every candidate has its own stream of random numbers, ends by itself, and says
+why it ended.
 """
 
 from __future__ import annotations
@@ -20,8 +22,18 @@ from llm_magics.models.loaded import LoadedModel
 from llm_magics.models.remote_continue import continue_remote
 from llm_magics.models.stop_strings import first_stop, held_back
 
-__all__ = ["INTERRUPTED", "LENGTH", "MODEL_END", "STOP_STRING", "Continuation", "Row", "Wanted", "Watch", "check_writes",
-           "continue_texts"]
+__all__ = [
+    "INTERRUPTED",
+    "LENGTH",
+    "MODEL_END",
+    "STOP_STRING",
+    "Continuation",
+    "Row",
+    "Wanted",
+    "Watch",
+    "check_writes",
+    "continue_texts",
+]
 
 MODEL_END, LENGTH, STOP_STRING, INTERRUPTED = "end", "length", "stop string", "interrupted"
 _TOKEN_BUDGET = 4096
@@ -61,8 +73,16 @@ class Continuation:
 class Row:
     """A candidate while it is written; token by token through `take`."""
 
-    def __init__(self, source: int, candidate: int, prompt: Sequence[int], limit: int, wanted: Wanted,
-                 written: Callable[[Sequence[int]], str], ends: frozenset[int]) -> None:
+    def __init__(
+        self,
+        source: int,
+        candidate: int,
+        prompt: Sequence[int],
+        limit: int,
+        wanted: Wanted,
+        written: Callable[[Sequence[int]], str],
+        ends: frozenset[int],
+    ) -> None:
         self.source, self.candidate = source, candidate
         self.tokens: list[int] = []
         self.finish = ""
@@ -71,7 +91,9 @@ class Row:
         self._stops, self._written, self._ends = wanted.stops, written, ends
         self._n_ending = 0
         # A token is a character or a byte at least, but for special ones, which few texts hold.
-        self._tail = max((len(stop.encode("utf-8", "replace")) for stop in wanted.stops), default=0) + 8
+        self._tail = (
+            max((len(stop.encode("utf-8", "replace")) for stop in wanted.stops), default=0) + 8
+        )
 
     def take(self, token: int) -> bool:
         """Add a token; whether the text goes on."""
@@ -88,8 +110,12 @@ class Row:
         return not self.finish
 
     def _may_stop(self) -> bool:
-        """Looks at the last tokens only: the whole text is read again when they hold a stop string."""
-        return len(self.tokens) <= self._tail or first_stop(self._written(self.tokens[-self._tail :]), self._stops) is not None
+        """Looks at the last tokens only: the whole text is read again when they hold a stop
+        string."""
+        return (
+            len(self.tokens) <= self._tail
+            or first_stop(self._written(self.tokens[-self._tail :]), self._stops) is not None
+        )
 
     def so_far(self) -> str:
         """What may be shown while it is written: it only grows."""
@@ -106,16 +132,27 @@ class Row:
         elif self.finish != MODEL_END:
             text = text.rstrip("\ufffd")  # a character cut in the middle
         finish = STOP_STRING if found else self.finish or INTERRUPTED
-        return Continuation(text, finish, len(self.tokens) + self._n_ending, found[1] if found else "")
+        return Continuation(
+            text, finish, len(self.tokens) + self._n_ending, found[1] if found else ""
+        )
 
 
-def continue_texts(model: LoadedModel, sources: Sequence[Source], wanted: Wanted, *, seeds: Sequence[int],
-                   on_text: OnText | None = None, stop: Callable[[], bool] | None = None) -> list[list[Continuation]]:
-    """The candidates of every source, in their order. A source is a text, or messages for a chat model.
+def continue_texts(
+    model: LoadedModel,
+    sources: Sequence[Source],
+    wanted: Wanted,
+    *,
+    seeds: Sequence[int],
+    on_text: OnText | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> list[list[Continuation]]:
+    """The candidates of every source, in their order. A source is a text, or messages for a chat
+    model.
 
-    `seeds` has a seed for each source; candidate c of a source is the same however many candidates or sources are
-    written beside it (but for the rounding of a batch). `on_text(source, candidate, text so far)` is called about ten
-    times a second; `stop()` is asked before every token, and what there is then comes back as "interrupted".
+    `seeds` has a seed for each source; candidate c of a source is the same however many candidates
+    or sources are written beside it (but for the rounding of a batch). `on_text(source, candidate,
+    text so far)` is called about ten times a second; `stop()` is asked before every token, and what
+    there is then comes back as "interrupted".
 
     Raises WrongTask for encoders and translators, TooLong, InputError, or DoesNotFit.
     """
@@ -131,7 +168,10 @@ def continue_texts(model: LoadedModel, sources: Sequence[Source], wanted: Wanted
             most = min(most, limit - len(prompt))
         chat = not isinstance(sources[source], str)
         written = partial(_written, model, () if chat or model.kind == "seq2seq" else prompt)
-        rows += [Row(source, candidate, prompt, most, wanted, written, ends) for candidate in range(wanted.count)]
+        rows += [
+            Row(source, candidate, prompt, most, wanted, written, ends)
+            for candidate in range(wanted.count)
+        ]
     streams = [(seeds[row.source], row.candidate) for row in rows]
     pending = bucketed([len(row.prompt) + wanted.max_new_tokens for row in rows], _TOKEN_BUDGET)
     while pending and not (stop is not None and stop()):
@@ -149,7 +189,9 @@ def continue_texts(model: LoadedModel, sources: Sequence[Source], wanted: Wanted
 class Watch:
     """Tells of the texts of a batch while they grow, and asks whether to stop."""
 
-    def __init__(self, rows: list[Row], on_text: OnText | None, stop: Callable[[], bool] | None) -> None:
+    def __init__(
+        self, rows: list[Row], on_text: OnText | None, stop: Callable[[], bool] | None
+    ) -> None:
         self.rows, self._on_text, self._stop = rows, on_text, stop
         self._throttle = Throttle()
 
@@ -170,17 +212,27 @@ class Watch:
 def check_writes(model: LoadedModel) -> None:
     """Raises WrongTask for a model that writes no open text."""
     if model.kind == "encoder":
-        raise WrongTask(f"{model.reference} ({model.family}) encodes text, it does not write any; choose a causal model")
+        raise WrongTask(
+            f"{model.reference} ({model.family}) encodes text, it does not write any; choose "
+            "a "
+            "causal model"
+        )
     translates = model.family in _TRANSLATORS or (model.is_house and model.task == "translate")
-    if model.kind == "seq2seq" and (translates or (model.source_language and model.target_language)):
-        raise WrongTask(f"{model.reference} translates, it does not go on with a text: use %%translate, or choose a causal "
-                        "model")
+    if model.kind == "seq2seq" and (
+        translates or (model.source_language and model.target_language)
+    ):
+        raise WrongTask(
+            f"{model.reference} translates, it does not go on with a text: use %%translate, or "
+            "choose a causal "
+            "model"
+        )
 
 
 def _prompts(model: LoadedModel, sources: Sequence[Source]) -> list[list[int]]:
     ids = encode_sources(model, sources, None, None)
     if model.is_house and model.kind == "causal":
-        # It learnt from pieces cut anywhere out of a stream of text: no mark stands before a prompt, none behind it.
+        # It learnt from pieces cut anywhere out of a stream of text: no mark stands before a
+        # prompt, none behind it.
         ids = [tokens[:-1] for tokens in ids]
     if not all(ids):
         raise InputError(f"nothing in the text is a token of {model.reference}")
@@ -213,12 +265,18 @@ def _decoded(tokenizer: Any, ids: list[int]) -> str:
     return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
-def _attempt(model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch) -> bool:
+def _attempt(
+    model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch
+) -> bool:
     """Write the rows; False when memory ran out, and then the rows are as they were."""
     from llm_magics.models import continue_house, continue_transformers
     from llm_magics.models.boundary import is_out_of_memory
 
-    write = continue_house.write_rows if model.is_house and model.kind == "causal" else continue_transformers.write_rows
+    write = (
+        continue_house.write_rows
+        if model.is_house and model.kind == "causal"
+        else continue_transformers.write_rows
+    )
     try:
         with model.lock:
             write(model, rows, drawing, dice, watch)
@@ -235,8 +293,11 @@ def _halves(model: LoadedModel, batch: list[int]) -> list[list[int]]:
     from llm_magics.models.device import empty_cache
 
     if len(batch) == 1:
-        raise DoesNotFit(f"{model.device} has too little memory left for one text alone: unload other models with %models, "
-                         "write fewer tokens, or use a smaller model")
+        raise DoesNotFit(
+            f"{model.device} has too little memory left for one text alone: unload other models "
+            "with %models, "
+            "write fewer tokens, or use a smaller model"
+        )
     empty_cache(model.device)
     middle = (len(batch) + 1) // 2
     return [batch[:middle], batch[middle:]]

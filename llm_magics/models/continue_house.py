@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["write_rows"]
 
 
-def write_rows(model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch) -> None:
-    """Goes on with each row until it has ended. Rows with prompts of one length, such as candidates, go together."""
+def write_rows(
+    model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch
+) -> None:
+    """Goes on with each row until it has ended. Rows with prompts of one length, such as
+    candidates, go together."""
     groups: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
         groups.setdefault(len(row.prompt), []).append(place)
@@ -23,8 +26,16 @@ def write_rows(model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice
         _write(model, rows, places, drawing, dice, watch)
 
 
-def _write(model: LoadedModel, rows: list[Row], places: list[int], drawing: Drawing, dice: Dice, watch: Watch) -> None:
-    """A text as long as what the model can look back on is read again from half of that, as often as needed."""
+def _write(
+    model: LoadedModel,
+    rows: list[Row],
+    places: list[int],
+    drawing: Drawing,
+    dice: Dice,
+    watch: Watch,
+) -> None:
+    """A text as long as what the model can look back on is read again from half of that, as often
+    as needed."""
     import torch
 
     module, window = model.module, model.context_tokens
@@ -41,7 +52,11 @@ def _write(model: LoadedModel, rows: list[Row], places: list[int], drawing: Draw
             logits[:, marks] = -torch.inf  # padding, the beginning and the unknown are no text
             chosen = choose_tokens(logits, drawing, dice, places).tolist()
             alive = watch.take(chosen, places)
-            texts = [[*text, token] for text, token, goes_on in zip(texts, chosen, alive, strict=True) if goes_on]
+            texts = [
+                [*text, token]
+                for text, token, goes_on in zip(texts, chosen, alive, strict=True)
+                if goes_on
+            ]
             newest = [text[-1:] for text in texts]
             if not all(alive):
                 places = [place for place, goes_on in zip(places, alive, strict=True) if goes_on]

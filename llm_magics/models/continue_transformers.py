@@ -1,7 +1,8 @@
-"""A batch of prompts through the `generate` method of a transformers model, its tokens chosen by us.
+"""A batch of prompts through the `generate` method of a transformers model, its tokens chosen by
+us.
 
-`generate` draws from torch's global generator, which other cells and threads use too. So it is told to take the most
-probable token, and a last logits processor leaves it one token to take.
+`generate` draws from torch's global generator, which other cells and threads use too. So it is told
+to take the most probable token, and a last logits processor leaves it one token to take.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["write_rows"]
 
 
-def write_rows(model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch) -> None:
+def write_rows(
+    model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice, watch: Watch
+) -> None:
     """Goes on with each row until it has ended."""
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
@@ -26,34 +29,49 @@ def write_rows(model: LoadedModel, rows: list[Row], drawing: Drawing, dice: Dice
     inputs, mask = _padded(model, rows, config.pad_token_id)
     processors = [] if drawing.is_greedy else [_chooser(drawing, dice, range(len(rows)))]
     model.module.generate(
-        input_ids=inputs, attention_mask=mask, generation_config=config,
-        logits_processor=LogitsProcessorList(processors), stopping_criteria=StoppingCriteriaList([_criterion(watch)]),
-    )  # fmt: skip
+        input_ids=inputs,
+        attention_mask=mask,
+        generation_config=config,
+        logits_processor=LogitsProcessorList(processors),
+        stopping_criteria=StoppingCriteriaList([_criterion(watch)]),
+    )
 
 
 def _padded(model: LoadedModel, rows: list[Row], pad: int) -> tuple[Any, Any]:
-    """(token ids, mask with 1 = real), both (B, S): padded on the left for causal models, else on the right."""
+    """(token ids, mask with 1 = real), both (B, S): padded on the left for causal models, else on
+    the right."""
     import torch
 
     longest = max(len(row.prompt) for row in rows)
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros_like(ids)
     for i, row in enumerate(rows):
-        real = slice(longest - len(row.prompt), None) if model.kind == "causal" else slice(len(row.prompt))
+        real = (
+            slice(longest - len(row.prompt), None)
+            if model.kind == "causal"
+            else slice(len(row.prompt))
+        )
         ids[i, real], mask[i, real] = torch.tensor(row.prompt), 1
     return ids.to(model.device), mask.to(model.device)
 
 
 def _configuration(model: LoadedModel, rows: list[Row]) -> Any:
-    """Greedy, without an end of its own but the rows'; what is left at None comes from the model's own settings."""
+    """Greedy, without an end of its own but the rows'; what is left at None comes from the model's
+    own settings."""
     from transformers import GenerationConfig
 
     authors = model.module.generation_config
     config = GenerationConfig(
-        num_beams=1, do_sample=False, num_return_sequences=1, return_dict_in_generate=False,
-        temperature=1.0, top_p=1.0,  # or the authors' own would come in with a warning that they are of no use
-        eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
-    )  # fmt: skip
+        num_beams=1,
+        do_sample=False,
+        num_return_sequences=1,
+        return_dict_in_generate=False,
+        # or the authors' own would come in with a warning that they are of no use
+        temperature=1.0,
+        top_p=1.0,
+        eos_token_id=authors.eos_token_id,
+        pad_token_id=authors.pad_token_id,
+    )
     longest, most = max(len(row.prompt) for row in rows), max(row.limit for row in rows)
     if authors.max_new_tokens is None:
         config.max_length = most + (longest if model.kind == "causal" else 1)
@@ -79,7 +97,8 @@ def _chooser(drawing: Drawing, dice: Dice, places: range) -> Any:
 
 
 def _criterion(watch: Watch) -> Any:
-    """The stopping criterion that hands every new token to its row, and ends the rows that are done."""
+    """The stopping criterion that hands every new token to its row, and ends the rows that are
+    done."""
     import torch
     from transformers import StoppingCriteria
 

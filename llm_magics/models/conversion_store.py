@@ -1,11 +1,13 @@
-"""Where conversions for CTranslate2 are kept, so that the next load needs neither transformers' weights nor time.
+"""Where conversions for CTranslate2 are kept, so that the next load needs neither transformers'
+weights nor time.
 
     <cache>/ctranslate2/opus-mt-en-de-int8-3f2a…/
         model.bin  config.json  shared_vocabulary.json   CTranslate2's files
         conversion.json                                  what it was made of, written last
 
-One folder per source and number format: a conversion of other weights in the same place, or by another version of
-CTranslate2, takes the place of the one before. A folder is written beside and then renamed, and never changed.
+One folder per source and number format: a conversion of other weights in the same place, or by
+another version of CTranslate2, takes the place of the one before. A folder is written beside and
+then renamed, and never changed.
 """
 
 from __future__ import annotations
@@ -25,14 +27,21 @@ from llm_magics.models.engine import COMPUTE_TYPES
 from llm_magics.models.inspection import FolderFacts
 from llm_magics.models.reference import cache_root
 
-__all__ = ["Conversion", "bytes_while_loading", "conversions_root", "find_conversion", "keep_conversion"]
+__all__ = [
+    "Conversion",
+    "bytes_while_loading",
+    "conversions_root",
+    "find_conversion",
+    "keep_conversion",
+]
 
 _VERSION = 1
 """To be raised when `models.conversion` comes to write something else."""
 _NOTE = "conversion.json"
 _ABANDONED_S = 24 * 3600
 _WHILE_CONVERTING = 2.5
-"""Copies of the float32 weights in memory while they are converted and checked: the module's, those joined, the result's."""
+"""Copies of the float32 weights in memory while they are converted and checked: the module's, those
+joined, the result's."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,22 @@ def find_conversion(facts: FolderFacts, number_format: str) -> Conversion | None
     folder, identity = _place(facts, number_format)
     try:
         note = json.loads((folder / _NOTE).read_text("utf-8"))
-        whole = note["identity"] == identity and (folder / "model.bin").stat().st_size == note["model_bytes"]
-        return Conversion(folder, int(note["n_parameters"]), int(note["model_bytes"])) if whole else None
+        whole = (
+            note["identity"] == identity
+            and (folder / "model.bin").stat().st_size == note["model_bytes"]
+        )
+        return (
+            Conversion(folder, int(note["n_parameters"]), int(note["model_bytes"]))
+            if whole
+            else None
+        )
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def keep_conversion(facts: FolderFacts, number_format: str, module: Any, write: Callable[[Any, Path, str], None]) -> Conversion:
+def keep_conversion(
+    facts: FolderFacts, number_format: str, module: Any, write: Callable[[Any, Path, str], None]
+) -> Conversion:
     """Has `write(module, folder, compute type)` convert the module, and keeps what it wrote."""
     folder, identity = _place(facts, number_format)
     n_parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -73,7 +91,9 @@ def keep_conversion(facts: FolderFacts, number_format: str, module: Any, write: 
         size = (beside / "model.bin").stat().st_size
         note = {"identity": identity, "n_parameters": n_parameters, "model_bytes": size}
         (beside / _NOTE).write_text(json.dumps(note, indent=2), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # of other weights, or damaged: find_conversion did not take it
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # of other weights, or damaged: find_conversion did not take it
         beside.rename(folder)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
@@ -85,7 +105,8 @@ def keep_conversion(facts: FolderFacts, number_format: str, module: Any, write: 
 
 
 def bytes_while_loading(facts: FolderFacts, number_format: str, device: str) -> int:
-    """Bytes a load takes on the device; converting is done in the machine's memory, and takes more than the result."""
+    """Bytes a load takes on the device; converting is done in the machine's memory, and takes more
+    than the result."""
     found = find_conversion(facts, number_format)
     if found is not None:
         return found.n_bytes
@@ -101,18 +122,27 @@ def _place(facts: FolderFacts, number_format: str) -> tuple[Path, dict[str, Any]
     real = facts.folder.resolve()
     config = (facts.folder / "config.json").read_bytes()
     identity = {
-        "version": _VERSION, "ctranslate2": ctranslate2.__version__, "source": str(real), "format": number_format,
-        "config": hashlib.sha256(config).hexdigest(), "weights": [_fingerprint(path) for path in facts.weights],
+        "version": _VERSION,
+        "ctranslate2": ctranslate2.__version__,
+        "source": str(real),
+        "format": number_format,
+        "config": hashlib.sha256(config).hexdigest(),
+        "weights": [_fingerprint(path) for path in facts.weights],
         "tensors": hashlib.sha256(repr(sorted(facts.tensors.items())).encode()).hexdigest(),
-    }  # fmt: skip
-    name = real.parent.parent.name.rpartition("--")[2] if real.parent.name == "snapshots" else real.name
+    }
+    name = (
+        real.parent.parent.name.rpartition("--")[2]
+        if real.parent.name == "snapshots"
+        else real.name
+    )
     readable = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:48]
     key = hashlib.sha256(f"{real}\n{number_format}".encode()).hexdigest()[:16]
     return conversions_root() / f"{readable}-{number_format}-{key}", identity
 
 
 def _fingerprint(path: Path) -> list[object]:
-    """[name, bytes, time of change] of a weight file; in the hub's cache its real name is the hash of its content."""
+    """[name, bytes, time of change] of a weight file; in the hub's cache its real name is the hash
+    of its content."""
     real = path.resolve()
     status = real.stat()
     return [real.name, status.st_size, status.st_mtime_ns]

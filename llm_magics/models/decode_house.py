@@ -26,7 +26,9 @@ def decode_batch(
     padded = [tokens + [special["pad"]] * (longest - len(tokens)) for tokens in ids]
     source = torch.tensor(padded, device=model.device)  # (B, S)
     lengths = torch.tensor([len(tokens) for tokens in ids], device=model.device)
-    padding = torch.arange(longest, device=model.device)[None] >= lengths[:, None]  # (B, S), True = padding
+    padding = (
+        torch.arange(longest, device=model.device)[None] >= lengths[:, None]
+    )  # (B, S), True = padding
     limit = request.max_new_tokens or 2 * longest + 32
     throttle, was_stopped = Throttle(), []
 
@@ -45,9 +47,22 @@ def decode_batch(
         found = n_best(model.module, source, padding, beams=request.num_beams, **common)
         written = [[tokens for _, tokens in hypotheses] for hypotheses in found]
     else:
-        written = [[tokens] for tokens in greedy(model.module, source, padding, on_token=on_token, **common)]
-    texts = [[tokenizer.decode_target(tokens) for tokens in row[: request.alternatives + 1]] for row in written]
+        written = [
+            [tokens]
+            for tokens in greedy(model.module, source, padding, on_token=on_token, **common)
+        ]
+    texts = [
+        [tokenizer.decode_target(tokens) for tokens in row[: request.alternatives + 1]]
+        for row in written
+    ]
     return [
-        Generation(best, tuple(row[0]), len(read), min(len(row[0]) + 1, limit), not was_stopped, different(best, others))
+        Generation(
+            best,
+            tuple(row[0]),
+            len(read),
+            min(len(row[0]) + 1, limit),
+            not was_stopped,
+            different(best, others),
+        )
         for (best, *others), row, read in zip(texts, written, ids, strict=True)
     ]

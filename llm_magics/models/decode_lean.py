@@ -1,7 +1,8 @@
-"""Decoding without the overhead of `generate`: one loop over a key-value cache that is allocated once.
+"""Decoding without the overhead of `generate`: one loop over a key-value cache that is allocated
+once.
 
-A row that is finished leaves the batch at once: the last row moves into its place, so that the rows that go on stay
-together at the front of every buffer and a step computes nothing for the others.
+A row that is finished leaves the batch at once: the last row moves into its place, so that the rows
+that go on stay together at the front of every buffer and a step computes nothing for the others.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Watch = Callable[[list[list[int]]], bool]
 
 
 class Steps(Protocol):
-    """A model that reads one more token per row at each step: of n sources that still go on, b beams each (greedy: 1)."""
+    """A model that reads one more token per row at each step: of n sources that still go on, b
+    beams each (greedy: 1)."""
 
     def start(self) -> Any:
         """Logits (B, V) of the first token to write."""
@@ -42,12 +44,14 @@ class Steps(Protocol):
 def lean_rows(
     module: Any, config: Any, inputs: Any, mask: Any, limits: Sequence[int], watch: Watch
 ) -> list[list[int]] | None:
-    """The tokens `generate` would write for `inputs`, or None where only `generate` itself is sure to.
+    """The tokens `generate` would write for `inputs`, or None where only `generate` itself is sure
+    to.
 
-    `config` is a GenerationConfig whose gaps are filled by the model's own; `inputs` and `mask` (1 = real) are (B, S), as
-    `generate` takes them. There are as many rows as it returns: `num_return_sequences` for each source, best first. A row
-    ends with the token that ends it, or after `limits` of its source. `watch(rows so far)` is called at every token, by a
-    beam search without rows, since its beams may change their minds; True stops all rows.
+    `config` is a GenerationConfig whose gaps are filled by the model's own; `inputs` and `mask` (1
+    = real) are (B, S), as `generate` takes them. There are as many rows as it returns:
+    `num_return_sequences` for each source, best first. A row ends with the token that ends it, or
+    after `limits` of its source. `watch(rows so far)` is called at every token, by a beam search
+    without rows, since its beams may change their minds; True stops all rows.
     """
     import torch
 
@@ -72,7 +76,11 @@ def _steps(module: Any, rules: Rules, inputs: Any, mask: Any, most: int) -> Step
     import torch
 
     if not module.config.is_encoder_decoder:
-        return CausalSteps(module, inputs, mask, most, rules.beams) if causal_fits(module, inputs.shape[1] + most) else None
+        return (
+            CausalSteps(module, inputs, mask, most, rules.beams)
+            if causal_fits(module, inputs.shape[1] + most)
+            else None
+        )
     build = STEPS.get(type(module).__name__)
     if build is None or rules.decoder_start is None or module.dtype == torch.float16:
         return None  # in float16 some families clamp between their layers
@@ -82,14 +90,17 @@ def _steps(module: Any, rules: Rules, inputs: Any, mask: Any, most: int) -> Step
 def greedy(
     steps: Steps, rules: Rules, history: History | None, limits: Sequence[int], watch: Watch
 ) -> list[list[int]]:
-    """Most probable tokens, row by row; `history` begins with what stands before the first token written."""
+    """Most probable tokens, row by row; `history` begins with what stands before the first token
+    written."""
     import torch
 
     written: list[list[int]] = [[] for _ in limits]
     rows = list(range(len(limits)))  # slot -> row
     logits = steps.start()
     while True:
-        chosen = _largest(rules.scores(logits, [limits[row] - len(written[row]) for row in rows], history))  # (n,)
+        chosen = _largest(
+            rules.scores(logits, [limits[row] - len(written[row]) for row in rows], history)
+        )  # (n,)
         tokens = chosen.tolist()
         for row, token in zip(rows, tokens, strict=True):
             written[row].append(token)
@@ -119,11 +130,14 @@ def _largest(scores: Any) -> Any:
 
     if scores.device.type != "cpu":
         return scores.argmax(-1)
-    return torch.from_numpy(scores.numpy().argmax(-1))  # a tenth of the time of torch's own on a CPU
+    return torch.from_numpy(
+        scores.numpy().argmax(-1)
+    )  # a tenth of the time of torch's own on a CPU
 
 
 def _is_as_published(module: Any) -> bool:
-    """Whether its own forward pass is what the lean one repeats: no subclass, no hook, no attention of somebody else."""
+    """Whether its own forward pass is what the lean one repeats: no subclass, no hook, no attention
+    of somebody else."""
     if not type(module).__module__.startswith("transformers.models.") or "forward" in vars(module):
         return False
     if module.config._attn_implementation not in ("sdpa", "eager"):

@@ -1,7 +1,9 @@
-"""Beams that share one cache: each sees the columns of its own past through a mask, and nothing is ever reordered.
+"""Beams that share one cache: each sees the columns of its own past through a mask, and nothing is
+ever reordered.
 
-The cache of one source has P columns of its prompt, which all beams see, and then b columns a step, one a beam. Which of
-them are the past of a beam changes as beams are dropped and split; only that, not the keys and values, is written anew.
+The cache of one source has P columns of its prompt, which all beams see, and then b columns a step,
+one a beam. Which of them are the past of a beam changes as beams are dropped and split; only that,
+not the keys and values, is written anew.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ _FIRST_STEPS = 64
 
 
 class Ancestry:
-    """What b beams of B sources see, as a bias of the scores of attention: 0 where they do, -inf where they do not."""
+    """What b beams of B sources see, as a bias of the scores of attention: 0 where they do, -inf
+    where they do not."""
 
     def __init__(self, real: Any, beams: int, dtype: Any) -> None:
         """`real` (B, P), True where a column of the prompt is not padding."""
@@ -22,7 +25,9 @@ class Ancestry:
 
         self.beams, self.columns = beams, real.shape[1]
         size = self.columns + beams * _FIRST_STEPS
-        self._bias = torch.full((len(real), beams, size), -torch.inf, dtype=dtype, device=real.device)  # (B, b, columns)
+        self._bias = torch.full(
+            (len(real), beams, size), -torch.inf, dtype=dtype, device=real.device
+        )  # (B, b, columns)
         self._bias[:, :, : self.columns].masked_fill_(real[:, None], 0.0)
         self._each = torch.arange(beams, device=real.device)
 

@@ -8,15 +8,19 @@ __all__ = ["as_bias", "attend"]
 
 
 def attend(query: Any, keys: Any, values: Any, bias: Any, scale: float) -> Any:
-    """softmax(scale Q Kᵀ + bias) V: query (n, H, b, K), keys and values (n, H, T, K), bias None or broadcast to (n, H, b, T).
+    """softmax(scale Q Kᵀ + bias) V: query (n, H, b, K), keys and values (n, H, T, K), bias None or
+    broadcast to (n, H, b, T).
 
-    torch's fused kernel goes through the heads one by one, two tiny products each; where b is a beam or a few, the batched
-    products are faster (34 sources, 60 keys, one core of an EPYC with AVX-512: 0.83 ms and 0.50 ms).
+    torch's fused kernel goes through the heads one by one, two tiny products each; where b is a
+    beam or a few, the batched products are faster (34 sources, 60 keys, one core of an EPYC with
+    AVX-512: 0.83 ms and 0.50 ms).
     """
     import torch
 
     if query.device.type != "cpu" or query.dtype != torch.float32:
-        return torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=bias, scale=scale)
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, keys, values, attn_mask=bias, scale=scale
+        )
     scores = (query * scale) @ keys.transpose(2, 3)  # (n, H, b, T)
     if bias is not None:
         scores += bias

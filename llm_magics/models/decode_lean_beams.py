@@ -1,9 +1,11 @@
-"""Beam search over the steps of a lean model: the hypotheses of transformers' `generate`, in its order.
+"""Beam search over the steps of a lean model: the hypotheses of transformers' `generate`, in its
+order.
 
-Letters: B sources, n of which go on, b beams, V words. At each step the best (1 + number of end tokens) b, and at least
-2 b, continuations of the beams of a source are looked at. Those that end and are among the first b join the b best ended
-hypotheses of the source; the first b that do not end go on. A source leaves the batch when it has nothing left to win:
-none of its beams can become better than its worst ended hypothesis, as `early_stopping` reckons it.
+Letters: B sources, n of which go on, b beams, V words. At each step the best (1 + number of end
+tokens) b, and at least 2 b, continuations of the beams of a source are looked at. Those that end
+and are among the first b join the b best ended hypotheses of the source; the first b that do not
+end go on. A source leaves the batch when it has nothing left to win: none of its beams can become
+better than its worst ended hypothesis, as `early_stopping` reckons it.
 """
 
 from __future__ import annotations
@@ -22,12 +24,19 @@ _NEVER = -1e9
 
 
 def search(
-    steps: Any, rules: Rules, prompts: Any, mask: Any, limits: Sequence[int], stop: Callable[[], bool]
+    steps: Any,
+    rules: Rules,
+    prompts: Any,
+    mask: Any,
+    limits: Sequence[int],
+    stop: Callable[[], bool],
 ) -> list[list[int]]:
-    """The `rules.wanted` best hypotheses of every source, best first: their tokens, one source's after another's.
+    """The `rules.wanted` best hypotheses of every source, best first: their tokens, one source's
+    after another's.
 
-    `prompts` (B, start), with `mask` (1 = real), are what stands before the first token written; each source writes at
-    most its own of `limits`. `stop()` is asked before every token is taken; once true, the search ends with that token.
+    `prompts` (B, start), with `mask` (1 = real), are what stands before the first token written;
+    each source writes at most its own of `limits`. `stop()` is asked before every token is taken;
+    once true, the search ends with that token.
     """
     found: list[list[list[int]]] = [[] for _ in limits]
     beams = _Beams(rules, prompts, mask, limits)
@@ -50,23 +59,33 @@ def search(
 
 
 def _best(log_probs: Any, scores: Any, count: int) -> tuple[Any, Any, Any]:
-    """(Score, beam, token) of the `count` best continuations, each (n, count), of beams with `scores` (n, b)."""
+    """(Score, beam, token) of the `count` best continuations, each (n, count), of beams with
+    `scores` (n, b)."""
     import torch
 
     n, _, words = log_probs.shape
     blocks = words // _BLOCK
-    if blocks <= count or log_probs.stride(1) == 0:  # few words, or the first step, where all beams are one
+    if (
+        blocks <= count or log_probs.stride(1) == 0
+    ):  # few words, or the first step, where all beams are one
         total, places = (log_probs + scores[:, :, None]).flatten(1).topk(count)
         return total, places // words, places % words
-    # The best are in the blocks whose best are best: only these are looked at one by one, with the words behind the blocks.
-    whole = log_probs[:, :, : blocks * _BLOCK].unflatten(2, (blocks, _BLOCK))  # (n, b, blocks, _BLOCK)
-    best = (whole.amax(3) + scores[:, :, None]).flatten(1).topk(count)[1]  # (n, count), b-th of `blocks` each
+    # The best are in the blocks whose best are best: only these are looked at one by one, with the
+    # words behind the blocks.
+    whole = log_probs[:, :, : blocks * _BLOCK].unflatten(
+        2, (blocks, _BLOCK)
+    )  # (n, b, blocks, _BLOCK)
+    best = (
+        (whole.amax(3) + scores[:, :, None]).flatten(1).topk(count)[1]
+    )  # (n, count), b-th of `blocks` each
     rows, beam, block = torch.arange(n, device=best.device)[:, None], best // blocks, best % blocks
     inner = whole[rows, beam, block] + scores.gather(1, beam)[:, :, None]  # (n, count, _BLOCK)
     rest = log_probs[:, :, blocks * _BLOCK :] + scores[:, :, None]  # (n, b, fewer than _BLOCK)
     total, places = torch.cat([inner.flatten(1), rest.flatten(1)], 1).topk(count)
     each = torch.arange(_BLOCK, device=best.device)
-    tokens = torch.cat([(block[:, :, None] * _BLOCK + each).flatten(1), _each_word(rest, blocks * _BLOCK)], 1)
+    tokens = torch.cat(
+        [(block[:, :, None] * _BLOCK + each).flatten(1), _each_word(rest, blocks * _BLOCK)], 1
+    )
     owners = torch.cat([beam.repeat_interleave(_BLOCK, 1), _each_beam(rest)], 1)
     return total, owners.gather(1, places), tokens.gather(1, places)
 
@@ -85,12 +104,23 @@ def _each_beam(rest: Any) -> Any:
     return torch.arange(rest.shape[1], device=rest.device)[:, None].expand_as(rest).flatten(1)
 
 
-_HELD = ("tokens", "scores", "parents", "padding", "ended", "ended_scores", "has_ended", "_limit", "_longest")
+_HELD = (
+    "tokens",
+    "scores",
+    "parents",
+    "padding",
+    "ended",
+    "ended_scores",
+    "has_ended",
+    "_limit",
+    "_longest",
+)
 """What `_Beams` has for each source."""
 
 
 class _Beams:
-    """The beams of the sources that go on, and the best hypotheses that have ended; first dimension (n, …)."""
+    """The beams of the sources that go on, and the best hypotheses that have ended; first dimension
+    (n, …)."""
 
     def __init__(self, rules: Rules, prompts: Any, mask: Any, limits: Sequence[int]) -> None:
         import torch
@@ -130,7 +160,8 @@ class _Beams:
         return self.rules.scores(logits.float().log_softmax(-1), left, history)
 
     def take(self, scores: Any, parents: Any, tokens: Any, stopped: bool) -> None:
-        """Goes on with the best continuations of each source, (n, looked_at) best first, and keeps those that end."""
+        """Goes on with the best continuations of each source, (n, looked_at) best first, and keeps
+        those that end."""
         import torch
 
         b, end = self.rules.beams, self.rules.start + self.written
@@ -140,21 +171,28 @@ class _Beams:
         scores = scores + ends * _NEVER
         self.scores, first = scores.topk(b)
         self.parents, chosen = parents.gather(1, first), tokens.gather(1, first)
-        self.tokens[:, :, :end] = self.tokens[:, :, :end].gather(1, self.parents[:, :, None].expand(-1, -1, end))
+        self.tokens[:, :, :end] = self.tokens[:, :, :end].gather(
+            1, self.parents[:, :, None].expand(-1, -1, end)
+        )
         self.tokens[:, :, end] = chosen
         self.written += 1
 
     def _end(self, scores: Any, parents: Any, tokens: Any, ends: Any) -> None:
-        """Puts those of the b best continuations, each (n, b), that end among the b best hypotheses that have."""
+        """Puts those of the b best continuations, each (n, b), that end among the b best hypotheses
+        that have."""
         import torch
 
         start, t = self.rules.start, self.written
         scores = scores / (t + 1) ** self.rules.length_penalty + ~ends * _NEVER
-        written = self.tokens[:, :, start : start + t].gather(1, parents[:, :, None].expand(-1, -1, t))
+        written = self.tokens[:, :, start : start + t].gather(
+            1, parents[:, :, None].expand(-1, -1, t)
+        )
         fresh = torch.full_like(self.ended, -1)
         fresh[:, :, :t], fresh[:, :, t] = written, tokens
         self.ended_scores, best = torch.cat([self.ended_scores, scores], 1).topk(self.rules.beams)
-        self.ended = torch.cat([self.ended, fresh], 1).gather(1, best[:, :, None].expand_as(self.ended))
+        self.ended = torch.cat([self.ended, fresh], 1).gather(
+            1, best[:, :, None].expand_as(self.ended)
+        )
         self.has_ended = torch.cat([self.has_ended, ends], 1).gather(1, best)
 
     def over(self) -> list[int]:
@@ -163,7 +201,9 @@ class _Beams:
 
         early, penalty = self.rules.early_stopping, self.rules.length_penalty
         longest = self._longest if early == "never" and penalty > 0.0 else self.written**penalty
-        worst = torch.where(self.has_ended, self.ended_scores.amin(1, keepdim=True), _NEVER)  # (n, b)
+        worst = torch.where(
+            self.has_ended, self.ended_scores.amin(1, keepdim=True), _NEVER
+        )  # (n, b)
         can_win = (self.scores[:, :1] / longest > worst).any(1, keepdim=True)
         over = ~can_win | (self._limit <= self.written)  # (n, 1)
         if early is True:

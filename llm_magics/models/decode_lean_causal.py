@@ -1,4 +1,5 @@
-"""Decoder-only models, one token at a time: their own forward pass over a cache that is allocated once."""
+"""Decoder-only models, one token at a time: their own forward pass over a cache that is allocated
+once."""
 
 from __future__ import annotations
 
@@ -10,18 +11,32 @@ from llm_magics.models.linear import faster_linear
 __all__ = ["CausalSteps", "causal_fits"]
 
 _FAMILIES = {
-    "GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "OlmoForCausalLM", "Olmo2ForCausalLM",
-    "PhiForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "SmolLM3ForCausalLM", "GemmaForCausalLM",
-    "GraniteForCausalLM", "StableLmForCausalLM",
-}  # fmt: skip
-"""Classes of transformers that keep keys and values of all tokens and take a mask of four dimensions; each is tested."""
+    "GPT2LMHeadModel",
+    "GPTNeoXForCausalLM",
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "OlmoForCausalLM",
+    "Olmo2ForCausalLM",
+    "PhiForCausalLM",
+    "Phi3ForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "SmolLM3ForCausalLM",
+    "GemmaForCausalLM",
+    "GraniteForCausalLM",
+    "StableLmForCausalLM",
+}
+"""Classes of transformers that keep keys and values of all tokens and take a mask of four
+dimensions; each is tested."""
 _LENGTH_FREE = {"default", "linear", "llama3", "yarn"}
-"""Rotary positions that are the same whatever the longest row of the batch is; "dynamic" and "longrope" are not."""
+"""Rotary positions that are the same whatever the longest row of the batch is; "dynamic" and
+"longrope" are not."""
 _FIRST_TOKENS = 64
 
 
 def causal_fits(module: Any, most: int) -> bool:
-    """Whether the cache here serves the model for `most` tokens, prompt included: every layer sees all of them."""
+    """Whether the cache here serves the model for `most` tokens, prompt included: every layer sees
+    all of them."""
     config = module.config
     if type(module).__name__ not in _FAMILIES or config._attn_implementation != "sdpa":
         return False
@@ -34,9 +49,11 @@ def causal_fits(module: Any, most: int) -> bool:
 
 
 class CausalSteps:
-    """A batch of prompts (B, P), padded on the left; n of them go on, each in b beams; T columns with the prompt.
+    """A batch of prompts (B, P), padded on the left; n of them go on, each in b beams; T columns
+    with the prompt.
 
-    The beams of a prompt are so many tokens read at once, at one position, each of which sees its own past alone.
+    The beams of a prompt are so many tokens read at once, at one position, each of which sees its
+    own past alone.
     """
 
     def __init__(self, module: Any, inputs: Any, mask: Any, most: int, beams: int = 1) -> None:
@@ -63,16 +80,23 @@ class CausalSteps:
             mask = self.ancestry.step(n)
         else:
             mask = None if self.real is None else self.real[:n, :, :, : self.room.t + 1]
-        logits = self._forward(tokens, self.next[:n].expand_as(tokens), mask, tokens.shape[1])  # (n, b, V)
+        logits = self._forward(
+            tokens, self.next[:n].expand_as(tokens), mask, tokens.shape[1]
+        )  # (n, b, V)
         self.next += 1
         return logits.flatten(0, 1)
 
     def _forward(self, tokens: Any, positions: Any, mask: Any, keep: int) -> Any:
         with faster_linear():
             out = self.module(
-                input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=self.cache, use_cache=True,
-                logits_to_keep=keep, return_dict=True,
-            )  # fmt: skip
+                input_ids=tokens,
+                position_ids=positions,
+                attention_mask=mask,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=keep,
+                return_dict=True,
+            )
         self.room.t += tokens.shape[1]
         return out.logits
 
@@ -111,7 +135,10 @@ def _cache(room: _Room, layers: int) -> Any:
 
         def lazy_initialization(self, key_states: Any, value_states: Any = None) -> None:
             size = min(room.most, room.t + key_states.shape[2] + _FIRST_TOKENS)
-            self.keys, self.values = _larger(key_states, room, size), _larger(value_states, room, size)
+            self.keys, self.values = (
+                _larger(key_states, room, size),
+                _larger(value_states, room, size),
+            )
             self.is_initialized = True
 
         def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
@@ -120,7 +147,10 @@ def _cache(room: _Room, layers: int) -> Any:
                 self.lazy_initialization(key_states, value_states)
             elif end > self.keys.shape[2]:
                 size = min(room.most, max(end, 2 * self.keys.shape[2]))
-                self.keys, self.values = _larger(self.keys, room, size), _larger(self.values, room, size)
+                self.keys, self.values = (
+                    _larger(self.keys, room, size),
+                    _larger(self.values, room, size),
+                )
             self.keys[: room.n, :, room.t : end] = key_states
             self.values[: room.n, :, room.t : end] = value_states
             return self.keys[: room.n, :, :end], self.values[: room.n, :, :end]
@@ -140,7 +170,8 @@ def _cache(room: _Room, layers: int) -> Any:
 
 
 def _larger(held: Any, room: _Room, size: int) -> Any:
-    """A buffer (n, H, size, K) that begins with the tokens of `held` (at least n rows) that are kept."""
+    """A buffer (n, H, size, K) that begins with the tokens of `held` (at least n rows) that are
+    kept."""
     larger = held.new_empty((room.n, held.shape[1], size, held.shape[3]))
     larger[:, :, : room.t] = held[: room.n, :, : room.t]
     return larger

@@ -33,7 +33,10 @@ def decode_batch(
     rows = lean_rows(model.module, config, inputs, mask, limits, watcher.saw)
     if rows is None:
         output = model.module.generate(
-            input_ids=inputs, attention_mask=mask, generation_config=config, stopping_criteria=[watcher]
+            input_ids=inputs,
+            attention_mask=mask,
+            generation_config=config,
+            stopping_criteria=[watcher],
         )
         rows = _new_tokens(output, start, config)
     each = request.alternatives + 1  # rows of one source stand together, best first
@@ -42,15 +45,20 @@ def decode_batch(
     ended = [bool(row) and row[-1] in end_tokens(config) for row in rows[::each]]
     return [
         Generation(
-            texts[each * i], tuple(row[:-1] if at_end else row), len(read), len(row), at_end or not watcher.was_stopped,
-            different(texts[each * i], texts[each * i + 1:each * (i + 1)]),
+            texts[each * i],
+            tuple(row[:-1] if at_end else row),
+            len(read),
+            len(row),
+            at_end or not watcher.was_stopped,
+            different(texts[each * i], texts[each * i + 1 : each * (i + 1)]),
         )
         for i, (row, at_end, read) in enumerate(zip(rows[::each], ended, ids, strict=True))
     ]
 
 
 def _padded(model: LoadedModel, ids: list[list[int]], pad: int) -> tuple[Any, Any]:
-    """(token ids, mask with 1 = real), both (B, S): padded on the right, for causal models on the left."""
+    """(token ids, mask with 1 = real), both (B, S): padded on the right, for causal models on the
+    left."""
     import torch
 
     longest = max(map(len, ids))
@@ -63,16 +71,24 @@ def _padded(model: LoadedModel, ids: list[list[int]], pad: int) -> tuple[Any, An
     return torch.tensor(rows, device=model.device), torch.tensor(masks, device=model.device)
 
 
-def _configuration(model: LoadedModel, ids: list[list[int]], request: Request, most: int | None) -> Any:
-    """What was asked for; `generate` takes everything left at None from the model's own settings."""
+def _configuration(
+    model: LoadedModel, ids: list[list[int]], request: Request, most: int | None
+) -> Any:
+    """What was asked for; `generate` takes everything left at None from the model's own
+    settings."""
     from transformers import GenerationConfig
 
     authors, longest = model.module.generation_config, max(map(len, ids))
     config = GenerationConfig(
-        num_beams=request.num_beams, do_sample=False, num_return_sequences=request.alternatives + 1,
-        return_dict_in_generate=False, min_new_tokens=request.min_new_tokens,
-        forced_bos_token_id=request.forced_bos, eos_token_id=authors.eos_token_id, pad_token_id=authors.pad_token_id,
-    )  # fmt: skip
+        num_beams=request.num_beams,
+        do_sample=False,
+        num_return_sequences=request.alternatives + 1,
+        return_dict_in_generate=False,
+        min_new_tokens=request.min_new_tokens,
+        forced_bos_token_id=request.forced_bos,
+        eos_token_id=authors.eos_token_id,
+        pad_token_id=authors.pad_token_id,
+    )
     limit = most or default_new_tokens(model, longest, authors)
     if authors.max_new_tokens is None:
         config.max_length = limit + (longest if model.kind == "causal" else 1)
@@ -87,7 +103,8 @@ def _configuration(model: LoadedModel, ids: list[list[int]], request: Request, m
 
 
 def default_new_tokens(model: LoadedModel, longest: int, authors: Any) -> int:
-    """How much to write when nobody said: in proportion for translations, else what the model's authors set."""
+    """How much to write when nobody said: in proportion for translations, else what the model's
+    authors set."""
     limit = model.max_source_tokens or DEFAULT_NEW_TOKENS
     if model.kind == "causal":
         return max(1, min(DEFAULT_NEW_TOKENS, limit - longest))
@@ -111,8 +128,10 @@ def _new_tokens(output: Any, start: int, config: Any) -> list[list[int]]:
 
 
 def decode_texts(model: LoadedModel, rows: list[list[int]], language: int | None) -> list[str]:
-    """The text of each row of tokens; `language` is the token that names the language at the front of a row, if any."""
-    # The token that names the language is not text, whether or not the tokenizer counts it as special.
+    """The text of each row of tokens; `language` is the token that names the language at the front
+    of a row, if any."""
+    # The token that names the language is not text, whether or not the tokenizer counts it as
+    # special.
     rows = [row[1:] if row and row[0] == language else row for row in rows]
     with model.using_tokenizer() as tokenizer:
         return tokenizer.batch_decode(rows, skip_special_tokens=True)
@@ -121,7 +140,8 @@ def decode_texts(model: LoadedModel, rows: list[list[int]], language: int | None
 def _watcher(
     model: LoadedModel, positions: list[int], request: Request, start: int, config: Any
 ) -> Any:
-    """A stopping criterion that reports the texts so far and asks whether to stop, once per token."""
+    """A stopping criterion that reports the texts so far and asks whether to stop, once per
+    token."""
     import torch
 
     from llm_magics.models.generation import Throttle
@@ -135,13 +155,19 @@ def _watcher(
             return torch.full((input_ids.shape[0],), self.was_stopped, device=input_ids.device)
 
         def saw(self, rows: list[list[int]]) -> bool:
-            """The same for the lean loop; `rows` are the tokens written so far, none of a beam search."""
+            """The same for the lean loop; `rows` are the tokens written so far, none of a beam
+            search."""
             self._look((lambda: rows) if rows else None)
             return self.was_stopped
 
         def _look(self, rows: Callable[[], list[list[int]]] | None) -> None:
             self.was_stopped = self.was_stopped or request.stopped()
-            if rows and request.on_text is not None and request.num_beams == 1 and self.throttle.due():
+            if (
+                rows
+                and request.on_text is not None
+                and request.num_beams == 1
+                and self.throttle.due()
+            ):
                 texts = decode_texts(model, rows(), request.forced_bos)
                 for position, text in zip(positions, texts, strict=True):
                     request.on_text(position, text, False)

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from llm_magics.errors import InputError
 
-__all__ = ["check_device", "choose_device", "default_dtype", "describe_bytes", "devices", "empty_cache", "memory"]
+__all__ = [
+    "check_device",
+    "choose_device",
+    "default_dtype",
+    "describe_bytes",
+    "devices",
+    "empty_cache",
+    "memory",
+]
 
 
 def choose_device() -> str:
@@ -28,7 +36,8 @@ def devices() -> list[str]:
 
 
 def check_device(device: str) -> str:
-    """`device`, once it is sure that this machine has it. Raises InputError, with the devices there are."""
+    """`device`, once it is sure that this machine has it. Raises InputError, with the devices there
+    are."""
     there = devices()
     kinds = {name.partition(":")[0] for name in there}
     if device in {*there, *kinds, *(f"{kind}:0" for kind in kinds)}:
@@ -39,8 +48,8 @@ def check_device(device: str) -> str:
 def default_dtype(device: str):
     """The `torch.dtype` weights are kept in on a device.
 
-    float32 where it costs no speed to keep it (CPU); on accelerators bfloat16, or float16 where the device
-    has no bfloat16.
+    float32 where it costs no speed to keep it (CPU); on accelerators bfloat16, or float16 where the
+    device has no bfloat16.
     """
     import torch
 
@@ -53,7 +62,8 @@ def default_dtype(device: str):
 def memory(device: str) -> tuple[int, int]:
     """(free, total) bytes of a device: what a new model could take now, and all there is.
 
-    On the CPU a container's own limit counts, because the kernel is killed at that limit, not at the machine's.
+    On the CPU a container's own limit counts, because the kernel is killed at that limit, not at
+    the machine's.
     """
     kind, _, index = device.partition(":")
     if kind == "cuda":
@@ -61,7 +71,9 @@ def memory(device: str) -> tuple[int, int]:
 
         free, total = torch.cuda.mem_get_info(int(index or 0))
         # What torch holds in its cache but does not use is free for the next model.
-        cached = torch.cuda.memory_reserved(int(index or 0)) - torch.cuda.memory_allocated(int(index or 0))
+        cached = torch.cuda.memory_reserved(int(index or 0)) - torch.cuda.memory_allocated(
+            int(index or 0)
+        )
         return free + cached, total
     if kind == "mps":
         import torch
@@ -75,7 +87,10 @@ def _host_memory() -> tuple[int, int]:
     free, total = _machine_memory()
     for limit_file, used_file in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
     ):
         limit, used = _number(limit_file), _number(used_file)
         if limit is not None and used is not None and limit < total:
@@ -89,7 +104,8 @@ def _machine_memory() -> tuple[int, int]:
         kilobytes = [int(fields[name].split()[0]) for name in ("MemAvailable", "MemTotal")]
         return kilobytes[0] * 1024, kilobytes[1] * 1024
     except (OSError, KeyError, ValueError):
-        import psutil  # Not Linux; ipykernel depends on psutil, so it is there wherever a notebook is.
+        # Not Linux; ipykernel depends on psutil, so it is there wherever a notebook is.
+        import psutil
 
         machine = psutil.virtual_memory()
         return machine.available, machine.total
@@ -114,7 +130,8 @@ def _number(path: str) -> int | None:
 
 
 def empty_cache(device: str) -> None:
-    """Gives memory of unloaded models back to the device (and, on Linux, heap pages to the system)."""
+    """Gives memory of unloaded models back to the device (and, on Linux, heap pages to the
+    system)."""
     import gc
 
     kind = device.partition(":")[0]
@@ -143,5 +160,7 @@ def describe_bytes(count: int | None) -> str:
         return "unknown"
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
-            return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
+            return (
+                f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
+            )
     return f"{count} bytes"

@@ -18,19 +18,25 @@ Source = str | Sequence[Mapping[str, str]]
 
 
 def count_tokens(model: LoadedModel, texts: Sequence[str]) -> list[int]:
-    """How many tokens each text has for this model, special tokens included, a word for the target language not."""
+    """How many tokens each text has for this model, special tokens included, a word for the target
+    language not."""
     if model.is_remote:
         return estimate_tokens(texts)
     return [len(ids) for ids in encode_sources(model, texts, None, None, check_length=False)]
 
 
 def encode_sources(
-    model: LoadedModel, sources: Sequence[Source], source_language: str | None, target_language: str | None,
-    *, check_length: bool = True,
-) -> list[list[int]]:  # fmt: skip
+    model: LoadedModel,
+    sources: Sequence[Source],
+    source_language: str | None,
+    target_language: str | None,
+    *,
+    check_length: bool = True,
+) -> list[list[int]]:
     """Token ids of every source, special tokens included; languages are codes of the catalogue.
 
-    Raises UnknownLanguage (not a language of this model), TooLong, WrongTask (messages for what is no chat model).
+    Raises UnknownLanguage (not a language of this model), TooLong, WrongTask (messages for what is
+    no chat model).
     """
     _check_pair(model, source_language, target_language)
     if any(not isinstance(source, str) for source in sources):
@@ -41,9 +47,14 @@ def encode_sources(
             ids = model.tokenizer.encode_source(texts)
         else:
             prefix = _target_prefix(model, target_language) if check_length else ""
-            with model.using_tokenizer() as tokenizer, boundary(f"the tokenizer of {model.reference}", "used"):
+            with (
+                model.using_tokenizer() as tokenizer,
+                boundary(f"the tokenizer of {model.reference}", "used"),
+            ):
                 _set_source_language(model, tokenizer, source_language)
-                ids = _token_ids(tokenizer, [prefix + text for text in texts], add_special_tokens=True)
+                ids = _token_ids(
+                    tokenizer, [prefix + text for text in texts], add_special_tokens=True
+                )
     if check_length:
         _check_lengths(model, ids)
     return ids
@@ -52,11 +63,16 @@ def encode_sources(
 def _token_ids(tokenizer: Any, texts: list[str], *, add_special_tokens: bool) -> list[list[int]]:
     if not texts:
         return []
-    # No padding and no truncation here: both would change the state of a tokenizer that threads share.
+    # No padding and no truncation here: both would change the state of a tokenizer that threads
+    # share.
     coded = tokenizer(
-        texts, add_special_tokens=add_special_tokens, padding=False, truncation=False, verbose=False,
+        texts,
+        add_special_tokens=add_special_tokens,
+        padding=False,
+        truncation=False,
+        verbose=False,
         return_attention_mask=False,
-    )  # fmt: skip
+    )
     return [list(ids) for ids in coded["input_ids"]]
 
 
@@ -65,10 +81,18 @@ def _encode_chat(model: LoadedModel, sources: Sequence[Source]) -> list[list[int
 
     if not model.is_chat:
         raise WrongTask(f"{model.reference} has no chat template: give it plain text")
-    chats = [[{"role": "user", "content": item}] if isinstance(item, str) else list(item) for item in sources]
+    chats = [
+        [{"role": "user", "content": item}] if isinstance(item, str) else list(item)
+        for item in sources
+    ]
     texts = render_chats(model, chats)
-    with model.using_tokenizer() as tokenizer, boundary(f"the tokenizer of {model.reference}", "used"):
-        return _token_ids(tokenizer, texts, add_special_tokens=False)  # the template has written them
+    with (
+        model.using_tokenizer() as tokenizer,
+        boundary(f"the tokenizer of {model.reference}", "used"),
+    ):
+        return _token_ids(
+            tokenizer, texts, add_special_tokens=False
+        )  # the template has written them
 
 
 def _check_lengths(model: LoadedModel, ids: list[list[int]]) -> None:
@@ -78,13 +102,17 @@ def _check_lengths(model: LoadedModel, ids: list[list[int]]) -> None:
     for number, tokens in enumerate(ids, 1):
         if len(tokens) > limit - (model.kind == "causal"):
             raise TooLong(
-                f"text {number} of {len(ids)} has {len(tokens):,} tokens, {model.reference} reads {limit:,} at once: "
+                f"text {number} of {len(ids)} has {len(tokens):,} tokens, {model.reference} "
+                f"reads {limit:,} at once: "
                 "split it into shorter sentences"
             )
 
 
 def _check_pair(model: LoadedModel, source: str | None, target: str | None) -> None:
-    for given, made_for, verb in ((source, model.source_language, "reads"), (target, model.target_language, "writes")):
+    for given, made_for, verb in (
+        (source, model.source_language, "reads"),
+        (target, model.target_language, "writes"),
+    ):
         if given and made_for and given != made_for:
             raise UnknownLanguage(
                 f"{model.reference} {verb} {language_name(made_for)}, not {language_name(given)}: "
@@ -107,7 +135,10 @@ def _target_prefix(model: LoadedModel, target: str | None) -> str:
     if model.family != "marian" or not model.languages:
         return ""
     if target is None:
-        raise UnknownLanguage(f"{model.reference} writes several languages: say which, {', '.join(model.languages[:6])}")
+        raise UnknownLanguage(
+            f"{model.reference} writes several languages: say which, "
+            f"{', '.join(model.languages[:6])}"
+        )
     return f">>{_native(model, target)}<< "
 
 
@@ -117,11 +148,14 @@ def _set_source_language(model: LoadedModel, tokenizer: Any, source: str | None)
 
 
 def forced_bos(model: LoadedModel, target: str | None) -> int | None:
-    """The token that tells a model of many languages which one to write, None where the input says it."""
+    """The token that tells a model of many languages which one to write, None where the input says
+    it."""
     if not model.languages or model.family == "marian":
         return None
     if target is None:
-        raise UnknownLanguage(f"{model.reference} writes {len(model.languages)} languages: say which one")
+        raise UnknownLanguage(
+            f"{model.reference} writes {len(model.languages)} languages: say which one"
+        )
     code = _native(model, target)
     with model.using_tokenizer() as tokenizer:
         if hasattr(tokenizer, "get_lang_id"):

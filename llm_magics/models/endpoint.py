@@ -1,13 +1,14 @@
-"""Where remote models are: an OpenAI-compatible endpoint (vLLM, llama.cpp, Ollama, `transformers serve`), and its key.
+"""Where remote models are: an OpenAI-compatible endpoint (vLLM, llama.cpp, Ollama, `transformers
+serve`), and its key.
 
-An endpoint is what the user configured, else what the environment names. A key comes from the environment only and
-belongs to the address that stands beside it there:
+An endpoint is what the user configured, else what the environment names. A key comes from the
+environment only and belongs to the address that stands beside it there:
 
     LLM_MAGICS_ENDPOINT   LLM_MAGICS_API_KEY
     OPENAI_BASE_URL       OPENAI_API_KEY       (without OPENAI_BASE_URL: https://api.openai.com)
 
-It is sent to that origin (scheme, host, port) and to no other, whatever a notebook configures, and over plain http only
-to this machine. It is read when a request is made and kept nowhere.
+It is sent to that origin (scheme, host, port) and to no other, whatever a notebook configures, and
+over plain http only to this machine. It is read when a request is made and kept nowhere.
 
 This module is light: it imports the standard library only.
 """
@@ -25,7 +26,10 @@ from llm_magics.errors import InputError, ModelNotFound
 
 __all__ = ["ENDPOINT_VARIABLES", "Endpoint", "find_endpoint"]
 
-ENDPOINT_VARIABLES = (("LLM_MAGICS_ENDPOINT", "LLM_MAGICS_API_KEY"), ("OPENAI_BASE_URL", "OPENAI_API_KEY"))
+ENDPOINT_VARIABLES = (
+    ("LLM_MAGICS_ENDPOINT", "LLM_MAGICS_API_KEY"),
+    ("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+)
 """(address, its key), the first that is set is taken."""
 _OPENAI = "https://api.openai.com/v1"
 _PORTS = {"http": 80, "https": 443}
@@ -34,7 +38,8 @@ _EXAMPLE = "such as http://127.0.0.1:8000/v1"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An address and how patiently it is asked. Raises InputError for an address that must not or cannot be used."""
+    """An address and how patiently it is asked. Raises InputError for an address that must not or
+    cannot be used."""
 
     url: str
     """http:// or https://, up to and with the version: `http://127.0.0.1:8000/v1`."""
@@ -52,11 +57,16 @@ class Endpoint:
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", _checked(self.url))
         if not (math.isfinite(self.deadline_s) and self.deadline_s > 0):
-            raise InputError(f"an endpoint's deadline_s must be a number of seconds above 0, not {self.deadline_s!r}")
+            raise InputError(
+                "an endpoint's deadline_s must be a number of seconds above 0, not "
+                f"{self.deadline_s!r}"
+            )
         for name in ("max_bytes", "tries", "parallel"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"an endpoint's {name} must be a whole number from 1, not {value!r}")
+                raise InputError(
+                    f"an endpoint's {name} must be a whole number from 1, not {value!r}"
+                )
 
     @property
     def origin(self) -> str:
@@ -71,7 +81,8 @@ class Endpoint:
         return host == "localhost" or (address is not None and address.is_loopback)
 
     def key(self) -> str | None:
-        """The key of this origin, None when the environment has none for it or it would travel unencrypted.
+        """The key of this origin, None when the environment has none for it or it would travel
+        unencrypted.
 
         Raises InputError, without showing it, for a key that cannot stand in a header.
         """
@@ -86,21 +97,27 @@ class Endpoint:
     def key_variable(self) -> str | None:
         """The environment variable whose key belongs to this origin, set or not."""
         for place, name in ENDPOINT_VARIABLES:
-            address = os.environ.get(place, "").strip() or (_OPENAI if name == "OPENAI_API_KEY" else "")
+            address = os.environ.get(place, "").strip() or (
+                _OPENAI if name == "OPENAI_API_KEY" else ""
+            )
             if address and _same_origin(address, self.url):
                 return name
         return None
 
 
 def find_endpoint(configured: Endpoint | str | None = None) -> Endpoint:
-    """The endpoint that is configured, else the environment's. Raises ModelNotFound when there is none, or InputError."""
+    """The endpoint that is configured, else the environment's. Raises ModelNotFound when there is
+    none, or InputError."""
     if configured:
         return configured if isinstance(configured, Endpoint) else Endpoint(configured)
     for place, _ in ENDPOINT_VARIABLES:
         if os.environ.get(place, "").strip():
             return Endpoint(os.environ[place].strip())
-    raise ModelNotFound(f"no endpoint is configured for openai: models: %config LLM.endpoint = \"http://127.0.0.1:8000/v1\" "
-                        f"or set {ENDPOINT_VARIABLES[0][0]}")
+    raise ModelNotFound(
+        "no endpoint is configured for openai: models: %config LLM.endpoint = "
+        '"http://127.0.0.1:8000/v1" '
+        f"or set {ENDPOINT_VARIABLES[0][0]}"
+    )
 
 
 def _checked(url: object) -> str:
@@ -113,16 +130,34 @@ def _checked(url: object) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts = host = None
-    if parts is None or not host or parts.scheme not in _PORTS or not url.isascii() or not url.isprintable() or " " in url:
-        raise InputError(f"{_without_user(url)!r} is no address of an endpoint: give http:// or https://, {_EXAMPLE}")
+    if (
+        parts is None
+        or not host
+        or parts.scheme not in _PORTS
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise InputError(
+            f"{_without_user(url)!r} is no address of an endpoint: give http:// or https://, "
+            f"{_EXAMPLE}"
+        )
     if "@" in parts.netloc:
-        raise InputError("an endpoint's address holds no user or password: leave out what stands before @, and set the key "
-                         f"in {ENDPOINT_VARIABLES[0][1]}")
+        raise InputError(
+            "an endpoint's address holds no user or password: leave out what stands before @, "
+            "and set the key "
+            f"in {ENDPOINT_VARIABLES[0][1]}"
+        )
     if parts.query or parts.fragment:
         raise InputError(f"an endpoint's address has no ? or #: give it {_EXAMPLE}")
     address = _address(host)
-    if address is not None and (address.is_link_local or address.is_multicast or address.is_unspecified):
-        raise InputError(f"{host} is no address of a model server (link-local, multicast or unspecified): give one {_EXAMPLE}")
+    if address is not None and (
+        address.is_link_local or address.is_multicast or address.is_unspecified
+    ):
+        raise InputError(
+            f"{host} is no address of a model server (link-local, multicast or unspecified): "
+            f"give one {_EXAMPLE}"
+        )
     return url
 
 

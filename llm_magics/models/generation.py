@@ -1,4 +1,5 @@
-"""Sources -> generated texts: bucketed batches, streaming, stopping, and smaller batches when memory runs out."""
+"""Sources -> generated texts: bucketed batches, streaming, stopping, and smaller batches when
+memory runs out."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Generation:
 
     text: str
     token_ids: tuple[int, ...]
-    """The tokens written, without those that start, end or pad; a language token at the front stays."""
+    """The tokens written, without those that start, end or pad; a language token at the front
+    stays."""
     n_source_tokens: int
     n_new_tokens: int
     """How many tokens were computed, the ending one included."""
@@ -52,7 +54,8 @@ class Request:
     alternatives: int = 0
     """How many hypotheses of the beam search are wanted beside the best one."""
     limits: tuple[int, ...] | None = None
-    """New tokens at most of each source of the call, where they have limits of their own; the longest is `max_new_tokens`."""
+    """New tokens at most of each source of the call, where they have limits of their own; the
+    longest is `max_new_tokens`."""
 
     def limits_of(self, positions: Sequence[int]) -> list[int] | None:
         """The own limits of the sources at these positions, None where all have the same."""
@@ -64,42 +67,75 @@ class Request:
 
 
 def generate(
-    model: LoadedModel, sources: Sequence[Source], *, source_language: str | None = None,
-    target_language: str | None = None, max_new_tokens: int | Sequence[int] | None = None, min_new_tokens: int | None = None,
-    num_beams: int = 1, token_budget: int = 2048, on_text: OnText | None = None,
-    stop: Callable[[], bool] | None = None, extra: dict[str, Any] | None = None, alternatives: int = 0,
-) -> list[Generation]:  # fmt: skip
+    model: LoadedModel,
+    sources: Sequence[Source],
+    *,
+    source_language: str | None = None,
+    target_language: str | None = None,
+    max_new_tokens: int | Sequence[int] | None = None,
+    min_new_tokens: int | None = None,
+    num_beams: int = 1,
+    token_budget: int = 2048,
+    on_text: OnText | None = None,
+    stop: Callable[[], bool] | None = None,
+    extra: dict[str, Any] | None = None,
+    alternatives: int = 0,
+) -> list[Generation]:
     """One Generation per source, in the order of the sources.
 
-    Sources of similar length are computed together, at most `token_budget` source tokens at once. Languages are
-    codes of the catalogue ("de"). `max_new_tokens` is one limit for all, or for models of transformers one for each.
-    Greedy unless `num_beams` > 1; `extra` holds further settings of transformers' GenerationConfig, such as
-    {"do_sample": True, "temperature": 0.7}. With `alternatives` N the search has at least N + 1 beams, and each
-    Generation up to N further texts. `on_text(index, text_so_far, is_final)` is
-    called at most ten times a second per batch, and once at the end of every source. `stop()` is asked before
-    every token: once true, what there is comes back, with `finished` False.
+    Sources of similar length are computed together, at most `token_budget` source tokens at once.
+    Languages are codes of the catalogue ("de"). `max_new_tokens` is one limit for all, or for
+    models of transformers one for each. Greedy unless `num_beams` > 1; `extra` holds further
+    settings of transformers' GenerationConfig, such as {"do_sample": True, "temperature": 0.7}.
+    With `alternatives` N the search has at least N + 1 beams, and each Generation up to N further
+    texts. `on_text(index, text_so_far, is_final)` is called at most ten times a second per batch,
+    and once at the end of every source. `stop()` is asked before every token: once true, what there
+    is comes back, with `finished` False.
 
-    Raises WrongTask, UnknownLanguage, TooLong, InputError, or DoesNotFit when one source alone needs too much.
+    Raises WrongTask, UnknownLanguage, TooLong, InputError, or DoesNotFit when one source alone
+    needs too much.
     """
     limits = _limits(model, sources, max_new_tokens)
     max_new_tokens = max_new_tokens if limits is None else max(limits, default=None)
     if model.is_remote:
-        return generate_remote(model, sources, max_new_tokens=max_new_tokens, extra=extra, on_text=on_text, stop=stop,
-                               num_beams=max(num_beams, alternatives + 1))
+        return generate_remote(
+            model,
+            sources,
+            max_new_tokens=max_new_tokens,
+            extra=extra,
+            on_text=on_text,
+            stop=stop,
+            num_beams=max(num_beams, alternatives + 1),
+        )
     if model.kind == "encoder":
         raise WrongTask(f"{model.reference} ({model.family}) encodes text, it does not write any")
     if model.is_house and model.kind == "causal":
-        raise WrongTask(f"{model.reference} is a small language model trained here: it continues text and follows no request")
+        raise WrongTask(
+            f"{model.reference} is a small language model trained here: it continues text "
+            "and "
+            "follows no request"
+        )
     if model.is_house and extra:
         raise WrongTask(f"{model.reference} does not sample; leave out {', '.join(extra)}")
-    for name, value in (("num_beams", num_beams), ("token_budget", token_budget), ("max_new_tokens", max_new_tokens)):
+    for name, value in (
+        ("num_beams", num_beams),
+        ("token_budget", token_budget),
+        ("max_new_tokens", max_new_tokens),
+    ):
         if value is not None and value < 1:
             raise InputError(f"{name} must be at least 1, not {value}")
     ids = encode_sources(model, sources, source_language, target_language)
     request = Request(
-        max(num_beams, alternatives + 1), max_new_tokens, min_new_tokens, forced_bos(model, target_language),
-        dict(extra or {}), on_text, stop, alternatives, limits,
-    )  # fmt: skip
+        max(num_beams, alternatives + 1),
+        max_new_tokens,
+        min_new_tokens,
+        forced_bos(model, target_language),
+        dict(extra or {}),
+        on_text,
+        stop,
+        alternatives,
+        limits,
+    )
     results: dict[int, Generation] = {}
     pending = bucketed([len(tokens) for tokens in ids], token_budget)
     while pending and not request.stopped():
@@ -109,17 +145,28 @@ def generate(
             pending[:0] = _halves(model, batch)
             continue
         results |= dict(zip(batch, done, strict=True))
-    return [results.get(index) or Generation("", (), len(ids[index]), 0, False) for index in range(len(ids))]
+    return [
+        results.get(index) or Generation("", (), len(ids[index]), 0, False)
+        for index in range(len(ids))
+    ]
 
 
-def _limits(model: LoadedModel, sources: Sequence[Source], limits: int | Sequence[int] | None) -> tuple[int, ...] | None:
+def _limits(
+    model: LoadedModel, sources: Sequence[Source], limits: int | Sequence[int] | None
+) -> tuple[int, ...] | None:
     """One limit for each source, where each has its own."""
     if limits is None or isinstance(limits, int):
         return None
     if model.is_remote or model.is_house:
-        raise InputError(f"{model.reference} takes one max_new_tokens for all sources, not one for each")
+        raise InputError(
+            f"{model.reference} takes one max_new_tokens for all sources, not one for each"
+        )
     if len(limits) != len(sources):
-        raise InputError(f"{len(limits)} limits of new tokens for {len(sources)} sources: give one for all, or one for each")
+        raise InputError(
+            f"{len(limits)} limits of new tokens for {len(sources)} sources: give one for "
+            "all, "
+            "or one for each"
+        )
     if min(limits, default=1) < 1:
         raise InputError(f"max_new_tokens must be at least 1, not {min(limits)}")
     return tuple(limits)
@@ -128,7 +175,8 @@ def _limits(model: LoadedModel, sources: Sequence[Source], limits: int | Sequenc
 def _attempt(
     model: LoadedModel, ids: list[list[int]], batch: list[int], request: Request
 ) -> list[Generation] | None:
-    """The batch's results, None when it does not fit into memory. Frames and tensors of a failure are gone then."""
+    """The batch's results, None when it does not fit into memory. Frames and tensors of a failure
+    are gone then."""
     from llm_magics.models.boundary import is_out_of_memory
 
     try:
@@ -159,7 +207,8 @@ def _halves(model: LoadedModel, batch: list[int]) -> list[list[int]]:
 
     if len(batch) == 1:
         raise DoesNotFit(
-            f"{model.device} has too little memory left for text {batch[0] + 1}, alone in its batch: "
+            f"{model.device} has too little memory left for text {batch[0] + 1}, alone in its "
+            "batch: "
             "unload other models with %models, or use a smaller one"
         )
     empty_cache(model.device)
@@ -168,13 +217,15 @@ def _halves(model: LoadedModel, batch: list[int]) -> list[list[int]]:
 
 
 def different(best: str, others: Sequence[str]) -> tuple[str, ...]:
-    """Those of `others` that are neither `best` nor one before; white space around them does not count."""
+    """Those of `others` that are neither `best` nor one before; white space around them does not
+    count."""
     texts = dict.fromkeys(text.strip() for text in others)
     return tuple(text for text in texts if text and text != best.strip())
 
 
 class Throttle:
-    """Lets through at most every STREAM_EVERY_S seconds, and less often where a report costs much."""
+    """Lets through at most every STREAM_EVERY_S seconds, and less often where a report costs
+    much."""
 
     def __init__(self) -> None:
         self._last_s = time.monotonic()
@@ -189,6 +240,7 @@ class Throttle:
         return True
 
     def spent(self) -> None:
-        """The report that was due is made: the next one waits until it would cost at most STREAM_SHARE of the time."""
+        """The report that was due is made: the next one waits until it would cost at most
+        STREAM_SHARE of the time."""
         cost_s = time.monotonic() - self._last_s
         self._pause_s = min(max(STREAM_EVERY_S, cost_s / STREAM_SHARE), _RARELY * STREAM_EVERY_S)

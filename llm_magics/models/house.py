@@ -1,13 +1,14 @@
 """This project's own model folders: a small, documented format for models trained here.
 
-    config.json         {"format": "llm_magics", "format_version": 1, "architecture": "Seq2SeqModel",
-                         "arguments": {...}, "task": "translate", "source_language": "en",
-                         "target_language": "de", "special": {"pad": 0, "bos": 1, "eos": 2, "unk": 3},
-                         "labels": [...] of a classifier, "trained_tokens": how many tokens at once a
-                         language model has seen in training}; the architecture is a name of `nn.ARCHITECTURES`
-    model.safetensors   the weights, float16 or float32, tied weights once
-    tokenizer.json      for both sides, or source_tokenizer.json + target_tokenizer.json
-    card.md             what the model was trained on, and how good it is
+config.json         {"format": "llm_magics", "format_version": 1, "architecture": "Seq2SeqModel",
+                     "arguments": {...}, "task": "translate", "source_language": "en",
+                     "target_language": "de", "special": {"pad": 0, "bos": 1, "eos": 2, "unk": 3},
+                     "labels": [...] of a classifier, "trained_tokens": how many tokens at once a
+                     language model has seen in training}; the architecture is a name of
+                     `nn.ARCHITECTURES`
+model.safetensors   the weights, float16 or float32, tied weights once
+tokenizer.json      for both sides, or source_tokenizer.json + target_tokenizer.json
+card.md             what the model was trained on, and how good it is
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import nn
 
-__all__ = ["FORMAT_VERSION", "HouseTokenizer", "house_kind", "load_house", "put_in_place", "save_house"]
+__all__ = [
+    "FORMAT_VERSION",
+    "HouseTokenizer",
+    "house_kind",
+    "load_house",
+    "put_in_place",
+    "save_house",
+]
 
 FORMAT_VERSION = 1
 
@@ -49,23 +57,31 @@ def save_house(
 ) -> Path:
     """Writes a house model: all of it into a folder beside the last place, then one rename.
 
-    `arguments` are the constructor's arguments; `dtype` is "float32" or "float16"; a `target_tokenizer` of None
-    means that both sides share `source_tokenizer`. A model already there is replaced. Returns the folder.
+    `arguments` are the constructor's arguments; `dtype` is "float32" or "float16"; a
+    `target_tokenizer` of None means that both sides share `source_tokenizer`. A model already there
+    is replaced. Returns the folder.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         config = {
-            "format": "llm_magics", "format_version": FORMAT_VERSION, "architecture": type(module).__name__,
-            "arguments": arguments, "task": task, "source_language": source_language,
-            "target_language": target_language, "special": dict(DEFAULT_SPECIAL if special is None else special),
-        }  # fmt: skip
+            "format": "llm_magics",
+            "format_version": FORMAT_VERSION,
+            "architecture": type(module).__name__,
+            "arguments": arguments,
+            "task": task,
+            "source_language": source_language,
+            "target_language": target_language,
+            "special": dict(DEFAULT_SPECIAL if special is None else special),
+        }
         if labels is not None:
             config["labels"] = labels
         if trained_tokens is not None:
             config["trained_tokens"] = trained_tokens
-        _write_text(building / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        _write_text(
+            building / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        )
         _write_weights(building / "model.safetensors", module, dtype)
         if target_tokenizer is None or target_tokenizer is source_tokenizer:
             _write_text(building / "tokenizer.json", source_tokenizer.to_str(pretty=False))
@@ -103,7 +119,8 @@ def _write_weights(path: Path, module: nn.Module, dtype: str) -> None:
 
 
 def put_in_place(building: Path, folder: Path) -> None:
-    """`building` takes the place of `folder`; the old folder is removed only after the new one stands."""
+    """`building` takes the place of `folder`; the old folder is removed only after the new one
+    stands."""
     if not folder.exists():
         building.rename(folder)
         return
@@ -118,7 +135,9 @@ def put_in_place(building: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_house(folder: str | Path, facts: FolderFacts | None = None) -> tuple[nn.Module, HouseTokenizer, dict]:
+def load_house(
+    folder: str | Path, facts: FolderFacts | None = None
+) -> tuple[nn.Module, HouseTokenizer, dict]:
     """(module in eval mode, float32, on the CPU; tokenizer; config.json) of a house folder.
 
     Raises ModelNotFound, UnsafeModel or BrokenModel, each naming the file.
@@ -131,10 +150,16 @@ def load_house(folder: str | Path, facts: FolderFacts | None = None) -> tuple[nn
     tokenizers = read_tokenizers(facts.folder)
     tokenizer = HouseTokenizer(*tokenizers, config.get("special"))
     sizes = config["arguments"]
-    for side, size in (("source", "src_vocab_size"), ("target", "tgt_vocab_size"), ("source", "vocab_size")):
+    for side, size in (
+        ("source", "src_vocab_size"),
+        ("target", "tgt_vocab_size"),
+        ("source", "vocab_size"),
+    ):
         known = getattr(tokenizer, side).get_vocab_size()
         if size in sizes and known > sizes[size]:
-            raise BrokenModel(f"{facts.folder}: the {side} tokenizer has {known} tokens, the model fewer")
+            raise BrokenModel(
+                f"{facts.folder}: the {side} tokenizer has {known} tokens, the model fewer"
+            )
     return module.eval(), tokenizer, config
 
 
@@ -152,18 +177,32 @@ def _check_config(facts: FolderFacts) -> None:
     if not facts.is_house:
         raise BrokenModel(f'{place} is not of this project: it lacks "format": "llm_magics"')
     if config.get("task") == "custom":
-        raise BrokenModel(f"{facts.folder} holds the weights of a module of a notebook, and only the notebook knows how "
-                          "that is built: safetensors.torch.load_model(MODULE, FOLDER/'model.safetensors') puts them into one")
+        raise BrokenModel(
+            f"{facts.folder} holds the weights of a module of a notebook, and only the notebook "
+            "knows how "
+            "that is built: safetensors.torch.load_model(MODULE, FOLDER/'model.safetensors') "
+            "puts them into one"
+        )
     if config.get("format_version") != FORMAT_VERSION:
         version = config.get("format_version")
-        raise BrokenModel(f"{place} has format version {version!r}; this version reads {FORMAT_VERSION}: upgrade")
+        raise BrokenModel(
+            f"{place} has format version {version!r}; this version reads {FORMAT_VERSION}: upgrade"
+        )
     architecture = config.get("architecture")
     if architecture not in ARCHITECTURES:
-        raise BrokenModel(f"{place} names the architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}")
+        raise BrokenModel(
+            f"{place} names the architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}"
+        )
     arguments, special = config.get("arguments"), config.get("special", DEFAULT_SPECIAL)
-    sizes = set(arguments) & {"src_vocab_size", "tgt_vocab_size", "vocab_size"} if isinstance(arguments, dict) else set()
+    sizes = (
+        set(arguments) & {"src_vocab_size", "tgt_vocab_size", "vocab_size"}
+        if isinstance(arguments, dict)
+        else set()
+    )
     if sizes not in ({"src_vocab_size", "tgt_vocab_size"}, {"vocab_size"}):
-        raise BrokenModel(f"{place} must give the constructor's arguments, the sizes of the vocabularies too")
+        raise BrokenModel(
+            f"{place} must give the constructor's arguments, the sizes of the vocabularies too"
+        )
     if not isinstance(special, dict) or not {"pad", "bos", "eos"} <= set(special):
         raise BrokenModel(f"{place} must give the ids of pad, bos and eos under special")
 
@@ -177,17 +216,23 @@ def _build(facts: FolderFacts) -> nn.Module:
     try:
         empty = outline(cls, **arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise BrokenModel(f"{facts.folder / 'config.json'} cannot be built: {str(error)[:160]}") from None
+        raise BrokenModel(
+            f"{facts.folder / 'config.json'} cannot be built: {str(error)[:160]}"
+        ) from None
     shapes = empty.state_dict()
     for name, tensor in shapes.items():
         kept = facts.tensors.get(name)
         if kept is not None and kept.shape != tuple(tensor.shape):
             raise BrokenModel(
-                f"{facts.folder}: {name} is {kept.shape} in the file, {tuple(tensor.shape)} by config.json"
+                f"{facts.folder}: {name} is {kept.shape} in the file, {tuple(tensor.shape)} "
+                "by "
+                "config.json"
             )
     missing = set(shapes) - set(facts.tensors)
     if missing and not _are_tied(empty, missing, set(facts.tensors)):
-        raise BrokenModel(f"{facts.folder}: model.safetensors lacks {', '.join(sorted(missing)[:3])}")
+        raise BrokenModel(
+            f"{facts.folder}: model.safetensors lacks {', '.join(sorted(missing)[:3])}"
+        )
     return cls(**arguments)
 
 
@@ -196,7 +241,9 @@ def _are_tied(module: nn.Module, missing: set[str], present: set[str]) -> bool:
     names: dict[int, set[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), set()).add(name)
-    return all(any(name in group and group & present for group in names.values()) for name in missing)
+    return all(
+        any(name in group and group & present for group in names.values()) for name in missing
+    )
 
 
 def _fill(module: nn.Module, facts: FolderFacts) -> None:
@@ -207,6 +254,9 @@ def _fill(module: nn.Module, facts: FolderFacts) -> None:
         tensors |= load_file(path)
     unexpected = set(tensors) - set(module.state_dict())
     if unexpected:
-        raise BrokenModel(f"{facts.folder}: model.safetensors has unknown tensors: {sorted(unexpected)[0][:80]!r}")
-    # Missing names are tied to present ones (checked in _build); copying casts float16 to the module's float32.
+        raise BrokenModel(
+            f"{facts.folder}: model.safetensors has unknown tensors: {sorted(unexpected)[0][:80]!r}"
+        )
+    # Missing names are tied to present ones (checked in _build); copying casts float16 to the
+    # module's float32.
     module.load_state_dict(tensors, strict=False)

@@ -25,11 +25,14 @@ class HouseTokenizer:
     Token lists never hold `bos`; those of `encode_source` and `encode_target` end with `eos`.
     """
 
-    def __init__(self, source: Tokenizer, target: Tokenizer, special: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, source: Tokenizer, target: Tokenizer, special: dict[str, int] | None = None
+    ) -> None:
         self.source, self.target = source, target
         self.special = dict(DEFAULT_SPECIAL if special is None else special)
         for tokenizer in (source, target):
-            # Set once, here: changing them per call is what makes a shared tokenizer give wrong results.
+            # Set once, here: changing them per call is what makes a shared tokenizer give wrong
+            # results.
             tokenizer.no_padding()
             tokenizer.no_truncation()
             tokenizer.encode_special_tokens = True  # "</s>" in a text is text, not the end mark
@@ -57,8 +60,11 @@ class HouseTokenizer:
 
     def _decode(self, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
         hidden = set(self.special.values())
-        # The library counts the byte tokens, which spell rare characters, as special: skip ours only.
-        return tokenizer.decode([token for token in ids if token not in hidden], skip_special_tokens=False)
+        # The library counts the byte tokens, which spell rare characters, as special: skip ours
+        # only.
+        return tokenizer.decode(
+            [token for token in ids if token not in hidden], skip_special_tokens=False
+        )
 
     def source_tokens(self, ids: Sequence[int]) -> list[str]:
         """The written form of each source token, as the vocabulary has it."""
@@ -78,12 +84,15 @@ class HouseTokenizer:
 
 
 def read_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    """(source, target) tokenizers of a house folder; the same object twice when there is one file."""
+    """(source, target) tokenizers of a house folder; the same object twice when there is one
+    file."""
     both = folder / "tokenizer.json"
     if both.exists():
         tokenizer = _read_tokenizer(both)
         return tokenizer, tokenizer
-    return _read_tokenizer(folder / "source_tokenizer.json"), _read_tokenizer(folder / "target_tokenizer.json")
+    return _read_tokenizer(folder / "source_tokenizer.json"), _read_tokenizer(
+        folder / "target_tokenizer.json"
+    )
 
 
 def _read_tokenizer(path: Path) -> Tokenizer:

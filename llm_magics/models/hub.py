@@ -1,4 +1,5 @@
-"""Fetching models from the hub: only the files that are needed, only in safe forms, with clear failures."""
+"""Fetching models from the hub: only the files that are needed, only in safe forms, with clear
+failures."""
 
 from __future__ import annotations
 
@@ -20,19 +21,37 @@ from llm_magics.models.hub_cache import (
     hub_answers,
     is_offline,
     within,
-)  # fmt: skip
+)
 from llm_magics.models.reference import Reference
 
 __all__ = ["HubModel", "describe", "fetch"]
 
 METADATA_TIMEOUT_S = 10.0
-_CONVERTER = "SFconvertbot"  # the hub's own account that opens safetensors conversions as pull requests
+_CONVERTER = (
+    "SFconvertbot"  # the hub's own account that opens safetensors conversions as pull requests
+)
 _SMALL_FILES = {
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja", "vocab.json", "vocab.txt", "merges.txt", "target_vocab.json",
-    "source.spm", "target.spm", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
-    "modules.json", "sentence_bert_config.json", "1_Pooling/config.json",  # how a sentence encoder pools
-}  # fmt: skip
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "target_vocab.json",
+    "source.spm",
+    "target.spm",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    # how a sentence encoder pools
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+}
 _SAFE = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _PICKLE = re.compile(r"pytorch_model(-\d{5}-of-\d{5})?\.bin(\.index\.json)?")
 
@@ -57,7 +76,9 @@ class HubModel:
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weight files."""
-        return sum(size for name, size in self.files.items() if name.endswith((".safetensors", ".bin")))
+        return sum(
+            size for name, size in self.files.items() if name.endswith((".safetensors", ".bin"))
+        )
 
 
 def describe(
@@ -102,7 +123,8 @@ def _ask(reference: Reference, allow_pickle: bool) -> HubModel:
     if allow_pickle:
         return HubModel(reference, found[0], _wanted(found[1], _PICKLE))
     raise UnsafeModel(
-        f"{reference} has only pytorch_model.bin, a pickle that can run code: choose a model with safetensors, "
+        f"{reference} has only pytorch_model.bin, a pickle that can run code: choose a model "
+        "with safetensors, "
         f"or, if you trust its authors, %models load {reference} --allow-pickle"
     )
 
@@ -118,16 +140,23 @@ def _wanted(files: dict[str, int], weights: re.Pattern[str]) -> dict[str, int]:
 
 
 def _conversion(api, reference: Reference) -> str | None:
-    """The git reference of the hub's own safetensors conversion, if there is one. Only its bot is believed."""
+    """The git reference of the hub's own safetensors conversion, if there is one. Only its bot is
+    believed."""
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         for discussion in api.get_repo_discussions(
-            reference.name, author=_CONVERTER, discussion_type="pull_request", discussion_status="open"
+            reference.name,
+            author=_CONVERTER,
+            discussion_type="pull_request",
+            discussion_status="open",
         ):
             if discussion.author == _CONVERTER and discussion.git_reference:
                 return discussion.git_reference
-    except (HfHubHTTPError, KeyError):  # discussions are closed to us or unreadable: then there is no conversion
+    except (
+        HfHubHTTPError,
+        KeyError,
+    ):  # discussions are closed to us or unreadable: then there is no conversion
         return None
     return None
 
@@ -135,22 +164,28 @@ def _conversion(api, reference: Reference) -> str | None:
 def fetch(model: HubModel) -> Path:
     """Downloads what is missing of a model; returns its folder in the cache.
 
-    Files go through huggingface_hub, which resumes partial downloads and locks against other processes.
+    Files go through huggingface_hub, which resumes partial downloads and locks against other
+    processes.
     """
     from huggingface_hub import hf_hub_download
 
     root = cache_root()
     _check_disk(root, model)
     with _translated(model.reference):
-        for name in model.files:  # one after the other, in this thread: Ctrl-C works, weights come last
-            path = hf_hub_download(model.reference.name, name, revision=model.commit, cache_dir=root)
+        for (
+            name
+        ) in model.files:  # one after the other, in this thread: Ctrl-C works, weights come last
+            path = hf_hub_download(
+                model.reference.name, name, revision=model.commit, cache_dir=root
+            )
     folder = Path(path).parent
     _remember(root, model)
     return folder
 
 
 def _remember(root: Path, model: HubModel) -> None:
-    """Notes the commit under its revision, so that the next load finds it without asking the hub."""
+    """Notes the commit under its revision, so that the next load finds it without asking the
+    hub."""
     refs = root / f"models--{model.reference.name.replace('/', '--')}" / "refs"
     ref = refs / (CONVERTED if model.converted else model.reference.revision or "main")
     if ref.name != model.commit:
@@ -164,7 +199,8 @@ def _check_disk(root: Path, model: HubModel) -> None:
     if model.download_bytes > free:
         raise DoesNotFit(
             f"{model.reference} has {describe_bytes(model.download_bytes)} to download, "
-            f"{place} has {describe_bytes(free)} free: free some space or set HF_HOME to another disk"
+            f"{place} has {describe_bytes(free)} free: free some space or set HF_HOME to another "
+            "disk"
         )
 
 
@@ -179,7 +215,9 @@ def _translated(reference: Reference) -> Iterator[None]:
         raise
     except errors.GatedRepoError:
         raise ModelNotFound(
-            f"{reference} is gated: accept its terms on its page at {endpoint()} and log in with `hf auth login`"
+            f"{reference} is gated: accept its terms on its page at {endpoint()} and log in "
+            "with "
+            "`hf auth login`"
         ) from None
     except errors.RevisionNotFoundError:
         raise ModelNotFound(f"{reference.name} has no revision {reference.revision!r}") from None
@@ -189,11 +227,20 @@ def _translated(reference: Reference) -> Iterator[None]:
         raise HubUnreachable(f"{endpoint()} {_reason(error)} when asked for {reference}") from None
     except (OSError, ValueError, errors.LocalEntryNotFoundError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
-        raise HubUnreachable(f"{reference} could not be fetched from {endpoint()}: {first[:160]}") from None
+        raise HubUnreachable(
+            f"{reference} could not be fetched from {endpoint()}: {first[:160]}"
+        ) from None
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("httpx2", "httpcore2", "httpx", "httpcore"):  # older: httpx
+        if type(error).__module__.split(".")[0] not in (
+            "httpx2",
+            "httpcore2",
+            "httpx",
+            "httpcore",
+        ):  # older: httpx
             raise
-        raise HubUnreachable(f"{endpoint()} broke off ({type(error).__name__}): try again") from None
+        raise HubUnreachable(
+            f"{endpoint()} broke off ({type(error).__name__}): try again"
+        ) from None
 
 
 def _reason(error) -> str:

@@ -1,7 +1,9 @@
-"""The hub as seen without asking it for files: the local cache, the offline switch, and whether it answers.
+"""The hub as seen without asking it for files: the local cache, the offline switch, and whether it
+answers.
 
-This module is light: standard library only, so that completion can list cached models before torch is loaded.
-Layout of the cache: models--OWNER--NAME/{refs/REVISION, snapshots/COMMIT/FILE -> ../../blobs/HASH}.
+This module is light: standard library only, so that completion can list cached models before torch
+is loaded. Layout of the cache: models--OWNER--NAME/{refs/REVISION, snapshots/COMMIT/FILE ->
+../../blobs/HASH}.
 """
 
 from __future__ import annotations
@@ -19,17 +21,30 @@ from llm_magics.errors import HubUnreachable
 from llm_magics.models.reference import Reference
 
 __all__ = [
-    "CONVERTED", "cache_root", "cached_folder", "cached_models", "endpoint", "hub_answers", "is_complete",
-    "is_offline", "within",
+    "CONVERTED",
+    "cache_root",
+    "cached_folder",
+    "cached_models",
+    "endpoint",
+    "hub_answers",
+    "is_complete",
+    "is_offline",
+    "within",
 ]
 
 CONVERTED = "llm_magics-safetensors"
-"""Name of the ref under which a safetensors conversion made by the hub is kept for a pickle-only repository."""
+"""Name of the ref under which a safetensors conversion made by the hub is kept for a pickle-only
+repository."""
 
 _TOKENIZER_FILES = (
-    "tokenizer.json", "source.spm", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json",
+    "tokenizer.json",
+    "source.spm",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "vocab.json",
     "vocab.txt",
-)  # fmt: skip
+)
 _T = TypeVar("_T")
 _last_answer: dict[str, tuple[float, bool]] = {}
 
@@ -64,19 +79,26 @@ def cached_models() -> list[str]:
     return [name for name in names if cached_folder(Reference("hub", name)) is not None]
 
 
-def cached_folder(reference: Reference, *, allow_pickle: bool = False, whole: bool = True) -> Path | None:
+def cached_folder(
+    reference: Reference, *, allow_pickle: bool = False, whole: bool = True
+) -> Path | None:
     """The snapshot of a hub model in the cache, None when it is not there.
 
-    With `whole`, weights and a tokenizer must be there too; else any snapshot with a config.json will do.
+    With `whole`, weights and a tokenizer must be there too; else any snapshot with a config.json
+    will do.
     """
     repository = cache_root() / f"models--{reference.name.replace('/', '--')}"
     revisions = [reference.revision] if reference.revision else ["main", CONVERTED]
     for revision in revisions:
         commit = revision
-        with contextlib.suppress(OSError):  # without such a file the revision is a commit, or is not cached
+        with contextlib.suppress(
+            OSError
+        ):  # without such a file the revision is a commit, or is not cached
             commit = (repository / "refs" / revision).read_text().strip()
         folder = repository / "snapshots" / commit
-        if (folder / "config.json").is_file() and (not whole or is_complete(folder, allow_pickle=allow_pickle)):
+        if (folder / "config.json").is_file() and (
+            not whole or is_complete(folder, allow_pickle=allow_pickle)
+        ):
             return folder
     return None
 
@@ -90,7 +112,9 @@ def is_complete(folder: Path, *, allow_pickle: bool = False) -> bool:
         return True
     for single in singles:
         try:
-            parts = set(json.loads((folder / f"{single}.index.json").read_bytes())["weight_map"].values())
+            parts = set(
+                json.loads((folder / f"{single}.index.json").read_bytes())["weight_map"].values()
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if parts and all((folder / str(part)).is_file() for part in parts):
@@ -99,7 +123,8 @@ def is_complete(folder: Path, *, allow_pickle: bool = False) -> bool:
 
 
 def within(seconds: float, work: Callable[[], _T], what: str) -> _T:
-    """`work()`'s result or exception, HubUnreachable once `seconds` have passed. The work goes on unwatched."""
+    """`work()`'s result or exception, HubUnreachable once `seconds` have passed. The work goes on
+    unwatched."""
     done, outcome = threading.Event(), []
 
     def body() -> None:
@@ -111,9 +136,13 @@ def within(seconds: float, work: Callable[[], _T], what: str) -> _T:
 
     threading.Thread(target=body, name="llm-magics-hub", daemon=True).start()
     end = time.monotonic() + seconds
-    while not done.wait(min(0.1, max(0.0, end - time.monotonic()))):  # short waits let Ctrl-C through
+    while not done.wait(
+        min(0.1, max(0.0, end - time.monotonic()))
+    ):  # short waits let Ctrl-C through
         if time.monotonic() >= end:
-            raise HubUnreachable(f"{endpoint()} did not answer within {seconds:g} s when asked for {what}")
+            raise HubUnreachable(
+                f"{endpoint()} did not answer within {seconds:g} s when asked for {what}"
+            )
     value, error = outcome[0]
     if error is not None:
         raise error
@@ -121,7 +150,8 @@ def within(seconds: float, work: Callable[[], _T], what: str) -> _T:
 
 
 def hub_answers(timeout_s: float = 3.0) -> bool:
-    """Whether the hub answers at all within `timeout_s` seconds in total; remembered for half a minute.
+    """Whether the hub answers at all within `timeout_s` seconds in total; remembered for half a
+    minute.
 
     False at once when the user has switched the hub off.
     """

@@ -1,7 +1,8 @@
 """A model folder is read and judged here, as plain files, before any library opens it as a model.
 
-Refused: weights in pickle form, configurations that name code to run, index files that point out of the folder,
-anything that is not a regular file, and safetensors whose headers do not describe the bytes that follow.
+Refused: weights in pickle form, configurations that name code to run, index files that point out of
+the folder, anything that is not a regular file, and safetensors whose headers do not describe the
+bytes that follow.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ __all__ = ["FolderFacts", "inspect_folder"]
 MAX_CONFIG_BYTES = 4 << 20
 MAX_LAYERS = 2_048
 MAX_SIZE = 1 << 26
-"""Largest whole number believed in a configuration, vocabulary sizes and context lengths included."""
+"""Largest whole number believed in a configuration, vocabulary sizes and context lengths
+included."""
 
-_CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json", "processor_config.json")
+_CONFIGS = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "processor_config.json",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ class FolderFacts:
     weights: tuple[Path, ...]
     """The weight files in the order of their names."""
     tensors: dict[str, TensorFacts] = field(repr=False)
-    """Name -> shape and format of every tensor; empty for pickled weights, which cannot be read safely."""
+    """Name -> shape and format of every tensor; empty for pickled weights, which cannot be read
+    safely."""
     pickled: bool = False
     """Whether the weights are in pickle form."""
     remote_code: bool = False
@@ -64,7 +72,8 @@ class FolderFacts:
         if not self.tensors:
             return self.file_bytes
         return sum(
-            tensor.elements * (element_bytes if tensor.dtype[0] in "FB" else ELEMENT_BYTES[tensor.dtype])
+            tensor.elements
+            * (element_bytes if tensor.dtype[0] in "FB" else ELEMENT_BYTES[tensor.dtype])
             for tensor in self.tensors.values()
         )
 
@@ -74,14 +83,16 @@ def inspect_folder(
 ) -> FolderFacts:
     """Reads a model folder's configuration and weight headers without opening it as a model.
 
-    Raises ModelNotFound (no folder, or no model in it), UnsafeModel (pickle, remote code, files outside),
-    BrokenModel (files that contradict themselves).
+    Raises ModelNotFound (no folder, or no model in it), UnsafeModel (pickle, remote code, files
+    outside), BrokenModel (files that contradict themselves).
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelNotFound(_no_folder(folder))
     if (folder / "adapter_config.json").exists():
-        raise ModelNotFound(f"{folder} holds an adapter, not a whole model: merge it into its base model first")
+        raise ModelNotFound(
+            f"{folder} holds an adapter, not a whole model: merge it into its base model first"
+        )
     config_file = folder / "config.json"
     if not config_file.exists():
         raise ModelNotFound(f"{folder} is not a model folder: it has no config.json")
@@ -109,7 +120,9 @@ def _no_folder(folder: Path) -> str:
     except OSError:
         names = []
     near = difflib.get_close_matches(folder.name, names, n=1)
-    return f"there is no folder {folder}" + (f": did you mean {folder.parent / near[0]}?" if near else "")
+    return f"there is no folder {folder}" + (
+        f": did you mean {folder.parent / near[0]}?" if near else ""
+    )
 
 
 def _check_sizes(config: dict, path: Path) -> None:
@@ -118,9 +131,14 @@ def _check_sizes(config: dict, path: Path) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
             continue
         limit = MAX_LAYERS if "layer" in key else MAX_SIZE
-        # Context lengths and caches may be written as huge sentinels; nothing is allocated from those.
-        if abs(value) > limit and not any(word in key for word in ("max_", "length", "_id", "window", "seed")):
-            raise BrokenModel(f"{path} says {key} = {value:,}, more than the {limit:,} a model can have")
+        # Context lengths and caches may be written as huge sentinels; nothing is allocated from
+        # those.
+        if abs(value) > limit and not any(
+            word in key for word in ("max_", "length", "_id", "window", "seed")
+        ):
+            raise BrokenModel(
+                f"{path} says {key} = {value:,}, more than the {limit:,} a model can have"
+            )
 
 
 def _walk(value: object, key: str = ""):

@@ -54,10 +54,19 @@ class Entry:
         """What the table of models shows of it."""
         model = self.model
         return ModelRow(
-            str(self.reference), model.task if model else "", self.device, self.key[2],
-            model.n_parameters if model else None, self.n_bytes, self.uses, time.monotonic() - self.last_used_s,
-            self.state, self.leases, self.pinned, self.key[3],
-        )  # fmt: skip
+            str(self.reference),
+            model.task if model else "",
+            self.device,
+            self.key[2],
+            model.n_parameters if model else None,
+            self.n_bytes,
+            self.uses,
+            time.monotonic() - self.last_used_s,
+            self.state,
+            self.leases,
+            self.pinned,
+            self.key[3],
+        )
 
 
 @dataclass(frozen=True)

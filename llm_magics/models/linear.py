@@ -1,8 +1,9 @@
 """Linear layers by the kernel that is fastest for them.
 
-On a CPU torch multiplies float32 by MKL, which on processors of AMD reaches half the speed of oneDNN, or less (one core of
-an EPYC with AVX-512, 512 x 512: 0.20 ms and 0.12 ms for 34 rows, 9.9 ms and 4.5 ms for 2,000; a vocabulary of 58,101 x 512:
-7.3 ms and 5.0 ms for one row, 30 ms and 15 ms for 34).
+On a CPU torch multiplies float32 by MKL, which on processors of AMD reaches half the speed of
+oneDNN, or less (one core of an EPYC with AVX-512, 512 x 512: 0.20 ms and 0.12 ms for 34 rows, 9.9
+ms and 4.5 ms for 2,000; a vocabulary of 58,101 x 512: 7.3 ms and 5.0 ms for one row, 30 ms and 15
+ms for 34).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _WORK = 2**20
 
 
 def linear_of(layer: Any) -> Callable[[Any], Any]:
-    """The layer as a function, without the calls around `Module.forward`; a layer of another kind as it is."""
+    """The layer as a function, without the calls around `Module.forward`; a layer of another kind
+    as it is."""
     import torch
 
     from llm_magics.models.precision import is_int8, vocabulary
@@ -33,7 +35,8 @@ def linear_of(layer: Any) -> Callable[[Any], Any]:
 
 
 def linears_of(*layers: Any) -> Callable[[Any], Sequence[Any]]:
-    """Layers that read the same as one function, which returns what each of them does; those of int8 become one product."""
+    """Layers that read the same as one function, which returns what each of them does; those of
+    int8 become one product."""
     from llm_magics.models.precision import is_int8, joined
 
     if all(map(is_int8, layers)):
@@ -44,7 +47,8 @@ def linears_of(*layers: Any) -> Callable[[Any], Sequence[Any]]:
 
 
 def faster_linear() -> AbstractContextManager[Any]:
-    """Inside it the layers that somebody else's code calls in this thread are computed as `linear_of` does.
+    """Inside it the layers that somebody else's code calls in this thread are computed as
+    `linear_of` does.
 
     Not where gradients are wanted. Every call of torch inside costs about a microsecond more.
     """
@@ -72,7 +76,11 @@ def _onednn() -> Any:
     """oneDNN's linear layer, None where this torch has none."""
     import torch
 
-    return getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+    return (
+        getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+        if torch.backends.mkldnn.is_available()
+        else None
+    )
 
 
 @cache
@@ -83,7 +91,9 @@ def _mode() -> Any:
     linear = torch.nn.functional.linear
 
     class FasterLinear(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             if func is linear and not torch.is_grad_enabled():
                 return _product(*args, **(kwargs or {}))
             return func(*args, **(kwargs or {}))

@@ -1,4 +1,5 @@
-"""ModelManager: one copy of each model, shared by everything in the process, within a budget of bytes."""
+"""ModelManager: one copy of each model, shared by everything in the process, within a budget of
+bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +14,14 @@ from llm_magics.errors import DoesNotFit, LLMMagicsError, ModelError, ModelNotFo
 from llm_magics.models.budget import Budget
 from llm_magics.models.device import check_device, choose_device, empty_cache
 from llm_magics.models.endpoint import Endpoint
-from llm_magics.models.engine import TORCH, check_engine, check_folder, load_key, needed_bytes, open_with
+from llm_magics.models.engine import (
+    TORCH,
+    check_engine,
+    check_folder,
+    load_key,
+    needed_bytes,
+    open_with,
+)
 from llm_magics.models.ledger import Entry, Key, LoadPlan, ModelRow
 from llm_magics.models.loaded import LoadedModel
 from llm_magics.models.reference import Reference, parse_reference
@@ -25,16 +33,20 @@ __all__ = ["ModelManager"]
 class ModelManager(RemoteShelf):
     """Loads models when they are asked for, shares them, and drops idle ones to make room.
 
-    `device` is where models go ("cuda", "mps", "cpu", "cuda:1"; None chooses). `budget_bytes` gives, per device,
-    how many bytes of weights may be held at once (default: 80 % of its memory). `keep_alive_s` drops models that
-    were idle for so many seconds. `endpoint` is where `openai:NAME` models are. Safe to use from many threads; a
-    forked child gets ManagerClosed.
+    `device` is where models go ("cuda", "mps", "cpu", "cuda:1"; None chooses). `budget_bytes`
+    gives, per device, how many bytes of weights may be held at once (default: 80 % of its memory).
+    `keep_alive_s` drops models that were idle for so many seconds. `endpoint` is where
+    `openai:NAME` models are. Safe to use from many threads; a forked child gets ManagerClosed.
     """
 
     def __init__(
-        self, *, device: str | None = None, budget_bytes: dict[str, int] | None = None,
-        keep_alive_s: float | None = None, endpoint: Endpoint | str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        device: str | None = None,
+        budget_bytes: dict[str, int] | None = None,
+        keep_alive_s: float | None = None,
+        endpoint: Endpoint | str | None = None,
+    ) -> None:
         super().__init__(Budget(budget_bytes), keep_alive_s)
         self._device = device
         self.endpoint = endpoint
@@ -50,17 +62,27 @@ class ModelManager(RemoteShelf):
 
     @contextlib.contextmanager
     def lease(
-        self, reference: object, *, dtype: Any = None, device: str | None = None, trust_remote_code: bool = False,
-        allow_pickle: bool = False, endpoint: Endpoint | str | None = None, engine: str | None = None,
-    ) -> Iterator[LoadedModel]:  # fmt: skip
-        """The model, loaded if need be, for the length of a `with` block; meanwhile it is never dropped.
+        self,
+        reference: object,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        allow_pickle: bool = False,
+        endpoint: Endpoint | str | None = None,
+        engine: str | None = None,
+    ) -> Iterator[LoadedModel]:
+        """The model, loaded if need be, for the length of a `with` block; meanwhile it is never
+        dropped.
 
-        `endpoint` goes before the manager's own, for an `openai:` reference; it is not asked before there is a prompt.
-        `engine` "ctranslate2" has the model computed by CTranslate2, see `models.engine`; else torch does.
-        Raises ModelNotFound, HubUnreachable, UnsafeModel, BrokenModel, DoesNotFit, ManagerClosed, or InputError for a
-        device that is not there.
+        `endpoint` goes before the manager's own, for an `openai:` reference; it is not asked before
+        there is a prompt. `engine` "ctranslate2" has the model computed by CTranslate2, see
+        `models.engine`; else torch does. Raises ModelNotFound, HubUnreachable, UnsafeModel,
+        BrokenModel, DoesNotFit, ManagerClosed, or InputError for a device that is not there.
         """
-        entry = self._acquire(reference, dtype, device, trust_remote_code, allow_pickle, endpoint, engine)
+        entry = self._acquire(
+            reference, dtype, device, trust_remote_code, allow_pickle, endpoint, engine
+        )
         try:
             yield entry.model  # type: ignore[misc]  # set once ready
         finally:
@@ -73,28 +95,45 @@ class ModelManager(RemoteShelf):
         return entry.row()
 
     def add_variable(
-        self, name: str, module: Any, tokenizer: Any, *, source_language: str | None = None,
+        self,
+        name: str,
+        module: Any,
+        tokenizer: Any,
+        *,
+        source_language: str | None = None,
         target_language: str | None = None,
-    ) -> Reference:  # fmt: skip
-        """Makes a module of the notebook usable as `variable:name`. It counts, but is never dropped to make room."""
+    ) -> Reference:
+        """Makes a module of the notebook usable as `variable:name`. It counts, but is never dropped
+        to make room."""
         from llm_magics.models.adopt import adopt
 
         reference = parse_reference(f"variable:{name}")
         model = adopt(reference, module, tokenizer, source_language, target_language)
         with self._lock:
             self._check_open()
-            for key in [key for key, entry in self._entries.items() if entry.reference == reference]:
+            for key in [
+                key for key, entry in self._entries.items() if entry.reference == reference
+            ]:
                 self._drop(self._entries[key])
-            entry = Entry((str(reference), model.device, model.dtype, TORCH), reference, model.n_bytes, model)
+            entry = Entry(
+                (str(reference), model.device, model.dtype, TORCH), reference, model.n_bytes, model
+            )
             entry.ready.set()
             self._entries[entry.key] = entry
         return reference
 
     def _acquire(
-        self, value: object, dtype: Any = None, device: str | None = None, trust_remote_code: bool = False,
-        allow_pickle: bool = False, endpoint: Endpoint | str | None = None, engine: str | None = None,
-    ) -> Entry:  # fmt: skip
-        """An entry with a model and one more lease; the first to ask loads, the others wait for it."""
+        self,
+        value: object,
+        dtype: Any = None,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        allow_pickle: bool = False,
+        endpoint: Endpoint | str | None = None,
+        engine: str | None = None,
+    ) -> Entry:
+        """An entry with a model and one more lease; the first to ask loads, the others wait for
+        it."""
         reference = self._canonical(value)
         engine = check_engine(engine, reference)
         if reference.kind == "openai":
@@ -107,7 +146,9 @@ class ModelManager(RemoteShelf):
                 mine = entry is None
                 if entry is None:
                     if reference.kind == "variable":
-                        raise ModelNotFound(f"no module is registered as {reference}: use manager.add_variable(...)")
+                        raise ModelNotFound(
+                            f"no module is registered as {reference}: use manager.add_variable(...)"
+                        )
                     entry = self._entries[key] = Entry(key, reference)
                 entry.leases += 1
             if mine:
@@ -125,16 +166,22 @@ class ModelManager(RemoteShelf):
                 return variable
         return reference
 
-    def _resident(self, reference: Reference, dtype: Any, device: str | None, engine: str) -> tuple[Key, Entry | None]:
-        """(key of a load, the entry that serves it if there is one); a variable serves whatever its format."""
+    def _resident(
+        self, reference: Reference, dtype: Any, device: str | None, engine: str
+    ) -> tuple[Key, Entry | None]:
+        """(key of a load, the entry that serves it if there is one); a variable serves whatever its
+        format."""
         if reference.kind == "variable":
-            found = next((entry for entry in self._entries.values() if entry.reference == reference), None)
+            found = next(
+                (entry for entry in self._entries.values() if entry.reference == reference), None
+            )
             return found.key if found else (str(reference), device or self.device, "", TORCH), found
         key = load_key(reference, dtype, device, self.device, engine)
         return key, self._entries.get(key)
 
     def _wait(self, entry: Entry) -> bool:
-        """True once the entry has its model; False when its loader was interrupted, so that one may try again."""
+        """True once the entry has its model; False when its loader was interrupted, so that one may
+        try again."""
         try:
             while not entry.ready.wait(0.1):
                 pass
@@ -149,14 +196,19 @@ class ModelManager(RemoteShelf):
         self._release(entry)
         if not isinstance(entry.error, LLMMagicsError):
             return False
-        raise type(entry.error)(str(entry.error)) from None  # a fresh one per thread, without the loader's frames
+        raise type(entry.error)(
+            str(entry.error)
+        ) from None  # a fresh one per thread, without the loader's frames
 
     def _load(self, entry: Entry, trust_remote_code: bool, allow_pickle: bool) -> None:
-        """Fills the entry; on any failure it leaves the ledger as it was and re-raises what is not ours."""
+        """Fills the entry; on any failure it leaves the ledger as it was and re-raises what is not
+        ours."""
         from llm_magics.models.loading import locate
 
         try:
-            facts = locate(entry.reference, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+            facts = locate(
+                entry.reference, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle
+            )
             model = self._open(entry, facts)
             with self._lock:
                 self._check_open()
@@ -175,7 +227,8 @@ class ModelManager(RemoteShelf):
             entry.ready.set()
 
     def _open(self, entry: Entry, facts: Any) -> LoadedModel:
-        """Makes room and opens; if the device is out of memory all the same, drops every idle model and tries again."""
+        """Makes room and opens; if the device is out of memory all the same, drops every idle model
+        and tries again."""
         from llm_magics.models.boundary import is_out_of_memory
 
         if entry.key[3] != TORCH:
@@ -202,7 +255,9 @@ class ModelManager(RemoteShelf):
         with self._lock:
             found = self._loaded(reference)
             if any(entry.leases or entry.model is None for entry in found):
-                raise ModelError(f"{found[0].reference} is {found[0].state}: wait, or stop what uses it")
+                raise ModelError(
+                    f"{found[0].reference} is {found[0].state}: wait, or stop what uses it"
+                )
             freed = sum(entry.n_bytes for entry in found)
             devices = {entry.device for entry in found}
             for entry in found:
@@ -212,7 +267,8 @@ class ModelManager(RemoteShelf):
         return freed
 
     def pin(self, reference: object, on: bool = True) -> None:
-        """Keeps a loaded model whatever else needs room; `on=False` undoes it. Raises ModelNotFound."""
+        """Keeps a loaded model whatever else needs room; `on=False` undoes it. Raises
+        ModelNotFound."""
         with self._lock:
             for entry in self._loaded(reference):
                 entry.pinned = on
@@ -228,27 +284,57 @@ class ModelManager(RemoteShelf):
         if not found:
             names = sorted({str(entry.reference) for entry in self._entries.values()})
             near = difflib.get_close_matches(str(reference), names, n=1)
-            there = f"did you mean {near[0]}?" if near else f"loaded are: {', '.join(names[:8]) or 'none'}"
+            there = (
+                f"did you mean {near[0]}?"
+                if near
+                else f"loaded are: {', '.join(names[:8]) or 'none'}"
+            )
             raise ModelNotFound(f"{reference} is not loaded; {there}")
         return found
 
     def info(self, reference: object) -> dict[str, Any]:
-        """All that is known about a model, loaded or not, in plain values. Raises as `plan` does."""
+        """All that is known about a model, loaded or not, in plain values. Raises as `plan`
+        does."""
         with self._lock:
             canonical = self._canonical(reference)
-            entry = next((item for item in self._entries.values() if item.reference == canonical), None)
+            entry = next(
+                (item for item in self._entries.values() if item.reference == canonical), None
+            )
             if entry is not None and entry.model is not None:
                 model, shown = entry.model, asdict(entry.row())
-                fields = ("family", "kind", "revision", "source_language", "target_language", "languages",
-                          "max_source_tokens", "is_chat", "runs_own_code")  # fmt: skip
-                return shown | {name: getattr(model, name) for name in fields} | {"folder": str(model.folder)}
+                fields = (
+                    "family",
+                    "kind",
+                    "revision",
+                    "source_language",
+                    "target_language",
+                    "languages",
+                    "max_source_tokens",
+                    "is_chat",
+                    "runs_own_code",
+                )
+                return (
+                    shown
+                    | {name: getattr(model, name) for name in fields}
+                    | {"folder": str(model.folder)}
+                )
         plan = asdict(self.plan(reference))
         folder = plan.pop("folder")
-        return plan | {"name": plan.pop("model"), "folder": folder and str(folder), "state": "not loaded"}
+        return plan | {
+            "name": plan.pop("model"),
+            "folder": folder and str(folder),
+            "state": "not loaded",
+        }
 
     def plan(
-        self, reference: object, *, dtype: Any = None, device: str | None = None, engine: str | None = None, **allowed: bool
-    ) -> LoadPlan:  # fmt: skip
+        self,
+        reference: object,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+        engine: str | None = None,
+        **allowed: bool,
+    ) -> LoadPlan:
         """What loading would take, without loading or downloading; options as for `lease`.
 
         Raises ModelNotFound for a malformed reference, InputError for a device that is not there.
@@ -261,7 +347,9 @@ class ModelManager(RemoteShelf):
             canonical = self._canonical(reference)
             engine = check_engine(engine, canonical)
             if canonical.kind == "openai":
-                return plan_remote(canonical, self.endpoint, self._budget.free(self.device, self._entries.values()))
+                return plan_remote(
+                    canonical, self.endpoint, self._budget.free(self.device, self._entries.values())
+                )
             key, entry = self._resident(canonical, dtype, device, engine)
             free = self._budget.free(key[1], self._entries.values())
         return plan_load(canonical, entry, key, free_bytes=free, **allowed)

@@ -5,7 +5,7 @@
              pseudo-log-likelihood (Salazar et al. 2020, "Masked Language Model Scoring")
 
 perplexity = exp(-1/T Σ_t ln P(x_t)).
-"""
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Scored", "ScoredToken", "score_tokens"]
 
 _WINDOW = 512
-"""Tokens that are read at once; of a longer text each window after the first begins with half of the one before."""
+"""Tokens that are read at once; of a longer text each window after the first begins with half of
+the one before."""
 _ROWS = 16
 """Copies of a text, each with one token masked, in one pass."""
 _CONTEXT = 6
@@ -52,7 +53,8 @@ class ScoredToken:
     start: int
     end: int
     probability: float | None
-    """Of this token at its place; None for a first token that nothing stands before, and for masks."""
+    """Of this token at its place; None for a first token that nothing stands before, and for
+    masks."""
     rank: int | None
     """How many tokens the model finds more probable, from 0."""
     candidates: tuple[Candidate, ...]
@@ -77,31 +79,42 @@ class Scored:
     """Whether the model fills in masks."""
 
 
-def score_tokens(model: LoadedModel, text: str, *, count: int = 10, stop: Callable[[], bool] | None = None) -> Scored:
+def score_tokens(
+    model: LoadedModel, text: str, *, count: int = 10, stop: Callable[[], bool] | None = None
+) -> Scored:
     """Scores every token of `text` with the `count` best candidates for its place.
 
-    With a masked model and masks in the text only the masks are filled in. Once `stop()` is true the rest of the tokens
-    stay without scores. Raises WrongTask for a model that predicts no tokens.
+    With a masked model and masks in the text only the masks are filled in. Once `stop()` is true
+    the rest of the tokens stay without scores. Raises WrongTask for a model that predicts no
+    tokens.
     """
     name = type(model.module).__name__
     masked = name.endswith("ForMaskedLM") or name == "MaskedLanguageModel"
     if not masked and model.kind != "causal":
-        raise WrongTask(f"{model.reference} ({model.family}) predicts no next word; choose a language model, such as GPT-2, "
-                        "or a BERT for masked words")
+        raise WrongTask(
+            f"{model.reference} ({model.family}) predicts no next word; choose a language model, "
+            "such as GPT-2, "
+            "or a BERT for masked words"
+        )
     reader = _Reader(model, text)
     places = (_masked if masked else _causal)(reader, stop)
     found: dict[int, tuple[float | None, int | None, tuple[Candidate, ...]]] = {}
     for at, logits, actual in places:
         found[at] = reader.judged(at, logits, actual, count)
     following = found.pop(len(reader.ids), (None, None, ()))[2]
-    tokens = tuple(ScoredToken(text[start:end], start, end, *found.get(at, (None, None, ())))
-                   for at, (start, end) in enumerate(_apart(reader.offsets)))
-    masks = tuple(at for at, token in enumerate(reader.ids) if token == reader.mask) if masked else ()
+    tokens = tuple(
+        ScoredToken(text[start:end], start, end, *found.get(at, (None, None, ())))
+        for at, (start, end) in enumerate(_apart(reader.offsets))
+    )
+    masks = (
+        tuple(at for at, token in enumerate(reader.ids) if token == reader.mask) if masked else ()
+    )
     return Scored(tokens, following, masks, masked)
 
 
 def _apart(offsets: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Offsets that do not overlap: the mark of a word's beginning and the bytes of one character share one with a neighbour."""
+    """Offsets that do not overlap: the mark of a word's beginning and the bytes of one character
+    share one with a neighbour."""
     reached = 0
     for start, end in offsets:
         reached, start = max(reached, end), max(reached, start)
@@ -115,21 +128,43 @@ class _Reader:
         self.model = model
         self.front: list[int] = []
         self.back: list[int] = []
-        with model.using_tokenizer() as tokenizer, boundary(f"the tokenizer of {model.reference}", "used"):
+        with (
+            model.using_tokenizer() as tokenizer,
+            boundary(f"the tokenizer of {model.reference}", "used"),
+        ):
             if model.is_house:
-                self.ids, self.offsets = tokenizer.encode_source([text])[0][:-1], tokenizer.source_offsets(text)[:-1]
-                special = tokenizer.special  # a language model of ours has read texts with an end mark between them
-                self.mask, self.front = special.get("mask"), [special["eos"]] if model.kind == "causal" else []
+                self.ids, self.offsets = (
+                    tokenizer.encode_source([text])[0][:-1],
+                    tokenizer.source_offsets(text)[:-1],
+                )
+                special = (
+                    tokenizer.special
+                )  # a language model of ours has read texts with an end mark between them
+                self.mask, self.front = (
+                    special.get("mask"),
+                    [special["eos"]] if model.kind == "causal" else [],
+                )
             else:
                 self._read(tokenizer, text)
-            self.special = frozenset(tokenizer.special.values() if model.is_house else tokenizer.all_special_ids)
+            self.special = frozenset(
+                tokenizer.special.values() if model.is_house else tokenizer.all_special_ids
+            )
         self.limit = min(model.context_tokens or _WINDOW, _WINDOW)
 
     def _read(self, tokenizer: Any, text: str) -> None:
         if not tokenizer.is_fast:
-            raise WrongTask(f"the tokenizer of {self.model.reference} cannot tell where its tokens stand in the text")
-        coded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        self.ids, self.offsets = list(coded["input_ids"]), [tuple(place) for place in coded["offset_mapping"]]
+            raise WrongTask(
+                f"the tokenizer of {self.model.reference} cannot tell where its tokens stand "
+                "in "
+                "the text"
+            )
+        coded = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        self.ids, self.offsets = (
+            list(coded["input_ids"]),
+            [tuple(place) for place in coded["offset_mapping"]],
+        )
         self.mask = tokenizer.mask_token_id
         marked = list(tokenizer("", verbose=False)["input_ids"])
         if self.model.kind == "causal":
@@ -144,16 +179,28 @@ class _Reader:
 
         ids = torch.tensor(rows, device=self.model.device)
         with self.model.lock, torch.inference_mode():
-            output = self.model.module(ids) if self.model.is_house else self.model.module(input_ids=ids).logits
+            output = (
+                self.model.module(ids)
+                if self.model.is_house
+                else self.model.module(input_ids=ids).logits
+            )
         return output.float().cpu()
 
-    def judged(self, at: int, logits: Tensor, actual: int | None, count: int,
-               ) -> tuple[float | None, int | None, tuple[Candidate, ...]]:
-        """(probability of `actual`, its rank, best candidates) from the logits (V,) of one place."""
+    def judged(
+        self,
+        at: int,
+        logits: Tensor,
+        actual: int | None,
+        count: int,
+    ) -> tuple[float | None, int | None, tuple[Candidate, ...]]:
+        """(probability of `actual`, its rank, best candidates) from the logits (V,) of one
+        place."""
         probabilities = logits.softmax(-1)
         best = probabilities.topk(min(count, len(probabilities)))
-        candidates = tuple(Candidate(self.written(at, token), probability, token, token not in self.special)
-                           for probability, token in zip(best.values.tolist(), best.indices.tolist(), strict=True))
+        candidates = tuple(
+            Candidate(self.written(at, token), probability, token, token not in self.special)
+            for probability, token in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        )
         if actual is None:
             return None, None, candidates
         mine = probabilities[actual].item()
@@ -180,7 +227,8 @@ class _Reader:
 
 
 _Place = tuple[int, "Tensor", "int | None"]
-"""(number of the token, or how many there are for what follows; logits (V,); the token that stands there or None)."""
+"""(number of the token, or how many there are for what follows; logits (V,); the token that stands
+there or None)."""
 
 
 def _causal(reader: _Reader, stop: Callable[[], bool] | None) -> Iterator[_Place]:

@@ -1,4 +1,5 @@
-"""What loading a model would take: read from its folder, or asked of the hub, without loading anything."""
+"""What loading a model would take: read from its folder, or asked of the hub, without loading
+anything."""
 
 from __future__ import annotations
 
@@ -14,18 +15,40 @@ from llm_magics.models.reference import EXTRACTIVE, Reference
 __all__ = ["plan_load", "plan_remote"]
 
 
-def plan_load(reference: Reference, entry: Entry | None, key: Key, *, free_bytes: int, **allowed: bool) -> LoadPlan:
-    """The plan for one model by the key its load would have; what would make the load fail becomes the plan's note.
+def plan_load(
+    reference: Reference, entry: Entry | None, key: Key, *, free_bytes: int, **allowed: bool
+) -> LoadPlan:
+    """The plan for one model by the key its load would have; what would make the load fail becomes
+    the plan's note.
 
     `allowed`: trust_remote_code and allow_pickle, as for the load itself.
     """
     _, device, name, engine = key
     if reference == Reference("embedded", EXTRACTIVE):
-        return LoadPlan(str(reference), "cpu", "none", 0, free_bytes, 0, True, note="it has no weights and is always ready")
+        return LoadPlan(
+            str(reference),
+            "cpu",
+            "none",
+            0,
+            free_bytes,
+            0,
+            True,
+            note="it has no weights and is always ready",
+        )
     if entry is not None and entry.model is not None:
         folder = entry.model.folder
         return LoadPlan(
-            str(reference), entry.device, entry.key[2], 0, free_bytes, 0, True, True, "already loaded", folder, entry.key[3]
+            str(reference),
+            entry.device,
+            entry.key[2],
+            0,
+            free_bytes,
+            0,
+            True,
+            True,
+            "already loaded",
+            folder,
+            entry.key[3],
         )
     needed, download, cached, note, folder = None, None, False, "", None
     try:
@@ -40,20 +63,51 @@ def plan_load(reference: Reference, entry: Entry | None, key: Key, *, free_bytes
     except LLMMagicsError as error:
         note = f"would fail: {error}"
     if needed is not None and needed > free_bytes:
-        note = "; ".join(filter(None, [note, "needs more than is free: idle models would be dropped, else it will not fit"]))
-    return LoadPlan(str(reference), device, name, needed, free_bytes, download, cached, False, note, folder, engine)
+        note = "; ".join(
+            filter(
+                None,
+                [
+                    note,
+                    "needs more than is free: idle models would be dropped, else it will not fit",
+                ],
+            )
+        )
+    return LoadPlan(
+        str(reference),
+        device,
+        name,
+        needed,
+        free_bytes,
+        download,
+        cached,
+        False,
+        note,
+        folder,
+        engine,
+    )
 
 
 def plan_remote(reference: Reference, endpoint: Endpoint | str | None, free_bytes: int) -> LoadPlan:
-    """The plan for a model at an endpoint: nothing is loaded, and nothing is asked of the endpoint."""
+    """The plan for a model at an endpoint: nothing is loaded, and nothing is asked of the
+    endpoint."""
     try:
         found = find_endpoint(endpoint)
     except LLMMagicsError as error:
-        return LoadPlan(str(reference), "none", "none", 0, free_bytes, 0, True, note=f"would fail: {error}")
+        return LoadPlan(
+            str(reference), "none", "none", 0, free_bytes, 0, True, note=f"would fail: {error}"
+        )
     variable = found.key_variable()
     key = f"with the key in {variable}" if found.key() else "without a key"
-    return LoadPlan(str(reference), found.origin, "as served", 0, free_bytes, 0, True,
-                    note=f"the text is sent to {found.url}, {key}; nothing is loaded here")
+    return LoadPlan(
+        str(reference),
+        found.origin,
+        "as served",
+        0,
+        free_bytes,
+        0,
+        True,
+        note=f"the text is sent to {found.url}, {key}; nothing is loaded here",
+    )
 
 
 def _local_facts(reference: Reference, **allowed: bool) -> FolderFacts | None:
@@ -64,7 +118,8 @@ def _local_facts(reference: Reference, **allowed: bool) -> FolderFacts | None:
 
 
 def _ask_hub(reference: Reference, key: Key, allow_pickle: bool) -> tuple[int, int, str]:
-    """(bytes in memory, bytes to download, note); bytes in memory assume weights of 4 bytes in the files."""
+    """(bytes in memory, bytes to download, note); bytes in memory assume weights of 4 bytes in the
+    files."""
     from llm_magics.models.hub import describe
 
     model = describe(reference, allow_pickle=allow_pickle, timeout_s=3.0)

@@ -1,9 +1,10 @@
 """Weights of 8 bits: linear layers that keep int8 weights and read float32 activations, on the CPU.
 
-A weight row w of one output is kept as round(w / s), s = max|w| / 127; the activations of a call are quantised to 8 bits
-by their own range while it is computed ("dynamic quantisation", by torch's kernels: FBGEMM or oneDNN on x86, QNNPACK on
-ARM). Norms, embeddings and attention stay float32. The range is that of the whole call, so what a text becomes may
-differ in the last digits with the texts beside it.
+A weight row w of one output is kept as round(w / s), s = max|w| / 127; the activations of a call
+are quantised to 8 bits by their own range while it is computed ("dynamic quantisation", by torch's
+kernels: FBGEMM or oneDNN on x86, QNNPACK on ARM). Norms, embeddings and attention stay float32. The
+range is that of the whole call, so what a text becomes may differ in the last digits with the texts
+beside it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,23 @@ from weakref import WeakKeyDictionary
 
 from llm_magics.errors import InputError
 
-__all__ = ["INT8", "NAMES", "is_int8", "joined", "load_itemsize", "packed_size", "quantise", "vocabulary"]
+__all__ = [
+    "INT8",
+    "NAMES",
+    "is_int8",
+    "joined",
+    "load_itemsize",
+    "packed_size",
+    "quantise",
+    "vocabulary",
+]
 
 INT8 = "int8"
 NAMES = {"auto": None, "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """Short names of precisions; int8 has no other."""
 _SMALLEST = 2**12
-"""Layers with fewer weights stay as they are: the calls around the kernel cost more than it saves."""
+"""Layers with fewer weights stay as they are: the calls around the kernel cost more than it
+saves."""
 _JOINED: WeakKeyDictionary[Any, tuple[list[Any], Callable[[Any], Any]]] = WeakKeyDictionary()
 """First layer → (packed weights of all, the layers as one function)."""
 
@@ -30,11 +41,13 @@ _JOINED: WeakKeyDictionary[Any, tuple[list[Any], Callable[[Any], Any]]] = WeakKe
 _WIDE: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
 """Layer of a vocabulary → (its packed weights, the same packed for oneDNN)."""
 _VOCABULARY, _ROWS = 2**14, 16
-"""Outputs from which a layer is one of a whole vocabulary, and rows from which oneDNN pays for it."""
+"""Outputs from which a layer is one of a whole vocabulary, and rows from which oneDNN pays for
+it."""
 
 
 def load_itemsize(dtype: Any) -> int:
-    """Bytes a weight takes at most while a model is loaded in this `torch.dtype`: int8 is made from float32."""
+    """Bytes a weight takes at most while a model is loaded in this `torch.dtype`: int8 is made from
+    float32."""
     import torch
 
     return 4 if dtype == torch.int8 else dtype.itemsize
@@ -56,7 +69,11 @@ def quantise(module: Any) -> None:
             if kind not in (torch.nn.Linear, projection) or child.weight.numel() < _SMALLEST:
                 continue
             weight = child.weight.detach()
-            setattr(parent, name, layer_class(weight if kind is torch.nn.Linear else weight.t(), child.bias))
+            setattr(
+                parent,
+                name,
+                layer_class(weight if kind is torch.nn.Linear else weight.t(), child.bias),
+            )
 
 
 def is_int8(layer: Any) -> bool:
@@ -65,9 +82,11 @@ def is_int8(layer: Any) -> bool:
 
 
 def joined(*layers: Any) -> Callable[[Any], Any]:
-    """int8 layers that read the same, as one function whose outputs stand one behind the other, bit by bit the same.
+    """int8 layers that read the same, as one function whose outputs stand one behind the other, bit
+    by bit the same.
 
-    The input is quantised once. The joined weights are made at the first call and kept as long as the first layer.
+    The input is quantised once. The joined weights are made at the first call and kept as long as
+    the first layer.
     """
     import torch
 
@@ -79,9 +98,14 @@ def joined(*layers: Any) -> Callable[[Any], Any]:
     scales = torch.cat([weight.q_per_channel_scales() for weight in weights])
     zeros = torch.zeros(len(scales), dtype=torch.long)
     values = torch.cat([weight.int_repr() for weight in weights])
-    biases = [torch.zeros(len(weight)) if bias is None else bias for weight, bias in zip(weights, biases, strict=True)]
+    biases = [
+        torch.zeros(len(weight)) if bias is None else bias
+        for weight, bias in zip(weights, biases, strict=True)
+    ]
     whole = torch.ops.quantized.linear_prepack(
-        torch._make_per_channel_quantized_tensor(values, scales, zeros, 0), torch.cat(biases))  # fmt: skip
+        torch._make_per_channel_quantized_tensor(values, scales, zeros, 0),
+        torch.cat(biases),
+    )
     reduced = layers[0].reduced
 
     def function(hidden: Any) -> Any:
@@ -94,16 +118,25 @@ def joined(*layers: Any) -> Callable[[Any], Any]:
 def vocabulary(layer: Any) -> Callable[[Any], Any]:
     """The int8 layer of a whole vocabulary as a function, by oneDNN where there are many rows.
 
-    One core of an EPYC with VNNI, 58,101 x 512: 10.0 ms by FBGEMM and 7.0 by oneDNN for 96 rows, 2.5 and 2.2 for 16, but
-    0.74 and 0.93 for one. The weights are kept twice from the first call on that has many rows.
+    One core of an EPYC with VNNI, 58,101 x 512: 10.0 ms by FBGEMM and 7.0 by oneDNN for 96 rows,
+    2.5 and 2.2 for 16, but 0.74 and 0.93 for one. The weights are kept twice from the first call on
+    that has many rows.
     """
     import torch
 
-    if layer.out_features < _VOCABULARY or "onednn" not in torch.backends.quantized.supported_engines or layer.reduced:
+    if (
+        layer.out_features < _VOCABULARY
+        or "onednn" not in torch.backends.quantized.supported_engines
+        or layer.reduced
+    ):
         return layer
 
     def function(hidden: Any) -> Any:
-        return layer(hidden) if len(hidden) < _ROWS else torch.ops.quantized.linear_dynamic(hidden, _wide(layer), False)
+        return (
+            layer(hidden)
+            if len(hidden) < _ROWS
+            else torch.ops.quantized.linear_dynamic(hidden, _wide(layer), False)
+        )
 
     return function
 
@@ -116,7 +149,9 @@ def _wide(layer: Any) -> Any:
         return known[1]
     default, torch.backends.quantized.engine = torch.backends.quantized.engine, "onednn"
     try:
-        packed = torch.ops.quantized.linear_prepack(*torch.ops.quantized.linear_unpack(layer.packed))
+        packed = torch.ops.quantized.linear_prepack(
+            *torch.ops.quantized.linear_unpack(layer.packed)
+        )
     finally:
         torch.backends.quantized.engine = default
     _WIDE[layer] = (layer.packed, packed)
@@ -124,7 +159,8 @@ def _wide(layer: Any) -> Any:
 
 
 def packed_size(module: Any) -> tuple[int, int]:
-    """(weights, bytes) that int8 layers hold outside of parameters and buffers; (0, 0) where there are none."""
+    """(weights, bytes) that int8 layers hold outside of parameters and buffers; (0, 0) where there
+    are none."""
     layers = [part for part in module.modules() if is_int8(part)]
     counts = [part.in_features * part.out_features for part in layers]
     return sum(counts), sum(counts) + sum(8 * part.out_features for part in layers)
@@ -142,16 +178,21 @@ def _layer_class() -> Any:
     import torch
 
     class Int8Linear(torch.nn.Module):
-        """y = W x + b with W (out, in) in int8, one scale per row; x and y float32, (..., in) and (..., out)."""
+        """y = W x + b with W (out, in) in int8, one scale per row; x and y float32, (..., in) and
+        (..., out)."""
 
         def __init__(self, weight: Any, bias: Any) -> None:
             super().__init__()
             self.out_features, self.in_features = weight.shape
             scales = weight.abs().amax(1).clamp(min=1e-12).double() / 127
             zeros = torch.zeros(self.out_features, dtype=torch.long)
-            with warnings.catch_warnings():  # of a future release; linear_prepack takes nothing else in this one
+            with (
+                warnings.catch_warnings()
+            ):  # of a future release; linear_prepack takes nothing else in this one
                 warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
-                rounded = torch.quantize_per_channel(weight.contiguous(), scales, zeros, 0, torch.qint8)
+                rounded = torch.quantize_per_channel(
+                    weight.contiguous(), scales, zeros, 0, torch.qint8
+                )
             bias = None if bias is None else bias.detach().clone()
             self.packed = torch.ops.quantized.linear_prepack(rounded, bias)
             self.reduced = not _adds_in_32_bits()
@@ -160,7 +201,8 @@ def _layer_class() -> Any:
             return torch.ops.quantized.linear_dynamic(hidden, self.packed, self.reduced)
 
         def weight(self) -> Any:
-            """The weights, as int8 with their scales: a method, as in torch's own quantised layers, which T5 reckons with."""
+            """The weights, as int8 with their scales: a method, as in torch's own quantised layers,
+            which T5 reckons with."""
             return torch.ops.quantized.linear_unpack(self.packed)[0]
 
         def extra_repr(self) -> str:
@@ -171,8 +213,11 @@ def _layer_class() -> Any:
 
 @cache
 def _adds_in_32_bits() -> bool:
-    """Whether products of 8 bits are summed without overflow (VNNI); without it activations get 7 bits."""
+    """Whether products of 8 bits are summed without overflow (VNNI); without it activations get 7
+    bits."""
     import torch
 
-    known = getattr(torch.cpu, "_is_vnni_supported", None) or getattr(torch.cpu, "_is_avx512_vnni_supported", None)
+    known = getattr(torch.cpu, "_is_vnni_supported", None) or getattr(
+        torch.cpu, "_is_avx512_vnni_supported", None
+    )
     return bool(known and known())

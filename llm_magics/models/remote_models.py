@@ -1,4 +1,5 @@
-"""What an endpoint serves: asked when the user wants to know, or when the model that was named is not there."""
+"""What an endpoint serves: asked when the user wants to know, or when the model that was named is
+not there."""
 
 from __future__ import annotations
 
@@ -50,28 +51,45 @@ async def list_models(client: AsyncClient, endpoint: Endpoint) -> list[ServedMod
     from httpx2 import HTTPError
 
     try:
-        async with asyncio.timeout(_WITHIN_S), client.stream("GET", f"{endpoint.url}/models") as response:
+        async with (
+            asyncio.timeout(_WITHIN_S),
+            client.stream("GET", f"{endpoint.url}/models") as response,
+        ):
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > _MAX_BYTES:
                     break
             if response.status_code in (401, 403):
-                raise EndpointError(f"{endpoint.origin} lists its models only with a key ({response.status_code}): set "
-                                    f"{endpoint.key_variable() or 'LLM_MAGICS_ENDPOINT and LLM_MAGICS_API_KEY'}")
+                raise EndpointError(
+                    f"{endpoint.origin} lists its models only with a key "
+                    f"({response.status_code}): set "
+                    f"{endpoint.key_variable() or 'LLM_MAGICS_ENDPOINT and LLM_MAGICS_API_KEY'}"
+                )
             if response.status_code != 200:
-                raise EndpointError(f"{endpoint.url}/models answered with status {response.status_code}: is it the address of "
-                                    "an OpenAI-compatible server? It often ends in /v1")
+                raise EndpointError(
+                    f"{endpoint.url}/models answered with status {response.status_code}: is it "
+                    "the address of "
+                    "an OpenAI-compatible server? It often ends in /v1"
+                )
             entries = json.loads(body)["data"]
             return [_served(entry) for entry in entries]
     except TimeoutError:
-        raise EndpointError(f"{endpoint.origin} did not list its models within {_WITHIN_S:g} s: try again") from None
+        raise EndpointError(
+            f"{endpoint.origin} did not list its models within {_WITHIN_S:g} s: try again"
+        ) from None
     except HTTPError as error:
-        raise EndpointError(f"{endpoint.origin} cannot be reached ({type(error).__name__}): is the server running, is the "
-                            "address right?") from None
+        raise EndpointError(
+            f"{endpoint.origin} cannot be reached ({type(error).__name__}): is the server "
+            "running, is the "
+            "address right?"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise EndpointError(f"{endpoint.url}/models answered no list of models: is it the address of an OpenAI-compatible "
-                            "server? It often ends in /v1") from None
+        raise EndpointError(
+            f"{endpoint.url}/models answered no list of models: is it the address of an "
+            "OpenAI-compatible "
+            "server? It often ends in /v1"
+        ) from None
 
 
 def _served(entry: dict[str, Any]) -> ServedModel:

@@ -1,4 +1,5 @@
-"""Models at an endpoint among those of the manager: they are leased, listed and dropped like loaded ones, and take no room."""
+"""Models at an endpoint among those of the manager: they are leased, listed and dropped like loaded
+ones, and take no room."""
 
 from __future__ import annotations
 
@@ -27,17 +28,24 @@ class RemoteShelf(Shelf):
     """What `served` found when it was last asked, as references."""
 
     def served(self) -> list[ServedModel]:
-        """The models of the endpoint, asked of it now. Raises ModelNotFound when none is configured, EndpointError."""
+        """The models of the endpoint, asked of it now. Raises ModelNotFound when none is
+        configured, EndpointError."""
         from llm_magics.models.remote_models import served_models
 
         found = served_models(find_endpoint(self.endpoint))
         self.served_names = tuple(f"openai:{model.name}" for model in found)
         return found
 
-    def _remote(self, reference: Reference, endpoint: Endpoint | str | None, dtype: Any, device: str | None) -> Entry:
-        """The entry of a model at an endpoint, with one more lease. Nothing is asked of the endpoint."""
+    def _remote(
+        self, reference: Reference, endpoint: Endpoint | str | None, dtype: Any, device: str | None
+    ) -> Entry:
+        """The entry of a model at an endpoint, with one more lease. Nothing is asked of the
+        endpoint."""
         if dtype is not None or device is not None:
-            raise InputError(f"{reference} runs at its endpoint: leave out {'dtype' if dtype is not None else 'device'}")
+            raise InputError(
+                f"{reference} runs at its endpoint: leave out "
+                f"{'dtype' if dtype is not None else 'device'}"
+            )
         place = find_endpoint(endpoint or self.endpoint)
         key = (str(reference), place.origin, "", "")
         with self._lock:

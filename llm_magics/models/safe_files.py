@@ -1,4 +1,5 @@
-"""Reading files of a folder that strangers wrote: size first, only regular files, only inside the folder."""
+"""Reading files of a folder that strangers wrote: size first, only regular files, only inside the
+folder."""
 
 from __future__ import annotations
 
@@ -16,13 +17,16 @@ MAX_JSON_BYTES = 64 << 20
 def read_json(path: Path, limit_bytes: int = MAX_JSON_BYTES) -> dict:
     """A JSON object from a regular file of at most `limit_bytes`.
 
-    Raises BrokenModel, or UnsafeModel when the file is a pipe, a device, or lies outside its folder.
+    Raises BrokenModel, or UnsafeModel when the file is a pipe, a device, or lies outside its
+    folder.
     """
     check_inside(path, path.parent)
     try:
         size = path.stat().st_size
         if size > limit_bytes:
-            raise BrokenModel(f"{path} has {size:,} bytes, more than the {limit_bytes:,} that are read")
+            raise BrokenModel(
+                f"{path} has {size:,} bytes, more than the {limit_bytes:,} that are read"
+            )
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise BrokenModel(f"{path} cannot be read as JSON: {reason(error)}") from None
@@ -39,7 +43,8 @@ def reason(error: BaseException) -> str:
 def check_inside(path: Path, folder: Path) -> None:
     """Raises UnsafeModel unless `path` is a regular file whose real place is in `folder`.
 
-    The hub's cache keeps its files in `blobs/` and links to them from `snapshots/COMMIT/`: such links are right.
+    The hub's cache keeps its files in `blobs/` and links to them from `snapshots/COMMIT/`: such
+    links are right.
     """
     try:
         real, root = path.resolve(strict=True), folder.resolve(strict=True)

@@ -1,4 +1,5 @@
-"""The shelf the manager keeps its models on: who is there, who must make room, who has stood idle too long."""
+"""The shelf the manager keeps its models on: who is there, who must make room, who has stood idle
+too long."""
 
 from __future__ import annotations
 
@@ -38,17 +39,28 @@ class Shelf:
             return [entry.row() for entry in entries]
 
     def room(self) -> dict[str, int]:
-        """Device of this machine → bytes it has left for models, idle models that would make room not counted."""
+        """Device of this machine → bytes it has left for models, idle models that would make room
+        not counted."""
         with self._lock:
-            return {device: self._budget.free(device, self._entries.values()) for device in devices()}
+            return {
+                device: self._budget.free(device, self._entries.values()) for device in devices()
+            }
 
     def device_rows(self, devices: Iterable[str] = ()) -> list[DeviceRow]:
-        """The memory of `devices` and of every device of this machine that holds a model; asks no other device."""
+        """The memory of `devices` and of every device of this machine that holds a model; asks no
+        other device."""
         with self._lock:
             local = [entry for entry in self._entries.values() if entry.reference.kind != "openai"]
             names = dict.fromkeys([*devices, *(entry.device for entry in local)])
-            return [DeviceRow(name, self._budget.limit(name), sum(entry.n_bytes for entry in local if entry.device == name),
-                              memory(name)[0]) for name in names]
+            return [
+                DeviceRow(
+                    name,
+                    self._budget.limit(name),
+                    sum(entry.n_bytes for entry in local if entry.device == name),
+                    memory(name)[0],
+                )
+                for name in names
+            ]
 
     def check(self) -> list[str]:
         """What in the ledger disagrees with what is in memory; an empty list when all is well."""
@@ -79,7 +91,8 @@ class Shelf:
             empty_cache(device)
 
     def _make_room(self, entry: Entry, needed: int, *, drop_all_idle: bool = False) -> None:
-        """Reserves `needed` bytes for the entry, dropping the least recently used idle models where it must."""
+        """Reserves `needed` bytes for the entry, dropping the least recently used idle models where
+        it must."""
         with self._lock:
             self._check_open()
             others = [other for other in self._entries.values() if other is not entry]
@@ -132,14 +145,20 @@ class Shelf:
 
     def _check_open(self) -> None:
         if self._closed is not None:
-            raise ManagerClosed(f"this model manager cannot be used: {self._closed}; make a new ModelManager()")
+            raise ManagerClosed(
+                f"this model manager cannot be used: {self._closed}; make a new ModelManager()"
+            )
 
 
 def _compare(entry: Entry) -> list[str]:
     model = entry.model
     if model.is_remote or model.engine != "torch":  # no tensors of torch's
         return []
-    found = [f"{key} of {entry.reference} is empty" for key, item in model.module.named_parameters() if item.is_meta]
+    found = [
+        f"{key} of {entry.reference} is empty"
+        for key, item in model.module.named_parameters()
+        if item.is_meta
+    ]
     size = tensor_bytes(model.module)[1]
     if entry.reference.kind != "variable" and size != entry.n_bytes:
         found.append(f"{entry.reference} is written down with {entry.n_bytes} bytes and has {size}")

@@ -1,4 +1,5 @@
-"""Weight files as plain bytes: which a folder has, and what the headers of safetensors files promise."""
+"""Weight files as plain bytes: which a folder has, and what the headers of safetensors files
+promise."""
 
 from __future__ import annotations
 
@@ -18,9 +19,24 @@ MAX_SHARDS = 1_000
 
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 ELEMENT_BYTES = {
-    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "BF16": 2, "F16": 2, "I16": 2, "U16": 2,
-    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "I8": 1, "U8": 1, "BOOL": 1,
-}  # fmt: skip
+    "F64": 8,
+    "I64": 8,
+    "U64": 8,
+    "C64": 8,
+    "F32": 4,
+    "I32": 4,
+    "U32": 4,
+    "BF16": 2,
+    "F16": 2,
+    "I16": 2,
+    "U16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "F8_E8M0": 1,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,8 @@ class TensorFacts:
 
 
 def weight_files(folder: Path, *, allow_pickle: bool = False) -> tuple[tuple[Path, ...], bool]:
-    """(files, whether they are pickles) of a folder's weights, each checked to lie inside the folder."""
+    """(files, whether they are pickles) of a folder's weights, each checked to lie inside the
+    folder."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.exists() or single.is_symlink():
         check_inside(single, folder)
@@ -47,10 +64,13 @@ def weight_files(folder: Path, *, allow_pickle: bool = False) -> tuple[tuple[Pat
         return _shards(index), False
     pickles = [name for name in PICKLES if (folder / name).exists()]
     if not pickles:
-        raise ModelNotFound(f"{folder} is not a model folder: it has a config.json but no model.safetensors")
+        raise ModelNotFound(
+            f"{folder} is not a model folder: it has a config.json but no model.safetensors"
+        )
     if not allow_pickle:
         raise UnsafeModel(
-            f"{folder} has only {pickles[0]}, a pickle that can run code: convert it to safetensors, "
+            f"{folder} has only {pickles[0]}, a pickle that can run code: convert it to "
+            "safetensors, "
             f"or, if you trust its authors, %models load {folder} --allow-pickle"
         )
     if pickles[0].endswith(".json"):
@@ -69,7 +89,9 @@ def _shards(index: Path) -> tuple[Path, ...]:
     suffix = ".safetensors" if "safetensors" in index.name else ".bin"
     for name in sorted(names):
         if name != Path(name).name or "\\" in name or "\0" in name or not name.endswith(suffix):
-            raise UnsafeModel(f"{index} names the file {name[:80]!r}: only files of the folder itself are opened")
+            raise UnsafeModel(
+                f"{index} names the file {name[:80]!r}: only files of the folder itself are opened"
+            )
         if not (index.parent / name).exists():
             raise BrokenModel(f"{index} names the file {name[:80]!r}, which is missing")
         check_inside(index.parent / name, index.parent)
@@ -87,7 +109,9 @@ def safetensors_facts(path: Path) -> dict[str, TensorFacts]:
             size = path.stat().st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, MAX_HEADER_BYTES):
-                raise BrokenModel(f"{path} is not a safetensors file, or is cut off: download or save it again")
+                raise BrokenModel(
+                    f"{path} is not a safetensors file, or is cut off: download or save it again"
+                )
             header = json.loads(file.read(length))
     except (OSError, ValueError, RecursionError) as error:
         raise BrokenModel(f"{path} has no readable safetensors header: {reason(error)}") from None
@@ -97,7 +121,9 @@ def safetensors_facts(path: Path) -> dict[str, TensorFacts]:
     try:
         return _check_layout(header, size - 8 - length)
     except (KeyError, TypeError, ValueError) as error:
-        raise BrokenModel(f"{path} has a safetensors header that contradicts itself: {reason(error)}") from None
+        raise BrokenModel(
+            f"{path} has a safetensors header that contradicts itself: {reason(error)}"
+        ) from None
 
 
 def _check_layout(header: dict, data_bytes: int) -> dict[str, TensorFacts]:
@@ -118,5 +144,7 @@ def _check_layout(header: dict, data_bytes: int) -> dict[str, TensorFacts]:
             raise ValueError("tensors overlap or leave gaps")
         position = end
     if position != data_bytes:
-        raise ValueError(f"{position:,} bytes described, {data_bytes:,} bytes in the file (was it cut off?)")
+        raise ValueError(
+            f"{position:,} bytes described, {data_bytes:,} bytes in the file (was it cut off?)"
+        )
     return facts

@@ -14,8 +14,8 @@ __all__ = ["AdditiveAttention"]
 class AdditiveAttention(nn.Module):
     """e_s = vᵀ tanh(W q + U k_s),  a = softmax(e),  context = Σ_s a_s k_s
 
-    with the query q (Q,), keys k_s (N,), W (A, Q), U (A, N), v (A,). Source: Bahdanau, Cho & Bengio 2015, appendix A.1.2.
-    Q → ``query_size``, N → ``key_size``, A → ``attention_size``.
+    with the query q (Q,), keys k_s (N,), W (A, Q), U (A, N), v (A,). Source: Bahdanau, Cho & Bengio
+    2015, appendix A.1.2. Q → ``query_size``, N → ``key_size``, A → ``attention_size``.
 
     Set ``observer`` to a callable to be given the weights (B, S) of every call.
     """
@@ -27,11 +27,18 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(attention_size, 1, bias=False)
         self.observer: Callable[[Tensor], None] | None = None
 
-    def forward(self, query: Tensor, keys: Tensor, padding_mask: Tensor | None = None,
-                projected: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """query (B, Q), keys (B, S, N), padding_mask (B, S), True = padding → context (B, N), weights (B, S).
+    def forward(
+        self,
+        query: Tensor,
+        keys: Tensor,
+        padding_mask: Tensor | None = None,
+        projected: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """query (B, Q), keys (B, S, N), padding_mask (B, S), True = padding → context (B, N),
+        weights (B, S).
 
-        projected: U k_s of every key, (B, S, A) = `self.key(keys)`, where many queries ask the same keys.
+        projected: U k_s of every key, (B, S, A) = `self.key(keys)`, where many queries ask the same
+        keys.
         """
         projected = self.key(keys) if projected is None else projected
         scores = self.score(torch.tanh(self.query(query)[:, None] + projected))[..., 0]  # (B, S)

@@ -27,9 +27,11 @@ class AttentionCall:
     value: Tensor
     """(B, H, S, Kv)"""
     hidden: Tensor | None
-    """The mask, broadcastable to (B, H, T, S): bool, True hides; or float, added. None: nothing is hidden."""
+    """The mask, broadcastable to (B, H, T, S): bool, True hides; or float, added. None: nothing is
+    hidden."""
     causal: bool
-    """True: position t sees the positions up to and including t (the last query sees the last key)."""
+    """True: position t sees the positions up to and including t (the last query sees the last
+    key)."""
     scaling: float
     """The factor on QKᵀ, 1/√d_k."""
 
@@ -39,12 +41,15 @@ def causal_mask(size: int, device: torch.device | str | None = None) -> Tensor:
     return torch.ones(size, size, dtype=torch.bool, device=device).triu(1)
 
 
-def scaled_dot_product(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def scaled_dot_product(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """softmax(QKᵀ/√d_k)·V, written out; the readable twin of ``torch``'s fused kernel.
 
-    query (…, T, K), key (…, S, K), value (…, S, Kv); mask broadcastable to (…, T, S), True hides (or float, added).
-    Returns the output (…, T, Kv) and the weights (…, T, S). A row that hides everything gets zero weights.
-    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1.
+    query (…, T, K), key (…, S, K), value (…, S, Kv); mask broadcastable to (…, T, S), True hides
+    (or float, added). Returns the output (…, T, Kv) and the weights (…, T, S). A row that hides
+    everything gets zero weights. Source: Vaswani et al. 2017, "Attention Is All You Need", section
+    3.2.1.
     """
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (…, T, S)
     if mask is not None:
@@ -59,18 +64,30 @@ class MultiHeadAttention(nn.Module):
     MultiHead(X, M) = Concat(head_1, …, head_h) Wᴼ,  head_i = softmax(Q_i K_iᵀ / √d_k) V_i
     Q_i = X W_iᑫ (T, d_k),  K_i = M W_iᴷ (S, d_k),  V_i = M W_iⱽ (S, d_v),  M = X for self-attention.
 
-    Paper → here: h → ``n_head``, d_model → ``d_model``, d_k → ``d_k``, d_v → ``d_v``, Wᴼ → ``output``.
-    Source: Vaswani et al. 2017, section 3.2.2. Departure from the paper: the projections carry a bias, as in
-    every widely used implementation, and all heads' projections are one matrix.
+    Paper → here: h → ``n_head``, d_model → ``d_model``, d_k → ``d_k``, d_v → ``d_v``, Wᴼ →
+    ``output``. Source: Vaswani et al. 2017, section 3.2.2. Departure from the paper: the
+    projections carry a bias, as in every widely used implementation, and all heads' projections are
+    one matrix.
 
     Set ``observer`` to a callable to be given an `AttentionCall` before every computation.
-    """
+    """  # noqa: E501  a table or a pattern
 
-    def __init__(self, d_model: int, n_head: int, d_k: int | None = None, d_v: int | None = None,
-                 *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        n_head: int,
+        d_k: int | None = None,
+        d_v: int | None = None,
+        *,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if d_k is None and d_model % n_head:
-            raise ValueError(f"d_model={d_model} is not divisible by n_head={n_head}; choose another n_head or give d_k")
+            raise ValueError(
+                f"d_model={d_model} is not divisible by n_head={n_head}; choose another "
+                "n_head "
+                "or give d_k"
+            )
         self.d_model, self.n_head, self.dropout = d_model, n_head, dropout
         self.d_k = d_k if d_k is not None else d_model // n_head
         self.d_v = d_v if d_v is not None else self.d_k
@@ -84,8 +101,15 @@ class MultiHeadAttention(nn.Module):
         """Keys (B, H, S, d_k) and values (B, H, S, d_v) of `memory` (B, S, D)."""
         return self._heads(self.key(memory)), self._heads(self.value(memory))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, memory: Tensor | None = None, *,
-                causal: bool = False, past: KeyValue | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        memory: Tensor | None = None,
+        *,
+        causal: bool = False,
+        past: KeyValue | None = None,
+    ) -> Tensor:
         """Attend from `x` (B, T, D) to `memory` (B, S, D), or to `x` itself; returns (B, T, D).
 
         mask: broadcastable to (B, H, T, S), True hides (or float, added to the scores).
@@ -96,17 +120,22 @@ class MultiHeadAttention(nn.Module):
         key, value = past if past is not None else self.project(x if memory is None else memory)
         if self.observer is not None:
             self.observer(AttentionCall(query, key, value, mask, causal, 1 / math.sqrt(self.d_k)))
-        heads = _attend(query, key, value, mask, causal, self.dropout if self.training else 0.0)  # (B, H, T, d_v)
+        heads = _attend(
+            query, key, value, mask, causal, self.dropout if self.training else 0.0
+        )  # (B, H, T, d_v)
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _heads(self, projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (self.n_head, -1)).transpose(1, 2)  # (B, H, T, K)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float
+) -> Tensor:
     """The fused form of `scaled_dot_product`: (B, H, T, d_v)."""
     if causal and query.shape[-2] != key.shape[-2]:
-        # The kernel aligns a causal mask at the top left; with cached keys the last query must see the last key.
+        # The kernel aligns a causal mask at the top left; with cached keys the last query must see
+        # the last key.
         hidden = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
         hidden = hidden.triu(key.shape[-2] - query.shape[-2] + 1)  # (T, S)
         mask, causal = (hidden if mask is None else _both(mask, hidden)), False

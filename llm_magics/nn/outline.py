@@ -13,9 +13,12 @@ __all__ = ["outline"]
 
 
 class _SkipInitialisation(TorchFunctionMode):
-    """Leaves out `torch.nn.init`: on the meta device it computes nothing, but imports the compiler (1.4 s)."""
+    """Leaves out `torch.nn.init`: on the meta device it computes nothing, but imports the compiler
+    (1.4 s)."""
 
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         return func(*args, **(kwargs or {}))

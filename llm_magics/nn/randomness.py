@@ -1,4 +1,5 @@
-"""Randomness of one's own: torch's generator is shared by all threads, so what another cell draws would change a training."""
+"""Randomness of one's own: torch's generator is shared by all threads, so what another cell draws
+would change a training."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _own = threading.local()
 
 @contextmanager
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """In this thread every `Dropout` draws from `generator` (on the device of its input), not from torch's global one."""
+    """In this thread every `Dropout` draws from `generator` (on the device of its input), not from
+    torch's global one."""
     before = getattr(_own, "generator", None)
     _own.generator = generator
     try:
@@ -29,8 +31,9 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
 
 class Dropout(nn.Module):
-    """In training each element is zero with probability p, and otherwise divided by 1 - p; a copy of the input in
-    evaluation. As `torch.nn.Dropout`, but see `drawing_from`. Source: Srivastava et al. 2014."""
+    """In training each element is zero with probability p, and otherwise divided by 1 - p; a copy
+    of the input in evaluation. As `torch.nn.Dropout`, but see `drawing_from`. Source: Srivastava et
+    al. 2014."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -57,10 +60,14 @@ class _Initialising(TorchFunctionMode):
         super().__init__()
         self.generator = generator
 
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
-        draws = func in _DRAWS or (getattr(func, "__module__", "") == "torch.nn.init" and
-                                   "generator" in inspect.signature(func).parameters)
+        draws = func in _DRAWS or (
+            getattr(func, "__module__", "") == "torch.nn.init"
+            and "generator" in inspect.signature(func).parameters
+        )
         if draws and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
         return func(*args, **kwargs)
@@ -70,6 +77,7 @@ _DRAWS = {Tensor.uniform_, Tensor.normal_, Tensor.bernoulli_, Tensor.exponential
 
 
 def initialised_from(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """`build()`, whose weights are a function of the seed alone; torch's global generator is neither read nor changed."""
+    """`build()`, whose weights are a function of the seed alone; torch's global generator is
+    neither read nor changed."""
     with _Initialising(torch.Generator().manual_seed(seed)):
         return build()

@@ -1,6 +1,8 @@
-"""Recurrent networks from their formulas: RNN, LSTM and GRU, one class each, over one shared walk through time.
+"""Recurrent networks from their formulas: RNN, LSTM and GRU, one class each, over one shared walk
+through time.
 
-Inputs are (B, T, N) with padding on the right; a padding mask (B, T) is True at padding, where states stay as they are.
+Inputs are (B, T, N) with padding on the right; a padding mask (B, T) is True at padding, where
+states stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ State = tuple[Tensor, ...]
 
 
 class Direction(nn.Module):
-    """One layer read in one direction: W (G·D, N), U (G·D, D) and b (G·D) for the G gates, stacked."""
+    """One layer read in one direction: W (G·D, N), U (G·D, D) and b (G·D) for the G gates,
+    stacked."""
 
     def __init__(self, input_size: int, hidden_size: int, gates: int) -> None:
         super().__init__()
@@ -33,13 +36,21 @@ class Direction(nn.Module):
 
 
 class Layer(nn.ModuleList):
-    """The one or two directions of a layer; a module that is called, so that hooks see what comes out of every layer."""
+    """The one or two directions of a layer; a module that is called, so that hooks see what comes
+    out of every layer."""
 
-    def forward(self, x: Tensor, padding_mask: Tensor | None, initial: list[State],
-                walk: Callable[..., tuple[Tensor, State]]) -> tuple[Tensor, list[State]]:
+    def forward(
+        self,
+        x: Tensor,
+        padding_mask: Tensor | None,
+        initial: list[State],
+        walk: Callable[..., tuple[Tensor, State]],
+    ) -> tuple[Tensor, list[State]]:
         """x (B, T, N) → outputs (B, T, ways · D) and the last state of every direction."""
-        walked = [walk(x, padding_mask, direction, state, backwards=way == 1)
-                  for way, (direction, state) in enumerate(zip(self, initial, strict=True))]
+        walked = [
+            walk(x, padding_mask, direction, state, backwards=way == 1)
+            for way, (direction, state) in enumerate(zip(self, initial, strict=True))
+        ]
         return torch.cat([output for output, _ in walked], -1), [state for _, state in walked]
 
 
@@ -49,32 +60,47 @@ class Recurrent(nn.Module):
     gates = 1
     states = 1
 
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bidirectional: bool = False,
-                 dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.hidden_size, self.ways = hidden_size, 2 if bidirectional else 1
         self.dropout = Dropout(dropout)
         sizes = [input_size] + [self.ways * hidden_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(Layer(self._direction(size) for _ in range(self.ways)) for size in sizes)
+        self.layers = nn.ModuleList(
+            Layer(self._direction(size) for _ in range(self.ways)) for size in sizes
+        )
 
     def _direction(self, input_size: int) -> Direction:
         return Direction(input_size, self.hidden_size, self.gates)
 
     def step(self, projected: Tensor, state: State, direction: Direction) -> State:
-        """One step: W x_t + b (B, G·D) and the state before → the state after, whose first part is h_t."""
+        """One step: W x_t + b (B, G·D) and the state before → the state after, whose first part is
+        h_t."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, padding_mask: Tensor | None = None,
-                initial: list[State] | None = None) -> tuple[Tensor, list[State]]:
-        """x (B, T, N) → outputs (B, T, D, or 2·D when bidirectional) and the last state of every layer and direction.
+    def forward(
+        self, x: Tensor, padding_mask: Tensor | None = None, initial: list[State] | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """x (B, T, N) → outputs (B, T, D, or 2·D when bidirectional) and the last state of every
+        layer and direction.
 
-        States come layer by layer, forwards before backwards; `initial` takes them in the same order (zeros if None).
-        Outputs at padding are zero. Between layers dropout is applied while training.
+        States come layer by layer, forwards before backwards; `initial` takes them in the same
+        order (zeros if None). Outputs at padding are zero. Between layers dropout is applied while
+        training.
         """
         initial = [self.zeros(x)] * (len(self.layers) * self.ways) if initial is None else initial
         final: list[State] = []
         for number, layer in enumerate(self.layers):
-            x, states = layer(x, padding_mask, initial[len(final): len(final) + self.ways], self._walk)
+            x, states = layer(
+                x, padding_mask, initial[len(final) : len(final) + self.ways], self._walk
+            )
             final += states
             if number + 1 < len(self.layers):
                 x = self.dropout(x)
@@ -85,15 +111,24 @@ class Recurrent(nn.Module):
         return tuple(x.new_zeros(x.shape[0], self.hidden_size) for _ in range(self.states))
 
     def advance(self, projected: Tensor, states: list[State]) -> list[State]:
-        """One step of all layers, forwards: W x_t + b of the first layer (B, G·D) and the states before → those after."""
+        """One step of all layers, forwards: W x_t + b of the first layer (B, G·D) and the states
+        before → those after."""
         after = [self.step(projected, states[0], self.layers[0][0])]
         for (direction,), state in zip(self.layers[1:], states[1:], strict=True):
             below = self.dropout(after[-1][0])  # (B, D)
-            after.append(self.step(F.linear(below, direction.input, direction.bias), state, direction))
+            after.append(
+                self.step(F.linear(below, direction.input, direction.bias), state, direction)
+            )
         return after
 
-    def _walk(self, x: Tensor, padding_mask: Tensor | None, direction: Direction, state: State,
-              backwards: bool) -> tuple[Tensor, State]:
+    def _walk(
+        self,
+        x: Tensor,
+        padding_mask: Tensor | None,
+        direction: Direction,
+        state: State,
+        backwards: bool,
+    ) -> tuple[Tensor, State]:
         # The part that needs no state, all steps at once: T of (B, G·D)
         projected = F.linear(x, direction.input, direction.bias).unbind(1)
         padding = None if padding_mask is None else padding_mask[..., None].unbind(1)  # T of (B, 1)
@@ -101,10 +136,14 @@ class Recurrent(nn.Module):
         for t in reversed(range(len(projected))) if backwards else range(len(projected)):
             after = self.step(projected[t], state, direction)
             if padding is not None:
-                after = tuple(torch.where(padding[t], old, new) for old, new in zip(state, after, strict=True))
+                after = tuple(
+                    torch.where(padding[t], old, new) for old, new in zip(state, after, strict=True)
+                )
             outputs[t], state = after[0], after
         output = torch.stack(outputs, 1)  # (B, T, D)
-        return output if padding_mask is None else output.masked_fill(padding_mask[..., None], 0.0), state
+        return output if padding_mask is None else output.masked_fill(
+            padding_mask[..., None], 0.0
+        ), state
 
 
 class RNN(Recurrent):
@@ -146,8 +185,8 @@ class GRU(Recurrent):
     h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}
 
     with X_t (N,), h (D,), each W (D, N), U (D, D), b (D,), stacked in the order r, z, n.
-    Source: Cho et al. 2014. Departure, as in torch and cuDNN: the reset gate acts after U_n, which therefore has a
-    bias of its own, b_h.
+    Source: Cho et al. 2014. Departure, as in torch and cuDNN: the reset gate acts after U_n, which
+    therefore has a bias of its own, b_h.
     """
 
     gates = 3
@@ -155,11 +194,13 @@ class GRU(Recurrent):
     def _direction(self, input_size: int) -> Direction:
         direction = super()._direction(input_size)
         direction.bias_hidden = nn.Parameter(torch.empty(self.hidden_size))
-        nn.init.uniform_(direction.bias_hidden, -1 / math.sqrt(self.hidden_size), 1 / math.sqrt(self.hidden_size))
+        nn.init.uniform_(
+            direction.bias_hidden, -1 / math.sqrt(self.hidden_size), 1 / math.sqrt(self.hidden_size)
+        )
         return direction
 
     def step(self, projected: Tensor, state: State, direction: Direction) -> State:
-        h, = state
+        (h,) = state
         x_r, x_z, x_n = projected.chunk(3, -1)  # (B, D) each
         h_r, h_z, h_n = (h @ direction.recurrent.T).chunk(3, -1)
         reset, keep = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
@@ -168,7 +209,8 @@ class GRU(Recurrent):
 
 
 class RecurrentCache:
-    """What a recurrent decoder knows after the tokens so far: its states, however many tokens they were."""
+    """What a recurrent decoder knows after the tokens so far: its states, however many tokens they
+    were."""
 
     def __init__(self) -> None:
         self.states: list[State] | None = None
@@ -187,7 +229,7 @@ CELLS: dict[str, type[Recurrent]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
 def cell_class(name: str) -> type[Recurrent]:
-    """"rnn", "lstm" or "gru" → its class. Raises ValueError for another name."""
+    """ "rnn", "lstm" or "gru" → its class. Raises ValueError for another name."""
     if name not in CELLS:
         raise ValueError(f"cell must be one of {', '.join(CELLS)}, not {name!r}")
     return CELLS[name]

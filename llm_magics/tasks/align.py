@@ -2,8 +2,8 @@
 
     A[j, i] = mean over tokens t of target word j of  sum over tokens s of source word i of  W[t, s]
 
-with W (T, S) the cross-attention of a sentence; each row of A is then scaled to sum 1. What attention gives to
-special tokens (the end mark takes much of it) is left out, not shared out.
+with W (T, S) the cross-attention of a sentence; each row of A is then scaled to sum 1. What
+attention gives to special tokens (the end mark takes much of it) is left out, not shared out.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ _TOKEN_MARKS = re.compile(r"\A(?:▁|Ġ|##)+|(?:@@|</w>|▁)\Z")
 def word_spans(text: str) -> list[Span]:
     """(start, end) of each word with the white space after it; together they are the whole text.
 
-    Chinese and Japanese characters are words of their own. White space at the front belongs to the first word.
+    Chinese and Japanese characters are words of their own. White space at the front belongs to the
+    first word.
     """
     spans: list[Span] = []
     for match in _WORD.finditer(text):
         start = match.start()
         for i in range(match.start() + 1, match.end()):
-            if _is_wide(text[i]) or (_is_wide(text[i - 1]) and not text[i].isspace() and _is_letter(text[i])):
+            if _is_wide(text[i]) or (
+                _is_wide(text[i - 1]) and not text[i].isspace() and _is_letter(text[i])
+            ):
                 spans.append((start, i))
                 start = i
         spans.append((start, match.end()))
@@ -46,12 +49,14 @@ def split_words(text: str) -> tuple[str, ...]:
 
 
 def find_tokens(tokens: Sequence[str], text: str) -> list[Span]:
-    """Where each token stands in `text`, looked for one after the other; (0, 0) for those that are not there."""
+    """Where each token stands in `text`, looked for one after the other; (0, 0) for those that are
+    not there."""
     spans, position = [], 0
     for token in tokens:
         written = _TOKEN_MARKS.sub("", token)
         start = text.find(written, position) if written else -1
-        # A special token may be written like a word far ahead: a match must follow within a short gap.
+        # A special token may be written like a word far ahead: a match must follow within a short
+        # gap.
         if start < 0 or text[position:start].strip():
             spans.append((0, 0))
             continue
@@ -60,12 +65,17 @@ def find_tokens(tokens: Sequence[str], text: str) -> list[Span]:
     return spans
 
 
-def align_words(weights: Matrix, source: str, target: str, source_tokens: Sequence[Span],
-                target_tokens: Sequence[Span]) -> Aligned:
+def align_words(
+    weights: Matrix,
+    source: str,
+    target: str,
+    source_tokens: Sequence[Span],
+    target_tokens: Sequence[Span],
+) -> Aligned:
     """(source words, target words, alignment (T words, S words)) of one sentence.
 
-    `weights` (T, S) is the cross-attention over tokens, the spans say where each token stands in its text;
-    an empty span marks a special token. Three empty tuples when nothing can be aligned.
+    `weights` (T, S) is the cross-attention over tokens, the spans say where each token stands in
+    its text; an empty span marks a special token. Three empty tuples when nothing can be aligned.
     """
     words_s, words_t = word_spans(source), word_spans(target)
     of_source, of_target = _owners(source_tokens, words_s), _owners(target_tokens, words_t)

@@ -1,4 +1,5 @@
-"""What asking returns: an answer to each question, where in the text it stands, and how sure the model is."""
+"""What asking returns: an answer to each question, where in the text it stands, and how sure the
+model is."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Evidence:
     end: int
     text: str
     probability: float | None = None
-    """Of a span, among all spans and no answer at all; None where a model wrote the answer or none was needed."""
+    """Of a span, among all spans and no answer at all; None where a model wrote the answer or none
+    was needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class Answer:
     evidence: tuple[Evidence, ...] = ()
     """Extractive: the answer, then the next best spans. Written: the sentences that it rests on."""
     probability: float | None = None
-    """How sure an extractive model is of `text` (of there being no answer, when it is empty); None for others."""
+    """How sure an extractive model is of `text` (of there being no answer, when it is empty); None
+    for others."""
 
     def __str__(self) -> str:
         return self.text
@@ -55,7 +58,8 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Answers(Result):
-    """Answers to questions about one text. A sequence: `answers[0].text`; `.text` holds all of them, a line each."""
+    """Answers to questions about one text. A sequence: `answers[0].text`; `.text` holds all of
+    them, a line each."""
 
     text: str
     answers: tuple[Answer, ...]
@@ -78,38 +82,79 @@ class Answers(Result):
 
     def plain(self) -> str:
         """A line for each question, and one that says what made them."""
-        lines = [answer.line() for answer in self.answers] if len(self.answers) > 1 else [self.answers[0].shown]
+        lines = (
+            [answer.line() for answer in self.answers]
+            if len(self.answers) > 1
+            else [self.answers[0].shown]
+        )
         return "\n".join([*lines, f"[{' · '.join([self.provenance.line(), *self.notes])}]"])
 
     def node(self) -> Node:
         """Questions with their answers, and the text with the places they come from."""
         kind = "spans of the text" if self.extractive else "written by the model"
         return el(
-            "div", {"style": theme.BOX},
-            header("Answers" if len(self.answers) > 1 else "Answer", [kind, *badges(self.interrupted)], self.provenance),
+            "div",
+            {"style": theme.BOX},
+            header(
+                "Answers" if len(self.answers) > 1 else "Answer",
+                [kind, *badges(self.interrupted)],
+                self.provenance,
+            ),
             *(self._one(answer) for answer in self.answers),
             self._context(),
             remarks(self.notes),
         )
 
     def _one(self, answer: Answer) -> Node:
-        style = {"border-left": f"3px solid {theme.ACCENT}", "padding": "1px 0 1px 14px", "margin": "8px 0"}
-        sure = answer.probability and el("small", {"style": {"color": theme.MUTED}}, f"  {answer.probability:.0%}")
-        others = [f"{one.text} {one.probability:.0%}" for one in answer.evidence[1:4]
-                  if one.probability is not None and one.probability >= 0.01]
-        rest = el("div", {"style": theme.NOTE}, user_text("also: " + " · ".join(others))) if others else None
-        return el("div", {"style": style}, el("div", {"style": {"color": theme.MUTED}}, user_text(answer.question)),
-                  el("div", {"style": {"font-size": "14px"}}, el("strong", {}, user_text(answer.shown)), sure), rest)
+        style = {
+            "border-left": f"3px solid {theme.ACCENT}",
+            "padding": "1px 0 1px 14px",
+            "margin": "8px 0",
+        }
+        sure = answer.probability and el(
+            "small", {"style": {"color": theme.MUTED}}, f"  {answer.probability:.0%}"
+        )
+        others = [
+            f"{one.text} {one.probability:.0%}"
+            for one in answer.evidence[1:4]
+            if one.probability is not None and one.probability >= 0.01
+        ]
+        rest = (
+            el("div", {"style": theme.NOTE}, user_text("also: " + " · ".join(others)))
+            if others
+            else None
+        )
+        return el(
+            "div",
+            {"style": style},
+            el("div", {"style": {"color": theme.MUTED}}, user_text(answer.question)),
+            el(
+                "div",
+                {"style": {"font-size": "14px"}},
+                el("strong", {}, user_text(answer.shown)),
+                sure,
+            ),
+            rest,
+        )
 
     def _context(self) -> Node | None:
-        marks = [mark for number, answer in enumerate(self.answers, 1) for mark in self._marks(number, answer)]
+        marks = [
+            mark
+            for number, answer in enumerate(self.answers, 1)
+            for mark in self._marks(number, answer)
+        ]
         if not marks and len(self.context) > _WHOLE_CONTEXT:
             return None
-        return highlighted(self.context, marks, around=None if len(self.context) <= _WHOLE_CONTEXT else _AROUND)
+        return highlighted(
+            self.context, marks, around=None if len(self.context) <= _WHOLE_CONTEXT else _AROUND
+        )
 
     def _marks(self, number: int, answer: Answer) -> list[Mark]:
         if not answer.text:
             return []
         label = str(number) if len(self.answers) > 1 else ""
         shown = answer.evidence[:1] if self.extractive else answer.evidence
-        return [Mark(one.start, one.end, label, answer.question, shade=3 if self.extractive else 2) for one in shown]
+        return [
+            Mark(one.start, one.end, label, answer.question, shade=3 if self.extractive else 2)
+            for one in shown
+        ]

@@ -25,9 +25,16 @@ class ReadText:
     language: str
 
 
-def chat_answers(model: LoadedModel, texts: Sequence[ReadText], prompt: Callable[[str], str], *, max_new_tokens: int,
-                 stop: Callable[[], bool] | None = None) -> tuple[list[list[tuple[Passage, str]]], int]:
-    """((part of the text, what the model answers about it) for each part of each text, tokens written).
+def chat_answers(
+    model: LoadedModel,
+    texts: Sequence[ReadText],
+    prompt: Callable[[str], str],
+    *,
+    max_new_tokens: int,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[list[list[tuple[Passage, str]]], int]:
+    """((part of the text, what the model answers about it) for each part of each text, tokens
+    written).
 
     A text that the model can read at once is one part.
     """
@@ -35,7 +42,9 @@ def chat_answers(model: LoadedModel, texts: Sequence[ReadText], prompt: Callable
     prompts = [prompt(part.text) for found in parts for part in found]
     outputs = run(model, prompts, stop=stop, num_beams=1, max_new_tokens=max_new_tokens)
     written = iter(answers(model, [output.text for output in outputs], prompts))
-    return [[(part, next(written)) for part in found] for found in parts], sum(output.n_new_tokens for output in outputs)
+    return [[(part, next(written)) for part in found] for found in parts], sum(
+        output.n_new_tokens for output in outputs
+    )
 
 
 def _parts(model: LoadedModel, read: ReadText, prompt: Callable[[str], str]) -> list[Passage]:

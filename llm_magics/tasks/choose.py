@@ -1,7 +1,9 @@
-"""Which model does the work, and why: the one asked for, else the user's default, else a recommended one.
+"""Which model does the work, and why: the one asked for, else the user's default, else a
+recommended one.
 
-A recommended model is taken when it is in the local cache or the hub answers within 3 s; what ships with the
-package comes last, and needs neither. A model that was asked for is never silently replaced.
+A recommended model is taken when it is in the local cache or the hub answers within 3 s; what ships
+with the package comes last, and needs neither. A model that was asked for is never silently
+replaced.
 """
 
 from __future__ import annotations
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Opened", "candidates", "choose_model", "open_model"]
 
 _WANTED = {
-    "summarize": "summarises texts", "ask": "finds answers", "predict": "predicts words", "sentiment": "judges sentiment",
-    "labels": "compares texts with labels", "entities": "marks entities", "similarity": "makes vectors of texts",
+    "summarize": "summarises texts",
+    "ask": "finds answers",
+    "predict": "predicts words",
+    "sentiment": "judges sentiment",
+    "labels": "compares texts with labels",
+    "entities": "marks entities",
+    "similarity": "makes vectors of texts",
 }
 _OF_WEIGHTS = {"dtype": "the precision", "engine": "the engine"}
 """Load options that mean nothing to what picks sentences."""
@@ -43,7 +50,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Opened:
-    """The model that was taken. `loaded` is None for the extractive summariser, which has no weights."""
+    """The model that was taken. `loaded` is None for the extractive summariser, which has no
+    weights."""
 
     loaded: LoadedModel | None
     reference: Reference
@@ -51,20 +59,34 @@ class Opened:
     notes: tuple[str, ...]
 
 
-def choose_model(task: str, *, model: object = None, default: object = None, source: str | None = None,
-                 target: str | None = None) -> tuple[Reference, str]:
+def choose_model(
+    task: str,
+    *,
+    model: object = None,
+    default: object = None,
+    source: str | None = None,
+    target: str | None = None,
+) -> tuple[Reference, str]:
     """(reference, why) of the model that would be taken first; see `candidates`."""
     first = candidates(task, model=model, default=default, source=source, target=target)[0]
     return first.reference, first.why
 
 
-def candidates(task: str, *, model: object = None, default: object = None, source: str | None = None,
-               target: str | None = None) -> list[Candidate]:
-    """The models to try, in order, at least one. `task` is one of `models.catalog_entries.TASKS`; languages are codes.
+def candidates(
+    task: str,
+    *,
+    model: object = None,
+    default: object = None,
+    source: str | None = None,
+    target: str | None = None,
+) -> list[Candidate]:
+    """The models to try, in order, at least one. `task` is one of `models.catalog_entries.TASKS`;
+    languages are codes.
 
-    Raises ModelNotFound for what cannot be a model's name and where all models that are known want a large GPU,
-    WrongTask for a model that ships here and was not made to translate, UnknownLanguage when no model is known for the
-    language or pair, HubUnreachable when all that are known are on a hub that does not answer.
+    Raises ModelNotFound for what cannot be a model's name and where all models that are known want
+    a large GPU, WrongTask for a model that ships here and was not made to translate,
+    UnknownLanguage when no model is known for the language or pair, HubUnreachable when all that
+    are known are on a hub that does not answer.
     """
     for given, why in ((model, "as asked"), (default, "your default")):
         if given is not None:
@@ -75,17 +97,27 @@ def candidates(task: str, *, model: object = None, default: object = None, sourc
     choices = recommend(task, source, target)
     wanted, offline = _offline(task, source, target)
     if not choices:
-        raise UnknownLanguage(f"no model is known that {wanted}; name one with --model. Without a network there is {offline}")
+        raise UnknownLanguage(
+            f"no model is known that {wanted}; name one with --model. Without a network "
+            "there is "
+            f"{offline}"
+        )
     return _recommended(choices, wanted, offline)
 
 
 def _check_translates(reference: Reference) -> None:
-    """WrongTask for a model of the package that is no translator; of others nothing is known before they are loaded."""
+    """WrongTask for a model of the package that is no translator; of others nothing is known before
+    they are loaded."""
     is_extractive = reference == Reference("embedded", EXTRACTIVE)
-    if reference.kind != "embedded" or (not is_extractive and embedded_task(reference.name) in ("", "translate")):
+    if reference.kind != "embedded" or (
+        not is_extractive and embedded_task(reference.name) in ("", "translate")
+    ):
         return
     does = "picks sentences" if is_extractive else "goes on with a text"
-    raise WrongTask(f"{reference} {does} and cannot translate; choose another model, such as {_embedded_pairs()}")
+    raise WrongTask(
+        f"{reference} {does} and cannot translate; choose another model, such as "
+        f"{_embedded_pairs()}"
+    )
 
 
 def _offline(task: str, source: str | None, target: str | None) -> tuple[str, str]:
@@ -102,38 +134,69 @@ def _recommended(choices: list[Choice], wanted: str, offline: str) -> list[Candi
     installed = [choice for choice in choices if choice.reference.kind == "package"]
     found = [Candidate(choice.reference, f"installed, {choice.why}") for choice in installed]
     found += [Candidate(choice.reference, f"in the cache, {choice.why}") for choice in cached]
-    notice, moderate = "", [choice for choice in remote if choice.entry is None or not choice.entry.is_large]
+    notice, moderate = (
+        "",
+        [choice for choice in remote if choice.entry is None or not choice.entry.is_large],
+    )
     if remote and not found:
         if hub_answers():
-            found = [Candidate(choice.reference, f"recommended, {choice.why}") for choice in moderate]
+            found = [
+                Candidate(choice.reference, f"recommended, {choice.why}") for choice in moderate
+            ]
         else:
-            notice = "the model hub is switched off (HF_HUB_OFFLINE)" if is_offline() else (
-                f"{endpoint()} did not answer within 3 s")
-    found += [Candidate(choice.reference, choice.why, notice and f"{notice}; this model was taken instead of "
-                        f"{remote[0].reference}") for choice in choices if choice.reference.kind not in ("hub", "package")]
+            notice = (
+                "the model hub is switched off (HF_HUB_OFFLINE)"
+                if is_offline()
+                else (f"{endpoint()} did not answer within 3 s")
+            )
+    found += [
+        Candidate(
+            choice.reference,
+            choice.why,
+            notice and f"{notice}; this model was taken instead of {remote[0].reference}",
+        )
+        for choice in choices
+        if choice.reference.kind not in ("hub", "package")
+    ]
     if not found and not notice:
-        raise ModelNotFound(f"the models known that {wanted.replace('s ', ' ', 1)} want a large GPU, "
-                            f"and are fetched only when asked for: --model {remote[0].reference} ({remote[0].licence})")
+        raise ModelNotFound(
+            f"the models known that {wanted.replace('s ', ' ', 1)} want a large GPU, "
+            f"and are fetched only when asked for: --model {remote[0].reference} "
+            f"({remote[0].licence})"
+        )
     if not found:
-        raise HubUnreachable(f"{notice}, and no model that {wanted} is on this machine; "
-                             f"without a network there is {offline}")
+        raise HubUnreachable(
+            f"{notice}, and no model that {wanted} is on this machine; "
+            f"without a network there is {offline}"
+        )
     return found
 
 
 @contextlib.contextmanager
-def open_model(choices: list[Candidate], manager: ModelManager | None,
-               load_options: dict[str, object] | None = None) -> Iterator[Opened]:
-    """The first of `choices` that can be loaded, leased until the end of the block; `load_options` go to `lease`.
+def open_model(
+    choices: list[Candidate],
+    manager: ModelManager | None,
+    load_options: dict[str, object] | None = None,
+) -> Iterator[Opened]:
+    """The first of `choices` that can be loaded, leased until the end of the block; `load_options`
+    go to `lease`.
 
-    Where one fails and another follows, that one is tried and a note says so; the last failure is raised.
+    Where one fails and another follows, that one is tried and a note says so; the last failure is
+    raised.
     """
     notes: list[str] = []
     for i, candidate in enumerate(choices):
         if candidate.notice:
             notes.append(candidate.notice)
         if candidate.reference == Reference("embedded", EXTRACTIVE):
-            asked = [word for name, word in _OF_WEIGHTS.items() if (load_options or {}).get(name) is not None]
-            notes += [f"it has no weights: {' and '.join(asked)} made no difference"] if asked else []
+            asked = [
+                word
+                for name, word in _OF_WEIGHTS.items()
+                if (load_options or {}).get(name) is not None
+            ]
+            notes += (
+                [f"it has no weights: {' and '.join(asked)} made no difference"] if asked else []
+            )
             yield Opened(None, candidate.reference, candidate.why, tuple(notes))
             return
         stack = contextlib.ExitStack()
@@ -149,10 +212,13 @@ def open_model(choices: list[Candidate], manager: ModelManager | None,
         return
 
 
-def _lease(manager: ModelManager | None, reference: Reference,
-           options: dict[str, object]) -> contextlib.AbstractContextManager[LoadedModel]:
+def _lease(
+    manager: ModelManager | None, reference: Reference, options: dict[str, object]
+) -> contextlib.AbstractContextManager[LoadedModel]:
     if manager is None:
-        raise ModelError(f"{reference} needs a model manager; give manager=, or use embedded:{EXTRACTIVE}")
+        raise ModelError(
+            f"{reference} needs a model manager; give manager=, or use embedded:{EXTRACTIVE}"
+        )
     return manager.lease(reference, **options)
 
 

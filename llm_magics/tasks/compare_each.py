@@ -1,4 +1,5 @@
-"""Many rows through several models: window by window each model does all rows, so that two need not fit in memory at once."""
+"""Many rows through several models: window by window each model does all rows, so that two need not
+fit in memory at once."""
 
 from __future__ import annotations
 
@@ -9,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import LLMMagicsError
 from llm_magics.tasks.compare import Comparison, compared_names, comparison
-from llm_magics.tasks.each import UNFINISHED, Keep, ScoredRows, WrittenRows, readable_rows, settings_of, work_through
+from llm_magics.tasks.each import (
+    UNFINISHED,
+    Keep,
+    ScoredRows,
+    WrittenRows,
+    readable_rows,
+    settings_of,
+    work_through,
+)
 from llm_magics.tasks.results import RowError
 from llm_magics.tasks.row_references import (
     ComparedScores,
@@ -30,20 +39,35 @@ __all__ = ["compare_each"]
 WINDOW_ROWS = 128
 """Rows that one model does before the next one is loaded, where not all fit in memory."""
 
-_EACH = {"translate": (translate_each, TranslationScores), "summarize": (summarize_each, SummaryScores)}
+_EACH = {
+    "translate": (translate_each, TranslationScores),
+    "summarize": (summarize_each, SummaryScores),
+}
 Stop = Callable[[], bool] | None
 
 
-def compare_each(task: str, rows: object, models: Sequence[str], *, manager: ModelManager, reference: object = None,
-                 column: str | None = None, on_row: Callable[[int, Comparison | RowError], None] | None = None,
-                 stop: Stop = None, out_file: str | Path | None = None, resume: bool = False,
-                 **options: object) -> list[Comparison | RowError] | ScoredRows | WrittenRows:
-    """One Comparison of `models`, or one RowError, for each row; `options`, rows and files as in `translate_each`.
+def compare_each(
+    task: str,
+    rows: object,
+    models: Sequence[str],
+    *,
+    manager: ModelManager,
+    reference: object = None,
+    column: str | None = None,
+    on_row: Callable[[int, Comparison | RowError], None] | None = None,
+    stop: Stop = None,
+    out_file: str | Path | None = None,
+    resume: bool = False,
+    **options: object,
+) -> list[Comparison | RowError] | ScoredRows | WrittenRows:
+    """One Comparison of `models`, or one RowError, for each row; `options`, rows and files as in
+    `translate_each`.
 
-    A line of the file has the record of each model in `results`, why one could not do it in `failures`, and how far they
-    agree. `reference` as in `translate_each`; what comes back has `scores` by model. A model that fails leaves the others
-    their results. Raises InputError for a task that is not compared or fewer than two models, and what the last model
-    raised where all of them fail.
+    A line of the file has the record of each model in `results`, why one could not do it in
+    `failures`, and how far they agree. `reference` as in `translate_each`; what comes back has
+    `scores` by model. A model that fails leaves the others their results. Raises InputError for a
+    task that is not compared or fewer than two models, and what the last model raised where all of
+    them fail.
     """
     names = compared_names(task, models)
     options = {name: value for name, value in options.items() if name not in ("model", "default")}
@@ -55,10 +79,23 @@ def compare_each(task: str, rows: object, models: Sequence[str], *, manager: Mod
         return each(texts, manager=manager, stop=stop, **{**options, **more})
 
     compared = _Compared(task, names, by, stop)
-    settings = settings_of(f"compare {task}", {**options, "models": list(map(str, names)),
-                                               "scored": (reference is not None) or None})
-    return work_through(rows, compared.keep, prepare=compared.window, window_rows=WINDOW_ROWS, column=column, on_row=on_row,
-                        stop=stop, out_file=out_file, resume=resume, settings=settings, tally=ComparedScores(kind))
+    settings = settings_of(
+        f"compare {task}",
+        {**options, "models": list(map(str, names)), "scored": (reference is not None) or None},
+    )
+    return work_through(
+        rows,
+        compared.keep,
+        prepare=compared.window,
+        window_rows=WINDOW_ROWS,
+        column=column,
+        on_row=on_row,
+        stop=stop,
+        out_file=out_file,
+        resume=resume,
+        settings=settings,
+        tally=ComparedScores(kind),
+    )
 
 
 @dataclass
@@ -83,7 +120,9 @@ class _Compared:
             if name in self.failed or (self.stop is not None and self.stop()):
                 continue
             try:
-                self.found[name] = dict(zip(rows, self._by(name, list(rows.values())), strict=False))  # cut short by a stop
+                self.found[name] = dict(
+                    zip(rows, self._by(name, list(rows.values())), strict=False)
+                )  # cut short by a stop
             except LLMMagicsError as failure:
                 self.failed[name] = failure
         if len(self.failed) == len(self.names):
@@ -96,7 +135,9 @@ class _Compared:
         if any(isinstance(row, Referenced) for row in rows):
             more["reference"] = [getattr(row, "reference", None) for row in rows]
         found = self.each([text_of(row) for row in rows], **more)
-        if self.task == "translate" and (first := next((one for one in found if not isinstance(one, RowError)), None)):
+        if self.task == "translate" and (
+            first := next((one for one in found if not isinstance(one, RowError)), None)
+        ):
             self.sources.setdefault(name, first.source_language)
         return found
 
@@ -106,11 +147,18 @@ class _Compared:
         if len(self.found) + len(self.failed) < len(self.names):
             return
         for i in texts:
-            done = {name: found.get(i, RowError(row=i, reason=UNFINISHED)) for name, found in self.found.items()}
+            done = {
+                name: found.get(i, RowError(row=i, reason=UNFINISHED))
+                for name, found in self.found.items()
+            }
             failures = {name: one.reason for name, one in done.items() if isinstance(one, RowError)}
             if UNFINISHED in failures.values():
                 continue
             results = [one for name, one in done.items() if name not in failures]
             failures |= {name: str(error) for name, error in self.failed.items()}
-            keep(i, comparison(self.task, texts[i], results, failures) if results else
-                 RowError(row=i, reason=next(iter(failures.values()))))
+            keep(
+                i,
+                comparison(self.task, texts[i], results, failures)
+                if results
+                else RowError(row=i, reason=next(iter(failures.values()))),
+            )

@@ -1,4 +1,5 @@
-"""From which language to which: what was asked, what the text seems to be, and what the model can do."""
+"""From which language to which: what was asked, what the text seems to be, and what the model can
+do."""
 
 from __future__ import annotations
 
@@ -40,13 +41,16 @@ def direction_asked(text: str, source: str, target: str | None) -> Direction:
         start, note = _detected(text)
     if start == to:
         seems = "seems to be" if source == AUTO else "is said to be"
-        raise InputError(f"the text {seems} {language_name(to)} already, the language to translate to; "
-                         "give another --from or --to")
+        raise InputError(
+            f"the text {seems} {language_name(to)} already, the language to translate to; "
+            "give another --from or --to"
+        )
     return Direction(start, to, note)
 
 
 def direction_of(model: LoadedModel, text: str, source: str, target: str | None) -> Direction:
-    """The direction in which `model` translates `text`. A model of one pair needs neither language given.
+    """The direction in which `model` translates `text`. A model of one pair needs neither language
+    given.
 
     Raises UnknownLanguage when the model does not know a language, with those that it knows.
     """
@@ -65,7 +69,8 @@ def direction_of(model: LoadedModel, text: str, source: str, target: str | None)
 
 
 def _sides(model: LoadedModel) -> tuple[list[str], list[str]]:
-    """The languages of a model of one pair; a side may be several, as in "en,de,fr", or no language ("digits")."""
+    """The languages of a model of one pair; a side may be several, as in "en,de,fr", or no language
+    ("digits")."""
     sides = ((side or "").split(",") for side in (model.source_language, model.target_language))
     sources, targets = ([code.strip() for code in side if code.strip()] for side in sides)
     return sources, targets
@@ -75,8 +80,10 @@ def _matching(asked: str, known: list[str], model: LoadedModel, preposition: str
     code = asked if asked in known else check_language(asked)
     if code not in known:
         sources, targets = _sides(model)
-        raise UnknownLanguage(f"{model.reference} translates {', '.join(sources)} to {', '.join(targets)}, "
-                              f"not {preposition} {language_name(code)}; choose another model or language")
+        raise UnknownLanguage(
+            f"{model.reference} translates {', '.join(sources)} to {', '.join(targets)}, "
+            f"not {preposition} {language_name(code)}; choose another model or language"
+        )
     return code
 
 
@@ -84,11 +91,15 @@ def _among(model: LoadedModel, direction: Direction) -> Direction:
     """The direction, once it is sure that a multilingual model knows both languages."""
     known = tuple(model.languages or ())
     # A Marian model that chooses its target by a mark has codes for targets only.
-    asked = (direction.target,) if model.family == "marian" else (direction.source, direction.target)
+    asked = (
+        (direction.target,) if model.family == "marian" else (direction.source, direction.target)
+    )
     for code in asked:
         if known and native_language(code, known) is None:
             shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-            raise UnknownLanguage(f"{model.reference} does not know {language_name(code)} ({code}); it knows {shown}")
+            raise UnknownLanguage(
+                f"{model.reference} does not know {language_name(code)} ({code}); it knows {shown}"
+            )
     return direction
 
 

@@ -1,7 +1,8 @@
-"""One task over many rows: read as they are needed, kept as they are done, in memory that does not grow with a file.
+"""One task over many rows: read as they are needed, kept as they are done, in memory that does not
+grow with a file.
 
-Every `…_each` function is this with its own work. A row that cannot be done becomes a RowError and the rest goes on; what
-concerns all rows (no such model, a wrong option) is raised.
+Every `…_each` function is this with its own work. A row that cannot be done becomes a RowError and
+the rest goes on; what concerns all rows (no such model, a wrong option) is raised.
 """
 
 from __future__ import annotations
@@ -20,10 +21,20 @@ from llm_magics.tasks.row_file import ResultsFile
 from llm_magics.tasks.row_source import BadRow, open_rows
 from llm_magics.tasks.work import readable
 
-__all__ = ["UNFINISHED", "Keep", "ScoredRows", "WrittenRows", "alone", "readable_rows", "settings_of", "work_through"]
+__all__ = [
+    "UNFINISHED",
+    "Keep",
+    "ScoredRows",
+    "WrittenRows",
+    "alone",
+    "readable_rows",
+    "settings_of",
+    "work_through",
+]
 
 _HOPELESS = 10
-"""So many rows that fail for a reason nobody foresaw, before one is done: the fault is not in the rows."""
+"""So many rows that fail for a reason nobody foresaw, before one is done: the fault is not in the
+rows."""
 _SHOWN = 10
 _NO_SETTINGS = ("manager", "on_progress", "load_options")
 UNFINISHED = "it was stopped before this row was done"
@@ -52,7 +63,8 @@ class Tally(Protocol):
 
 
 class WrittenRows:
-    """The results of many rows in a file; nothing of them is held but the first ones. Iterating reads the file."""
+    """The results of many rows in a file; nothing of them is held but the first ones. Iterating
+    reads the file."""
 
     def __init__(self, file: ResultsFile) -> None:
         self._file = file
@@ -63,7 +75,8 @@ class WrittenRows:
         """The records of the first rows that are done, in their order."""
         self.first_error = ""
         self.scores: dict[str, object] = {}
-        """What all rows score together, by name: by their references, and by what came back. Of several models: by model."""
+        """What all rows score together, by name: by their references, and by what came back. Of
+        several models: by model."""
         self.scored = ""
         """The scores as a line."""
 
@@ -83,7 +96,8 @@ class WrittenRows:
         return self._file.records()
 
     def to_pandas(self) -> object:
-        """The whole file as a DataFrame, one line a row; what is nested has columns such as `scores.chrf`."""
+        """The whole file as a DataFrame, one line a row; what is nested has columns such as
+        `scores.chrf`."""
         import pandas
 
         if not self.count:
@@ -92,13 +106,26 @@ class WrittenRows:
 
     def table(self) -> Table:
         """The first rows."""
-        models = list(dict.fromkeys(model for record in self.first for model in (
-            *record.get("results", ()), *record.get("failures", ()))))
+        models = list(
+            dict.fromkeys(
+                model
+                for record in self.first
+                for model in (*record.get("results", ()), *record.get("failures", ()))
+            )
+        )
         rows = [[str(record["row"]), *_shown(record, models)] for record in self.first]
-        parts = [f"{counted(self.count, 'row')} in {self.path}", f"{self.failed:,} of them failed" if self.failed else "",
-                 f"{self.resumed:,} were there before" if self.resumed else "", self.scored]
-        return table(["row", *(models or ["result"])], rows, caption="; ".join(part for part in parts if part),
-                     align="r" + "l" * max(1, len(models)))
+        parts = [
+            f"{counted(self.count, 'row')} in {self.path}",
+            f"{self.failed:,} of them failed" if self.failed else "",
+            f"{self.resumed:,} were there before" if self.resumed else "",
+            self.scored,
+        ]
+        return table(
+            ["row", *(models or ["result"])],
+            rows,
+            caption="; ".join(part for part in parts if part),
+            align="r" + "l" * max(1, len(models)),
+        )
 
     _ipython_display_ = Result._ipython_display_  # --quiet
 
@@ -128,11 +155,15 @@ def alone(task: Callable[[object], Result]) -> Work:
 
 
 def settings_of(task: str, options: dict[str, object]) -> tuple[str, dict[str, object]]:
-    """What decides the results of a task, for the file they are written to: not how it is watched, nor where it runs."""
+    """What decides the results of a task, for the file they are written to: not how it is watched,
+    nor where it runs."""
     asked = options.get("load_options") or {}
     how = {name: str(asked[name]) for name in ("dtype", "engine") if asked.get(name)}
-    return task, {name: value for name, value in {**options, **how}.items()
-                  if name not in _NO_SETTINGS and value is not None}
+    return task, {
+        name: value
+        for name, value in {**options, **how}.items()
+        if name not in _NO_SETTINGS and value is not None
+    }
 
 
 def readable_rows(window: dict[int, object], keep: Keep) -> dict[int, str]:
@@ -146,22 +177,41 @@ def readable_rows(window: dict[int, object], keep: Keep) -> dict[int, str]:
     return texts
 
 
-def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, object]], None] | None = None,
-                 window_rows: int = 1, column: str | None = None, whole: bool = False,
-                 on_row: Callable[[int, object], None] | None = None, stop: Stop = None, out_file: str | Path | None = None,
-                     resume: bool = False, settings: object = None, tally: Tally | None = None) -> list | WrittenRows:
-    """One result or one RowError for each of `rows` (see `open_rows`), in order: a list, or with `out_file` WrittenRows.
+def work_through(
+    rows: object,
+    work: Work,
+    *,
+    prepare: Callable[[dict[int, object]], None] | None = None,
+    window_rows: int = 1,
+    column: str | None = None,
+    whole: bool = False,
+    on_row: Callable[[int, object], None] | None = None,
+    stop: Stop = None,
+    out_file: str | Path | None = None,
+    resume: bool = False,
+    settings: object = None,
+    tally: Tally | None = None,
+) -> list | WrittenRows:
+    """One result or one RowError for each of `rows` (see `open_rows`), in order: a list, or with
+    `out_file` WrittenRows.
 
-    `window_rows` are read and given to `work` at once, after `prepare`, whose errors are raised. `on_row(i, result)` is
-    called as rows are done; for a row that `out_file` held already, with its record. Once `stop()` is true, what is done
-    is kept: a list ends with the last row that is done, rows before it that are not are RowErrors; a file holds the rows
-    that are done, and with `resume` and the same `settings` the next call does the others.
+    `window_rows` are read and given to `work` at once, after `prepare`, whose errors are raised.
+    `on_row(i, result)` is called as rows are done; for a row that `out_file` held already, with its
+    record. Once `stop()` is true, what is done is kept: a list ends with the last row that is done,
+    rows before it that are not are RowErrors; a file holds the rows that are done, and with
+    `resume` and the same `settings` the next call does the others.
     """
     if resume and out_file is None:
-        raise InputError("resume goes on with a file of results; name it with out_file (--resume FILE)")
+        raise InputError(
+            "resume goes on with a file of results; name it with out_file (--resume FILE)"
+        )
     source = open_rows(rows, column, whole=whole)
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(ResultsFile(out_file, settings, resume=resume)) if out_file is not None else None
+        file = (
+            stack.enter_context(ResultsFile(out_file, settings, resume=resume))
+            if out_file is not None
+            else None
+        )
         batch = _Batch(work, prepare, file, on_row, stop, tally)
         numbered = enumerate(source)
         while not batch.stopped():
@@ -181,9 +231,13 @@ def work_through(rows: object, work: Work, *, prepare: Callable[[dict[int, objec
     return found
 
 
-def _window(numbered: Iterator[tuple[int, object]], most: int, stopped: Callable[[], bool],
-            ) -> tuple[list[tuple[int, object]], Exception | None]:
-    """(the next rows, what a generator raised behind them): a file is to hold what became of the rows that it gave."""
+def _window(
+    numbered: Iterator[tuple[int, object]],
+    most: int,
+    stopped: Callable[[], bool],
+) -> tuple[list[tuple[int, object]], Exception | None]:
+    """(the next rows, what a generator raised behind them): a file is to hold what became of the
+    rows that it gave."""
     window: list[tuple[int, object]] = []
     try:
         for row in numbered:
@@ -198,9 +252,23 @@ def _window(numbered: Iterator[tuple[int, object]], most: int, stopped: Callable
 class _Batch:
     """Windows of rows, done one after the other."""
 
-    def __init__(self, work: Work, prepare: Callable[[dict[int, object]], None] | None, file: ResultsFile | None,
-                 on_row: Callable[[int, object], None] | None, stop: Stop, tally: Tally | None) -> None:
-        self.work, self.prepare, self.file, self.on_row, self.stop, self.tally = work, prepare, file, on_row, stop, tally
+    def __init__(
+        self,
+        work: Work,
+        prepare: Callable[[dict[int, object]], None] | None,
+        file: ResultsFile | None,
+        on_row: Callable[[int, object], None] | None,
+        stop: Stop,
+        tally: Tally | None,
+    ) -> None:
+        self.work, self.prepare, self.file, self.on_row, self.stop, self.tally = (
+            work,
+            prepare,
+            file,
+            on_row,
+            stop,
+            tally,
+        )
         self.written = WrittenRows(file) if file is not None else None
         self.results: dict[int, object] = {}
         self.succeeded = self.unforeseen = 0
@@ -226,7 +294,8 @@ class _Batch:
                 self.file.flush()
 
     def keep(self, i: int, result: object) -> None:
-        """Take what came of row `i`. What was cut off by a stop is no result for a file, which is to be gone on with."""
+        """Take what came of row `i`. What was cut off by a stop is no result for a file, which is
+        to be gone on with."""
         if self.file is not None and getattr(result, "interrupted", False):
             return
         del self.missing[i]
@@ -235,7 +304,11 @@ class _Batch:
         if self.file is not None:
             record = self.file.keep(i, self.values[i], result)
             self.written.add(record, resumed=False)
-        elif self.tally is not None and not isinstance(result, RowError) and not getattr(result, "interrupted", False):
+        elif (
+            self.tally is not None
+            and not isinstance(result, RowError)
+            and not getattr(result, "interrupted", False)
+        ):
             record = result.record()
         if self.file is None:
             self.results[i] = result
@@ -262,7 +335,8 @@ class _Batch:
             self.tally.add(self.values[i], record)
 
     def _try(self, rows: dict[int, object]) -> None:
-        """Do rows together; when that fails, those that are left one by one, to see which it was."""
+        """Do rows together; when that fails, those that are left one by one, to see which it
+        was."""
         try:
             self.work(rows, self.keep)
         except Exception as error:
@@ -294,7 +368,10 @@ def _shown(record: Mapping, models: list[str]) -> list[str]:
         return [record.get("text", record.get("error", ""))]
     if "error" in record:
         return [record["error"], *[""] * (len(models) - 1)]
-    by = {**record.get("failures", {}), **{model: one["text"] for model, one in record["results"].items()}}
+    by = {
+        **record.get("failures", {}),
+        **{model: one["text"] for model, one in record["results"].items()},
+    }
     return [by.get(model, "") for model in models]
 
 

@@ -1,22 +1,26 @@
-"""The embedded summariser: it writes nothing itself, it picks the most telling sentences of the text.
+"""The embedded summariser: it writes nothing itself, it picks the most telling sentences of the
+text.
 
 Score of sentence i, 0 <= i < n:
 
     score_i = cos(v_i, sum_j v_j) · 1 / (1 + a·ln(1 + i)) · min(1, words_i / 10)
 
     v_i   (1 + ln f)·ln(1 + n / n_t) for each term t that occurs f times in sentence i and in n_t sentences,
-          of length 1: the centroid form of centrality (Radev et al. 2004, "Centroid-based summarization")
+          of length 1: the centroid form of centrality (Radev et al. 2004, "Centroid-based
+          summarization")
     a     strength of position, n / 60 but within [0.1, 0.5]: texts open with what they are about, and in a
           long text more so (news above all)
 
-Sentences are then taken greedily by score_i · (1 - 0.7·max cos(v_i, v_taken)), maximal marginal relevance
-(Carbonell and Goldstein 1998), while they fit and are worth half of the first. There are no weights and no word
-lists, so every language works; terms are words cut to six letters (a stem good enough for English, German,
-French) and pairs of neighbouring characters in Chinese and Japanese. Time and memory are linear in the text.
+Sentences are then taken greedily by score_i · (1 - 0.7·max cos(v_i, v_taken)), maximal marginal
+relevance (Carbonell and Goldstein 1998), while they fit and are worth half of the first. There are
+no weights and no word lists, so every language works; terms are words cut to six letters (a stem
+good enough for English, German, French) and pairs of neighbouring characters in Chinese and
+Japanese. Time and memory are linear in the text.
 
-The constants are round numbers settled on SciTLDR train and CSL dev; that long texts want a larger `a` was seen
-on 500 news articles, of which nothing else is used. Figures: `benchmarks/summarize.py`.
-"""
+The constants are round numbers settled on SciTLDR train and CSL dev; that long texts want a larger
+`a` was seen on 500 news articles, of which nothing else is used. Figures:
+`benchmarks/summarize.py`.
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -47,15 +51,16 @@ def count_words(text: str) -> int:
 def shorten(text: str, max_words: int) -> str:
     """The first `max_words` words of `text`, and an ellipsis when there are more."""
     ends = [match.end() for match in _WORD.finditer(text)]
-    return text if len(ends) <= max_words else text[:ends[max_words - 1]] + " …"
+    return text if len(ends) <= max_words else text[: ends[max_words - 1]] + " …"
 
 
 def terms(sentence: str) -> list[str]:
-    """What sentences are compared by: word stems, or pairs of characters where words are not spaced."""
+    """What sentences are compared by: word stems, or pairs of characters where words are not
+    spaced."""
     found = []
     for run in _RUN.findall(sentence.lower()):
         if "\u3040" <= run[0] <= "\u9fff" or "\uf900" <= run[0] <= "\ufaff":
-            found += [run[i:i + 2] for i in range(len(run) - 1)] or [run]
+            found += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
         else:
             found.append(run[:_STEM_CHARACTERS])
     return found
@@ -110,7 +115,8 @@ def _scores(sentences: Sequence[str], vectors: list[Vector]) -> list[float]:
     norm = math.sqrt(sum(weight * weight for weight in centroid.values())) or 1.0
     strength = min(0.5, max(0.1, len(sentences) / 60))
     return [
-        _dot(vector, centroid) / norm
+        _dot(vector, centroid)
+        / norm
         / (1 + strength * math.log1p(i))
         * min(1.0, count_words(sentence) / _FULL_LENGTH_WORDS)
         for i, (sentence, vector) in enumerate(zip(sentences, vectors, strict=True))
@@ -123,7 +129,10 @@ def _vectors(sentences: Sequence[str]) -> list[Vector]:
     spread = Counter(term for count in counts for term in count)  # n_t
     vectors = []
     for count in counts:
-        vector = {term: (1 + math.log(f)) * math.log(1 + len(counts) / spread[term]) for term, f in count.items()}
+        vector = {
+            term: (1 + math.log(f)) * math.log(1 + len(counts) / spread[term])
+            for term, f in count.items()
+        }
         norm = math.sqrt(sum(weight * weight for weight in vector.values())) or 1.0
         vectors.append({term: weight / norm for term, weight in vector.items()})
     return vectors

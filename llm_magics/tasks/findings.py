@@ -1,4 +1,5 @@
-"""What can be found in a text: plain values, one class a kind, each with its place in the text where it has one."""
+"""What can be found in a text: plain values, one class a kind, each with its place in the text
+where it has one."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class Sentiment:
     end: int
     text: str
     label: str
-    """The most probable class, by the model's own name; of the lexicon and of chat models positive, negative or neutral."""
+    """The most probable class, by the model's own name; of the lexicon and of chat models positive,
+    negative or neutral."""
     polarity: float | None
     """From -1, negative, to 1, positive; None where the classes of a model do not say it."""
     probabilities: tuple[tuple[str, float], ...] = ()
@@ -78,7 +80,11 @@ class Similarity:
 
     def nearest(self, count: int = 5) -> list[tuple[int, int, float]]:
         """The pairs of lines (i, j), i < j, that are most alike, with their cosine."""
-        pairs = [(i, j, self.matrix[i][j]) for i in range(len(self.lines)) for j in range(i + 1, len(self.lines))]
+        pairs = [
+            (i, j, self.matrix[i][j])
+            for i in range(len(self.lines))
+            for j in range(i + 1, len(self.lines))
+        ]
         return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
     def to_pandas(self) -> object:

@@ -14,12 +14,27 @@ from llm_magics.tasks.results import badges, header, remarks, shortened
 
 __all__ = ["Generated", "GeneratedText", "GenerationProgress"]
 
-_ENDED = {MODEL_END: "ended by the model", LENGTH: "cut at the token limit", INTERRUPTED: "interrupted"}
+_ENDED = {
+    MODEL_END: "ended by the model",
+    LENGTH: "cut at the token limit",
+    INTERRUPTED: "interrupted",
+}
 _TITLES = {"continuation": "Continuation", "chat": "Answer", "answer": "Answer"}
 _PROMPT_CHARACTERS = 600
-_TEXT = {"white-space": "pre-wrap", "overflow-wrap": "anywhere", "font-size": "14px", "line-height": "1.65", "margin": "6px 0",
-         "max-width": "60em"}
-_COLUMN = {"flex": "1 1 20em", "border-left": f"3px solid {theme.LINE}", "padding": "0 0 0 12px", "min-width": "0"}
+_TEXT = {
+    "white-space": "pre-wrap",
+    "overflow-wrap": "anywhere",
+    "font-size": "14px",
+    "line-height": "1.65",
+    "margin": "6px 0",
+    "max-width": "60em",
+}
+_COLUMN = {
+    "flex": "1 1 20em",
+    "border-left": f"3px solid {theme.LINE}",
+    "padding": "0 0 0 12px",
+    "min-width": "0",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +44,8 @@ class GeneratedText:
     text: str
     """What the model wrote, without the prompt and without the stop string."""
     finish: str
-    """Why it ended: "end" (the model ended it), "length" (the token limit), "stop string" or "interrupted"."""
+    """Why it ended: "end" (the model ended it), "length" (the token limit), "stop string" or
+    "interrupted"."""
     tokens: int
     """Tokens the model computed for it."""
     stopped_by: str = ""
@@ -40,7 +56,9 @@ class GeneratedText:
 
     def ending(self) -> str:
         """Why it ended, for people."""
-        why = f"stopped at {self.stopped_by!r}" if self.finish == STOP_STRING else _ENDED[self.finish]
+        why = (
+            f"stopped at {self.stopped_by!r}" if self.finish == STOP_STRING else _ENDED[self.finish]
+        )
         return f"{why}, {self.tokens:,} token{'s' * (self.tokens != 1)}"
 
 
@@ -54,11 +72,14 @@ class Generated(Result):
     prompt: str
     """The text given: a message of a chat, a request, or the beginning of a text."""
     kind: str = "continuation"
-    """"continuation" of the prompt, "chat" (asked in the model's chat format) or "answer" (of an encoder-decoder model)."""
+    """"continuation" of the prompt, "chat" (asked in the model's chat format) or "answer" (of an
+    encoder-decoder model)."""
     messages: tuple[dict[str, str], ...] = ()
-    """The whole conversation, the answer last, each {"role": …, "content": …}; () when no chat format was used."""
+    """The whole conversation, the answer last, each {"role": …, "content": …}; () when no chat
+    format was used."""
     before: str = ""
-    """What came before the prompt, where it goes on with an earlier text; a chat has it in `messages`."""
+    """What came before the prompt, where it goes on with an earlier text; a chat has it in
+    `messages`."""
     provenance: Provenance
     notes: tuple[str, ...] = ()
     interrupted: bool = False
@@ -73,19 +94,26 @@ class Generated(Result):
         return self.candidates[index]
 
     def continued(self, candidate: int = 0) -> str:
-        """The prompt and, right behind it, a candidate. Raises InputError where there is no such one, and for an answer."""
+        """The prompt and, right behind it, a candidate. Raises InputError where there is no such
+        one, and for an answer."""
         if self.kind != "continuation":
-            raise InputError("an answer does not continue its question; take .text, or .messages of a chat")
+            raise InputError(
+                "an answer does not continue its question; take .text, or .messages of a chat"
+            )
         if not 0 <= candidate < len(self.candidates):
-            raise InputError(f"there is no candidate {candidate} to go on with; there are {len(self.candidates)}")
+            raise InputError(
+                f"there is no candidate {candidate} to go on with; there are {len(self.candidates)}"
+            )
         return self.before + self.prompt + self.candidates[candidate].text
 
     def to_pandas(self) -> object:
         """One row a candidate: text, finish, stopped_by, tokens."""
         import pandas
 
-        return pandas.DataFrame([vars(candidate) for candidate in self.candidates],
-                                columns=["text", "finish", "stopped_by", "tokens"])
+        return pandas.DataFrame(
+            [vars(candidate) for candidate in self.candidates],
+            columns=["text", "finish", "stopped_by", "tokens"],
+        )
 
     def __repr__(self) -> str:
         many = f"{len(self.candidates)} candidates, " if len(self.candidates) > 1 else ""
@@ -98,7 +126,9 @@ class Generated(Result):
             return f"{self.text}\n[{self.candidates[0].ending()} · {about}]"
         first, *others = self.candidates
         texts = [f"{first.text}\n[1: {first.ending()}]"]
-        texts += [f"{other.text}\n[{number}: {other.ending()}]" for number, other in enumerate(others, 2)]
+        texts += [
+            f"{other.text}\n[{number}: {other.ending()}]" for number, other in enumerate(others, 2)
+        ]
         return "\n\n".join(texts) + f"\n[{about}]"
 
     def node(self) -> Node:
@@ -106,10 +136,20 @@ class Generated(Result):
         marks = [*self._settings(), *badges(self.interrupted)]
         if len(self.candidates) == 1:
             marks.insert(0, self.candidates[0].ending())
-        return el("div", {"style": theme.BOX}, header(_TITLES[self.kind], marks, self.provenance),
-                  written_node(self.prompt, [one.text for one in self.candidates], inline=self.kind == "continuation",
-                               endings=[one.ending() for one in self.candidates] if len(self.candidates) > 1 else None),
-                  remarks(self.notes))
+        return el(
+            "div",
+            {"style": theme.BOX},
+            header(_TITLES[self.kind], marks, self.provenance),
+            written_node(
+                self.prompt,
+                [one.text for one in self.candidates],
+                inline=self.kind == "continuation",
+                endings=[one.ending() for one in self.candidates]
+                if len(self.candidates) > 1
+                else None,
+            ),
+            remarks(self.notes),
+        )
 
     def _settings(self) -> list[str]:
         """How the tokens were chosen."""
@@ -118,7 +158,12 @@ class Generated(Result):
             return ["greedy"]
         top_k = f"top-k {given['top_k']}" if given["top_k"] else ""
         top_p = f"top-p {given['top_p']:g}" if given["top_p"] < 1 else ""
-        parts = [f"temperature {given['temperature']:g}", top_p, top_k, f"seed {self.provenance.seed}"]
+        parts = [
+            f"temperature {given['temperature']:g}",
+            top_p,
+            top_k,
+            f"seed {self.provenance.seed}",
+        ]
         return [part for part in parts if part]
 
 
@@ -139,10 +184,18 @@ class GenerationProgress:
 
     def node(self) -> Node:
         """The candidates so far."""
-        return el("div", {"style": theme.BOX}, written_node(self.prompt, self.texts, inline=self.inline))
+        return el(
+            "div", {"style": theme.BOX}, written_node(self.prompt, self.texts, inline=self.inline)
+        )
 
 
-def written_node(prompt: str, texts: list[str] | tuple[str, ...], *, inline: bool, endings: list[str] | None = None) -> Node:
+def written_node(
+    prompt: str,
+    texts: list[str] | tuple[str, ...],
+    *,
+    inline: bool,
+    endings: list[str] | None = None,
+) -> Node:
     """The prompt, muted, and the texts: one behind it, or several side by side below it."""
     shown = prompt if len(prompt) <= _PROMPT_CHARACTERS else "…" + prompt[-_PROMPT_CHARACTERS:]
     muted = el("span", {"style": {"color": theme.MUTED}}, shown)
@@ -152,6 +205,20 @@ def written_node(prompt: str, texts: list[str] | tuple[str, ...], *, inline: boo
     columns = []
     for i, text in enumerate(texts):
         note = el("div", {"style": theme.NOTE}, f"{i + 1}: {endings[i]}") if endings else None
-        column = {**_COLUMN, "border-left": f"3px solid {theme.ACCENT}"} if len(texts) == 1 else _COLUMN
-        columns.append(el("div", {"style": column}, el("p", {"style": _TEXT, "dir": "auto"}, user_text(text or "…")), note))
-    return fragment(asked, el("div", {"style": {"display": "flex", "flex-wrap": "wrap", "gap": "10px 18px"}}, *columns))
+        column = (
+            {**_COLUMN, "border-left": f"3px solid {theme.ACCENT}"} if len(texts) == 1 else _COLUMN
+        )
+        columns.append(
+            el(
+                "div",
+                {"style": column},
+                el("p", {"style": _TEXT, "dir": "auto"}, user_text(text or "…")),
+                note,
+            )
+        )
+    return fragment(
+        asked,
+        el(
+            "div", {"style": {"display": "flex", "flex-wrap": "wrap", "gap": "10px 18px"}}, *columns
+        ),
+    )

@@ -1,5 +1,5 @@
-"""Which models could do a task, and in which direction: settled before anything is loaded, and all that
-`--dry-run` asks.
+"""Which models could do a task, and in which direction: settled before anything is loaded, and all
+that `--dry-run` asks.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ __all__ = ["choose_for", "translators"]
 _ASSUMED = "en"
 
 
-def translators(text: str, *, source: str, target: str | None, model: object = None,
-                default: object = None) -> tuple[list[Candidate], Direction | None]:
-    """The models to try for `text`, and the direction; None when a model was named, which may know it itself.
+def translators(
+    text: str, *, source: str, target: str | None, model: object = None, default: object = None
+) -> tuple[list[Candidate], Direction | None]:
+    """The models to try for `text`, and the direction; None when a model was named, which may know
+    it itself.
 
     Raises what `direction_asked` and `candidates` raise; a language that was guessed is then said.
     """
@@ -29,15 +31,25 @@ def translators(text: str, *, source: str, target: str | None, model: object = N
     except (HubUnreachable, UnknownLanguage) as error:
         if not asked.note:
             raise
-        raise type(error)(f"{error} ({asked.note}; if that is wrong, say the language with --from)") from None
+        raise type(error)(
+            f"{error} ({asked.note}; if that is wrong, say the language with --from)"
+        ) from None
 
 
-def choose_for(task: str, text: str = "", *, model: object = None, default: object = None, source: str = AUTO,
-               target: str | None = None) -> tuple[Reference, str]:
-    """(reference, why) of the model that "translate", "summarize", "ask", "predict" or "generate" would take for `text`.
+def choose_for(
+    task: str,
+    text: str = "",
+    *,
+    model: object = None,
+    default: object = None,
+    source: str = AUTO,
+    target: str | None = None,
+) -> tuple[Reference, str]:
+    """(reference, why) of the model that "translate", "summarize", "ask", "predict" or "generate"
+    would take for `text`.
 
-    Without a text to tell the language by, as for many rows, it is taken to be English. Raises what the task
-    itself would raise for these arguments.
+    Without a text to tell the language by, as for many rows, it is taken to be English. Raises what
+    the task itself would raise for these arguments.
     """
     if model is not None or default is not None:
         return choose_model(task, model=model, default=default)

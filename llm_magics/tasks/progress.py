@@ -1,4 +1,5 @@
-"""How far a task has come, for whoever watches; texts and nodes are made only when they are asked for."""
+"""How far a task has come, for whoever watches; texts and nodes are made only when they are asked
+for."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _SHOWN_ROWS = 30
 
 @dataclass
 class TranslationProgress:
-    """A translation while it is made. Sentences are not finished in order: short ones come together."""
+    """A translation while it is made. Sentences are not finished in order: short ones come
+    together."""
 
     document: Document
     targets: list[str]
@@ -46,29 +48,48 @@ class TranslationProgress:
     @property
     def eta_s(self) -> float | None:
         """Seconds left, judged by the sentences that are finished; None before the first."""
-        return (monotonic() - self.started) / self.done * (self.total - self.done) if self.done else None
+        return (
+            (monotonic() - self.started) / self.done * (self.total - self.done)
+            if self.done
+            else None
+        )
 
     @property
     def text(self) -> str:
-        """The translation up to the first unfinished sentence and what there is of that one: it only grows."""
-        return self.document.prefix(self.targets, self.finished, glue=glue_between(self.target_language))
+        """The translation up to the first unfinished sentence and what there is of that one: it
+        only grows."""
+        return self.document.prefix(
+            self.targets, self.finished, glue=glue_between(self.target_language)
+        )
 
     @property
     def pairs(self) -> list[SentencePair]:
         """Every sentence with what there is of its translation."""
         sources = self.document.sentences
-        return [SentencePair(sentence.text, text, alternatives=self.alternatives.get(i, ()))
-                for i, (sentence, text) in enumerate(zip(sources, self.targets, strict=True))]
+        return [
+            SentencePair(sentence.text, text, alternatives=self.alternatives.get(i, ()))
+            for i, (sentence, text) in enumerate(zip(sources, self.targets, strict=True))
+        ]
 
     def node(self) -> Node:
-        """Source and target side by side around the newest sentences, and a bar when there are several."""
+        """Source and target side by side around the newest sentences, and a bar when there are
+        several."""
         last = max((i for i, text in enumerate(self.targets) if text), default=0)
         first = max(0, last - _SHOWN_ROWS + 5)
         names = language_name(self.source_language), language_name(self.target_language)
-        bar = progress_node(self.done, self.total, self.model, self.eta_s) if self.total > 1 else None
-        return fragment(bar, parallel_text(self.pairs[first:first + _SHOWN_ROWS], source_language=names[0],
-                                           target_language=names[1], source_code=self.source_language,
-                                           target_code=self.target_language))
+        bar = (
+            progress_node(self.done, self.total, self.model, self.eta_s) if self.total > 1 else None
+        )
+        return fragment(
+            bar,
+            parallel_text(
+                self.pairs[first : first + _SHOWN_ROWS],
+                source_language=names[0],
+                target_language=names[1],
+                source_code=self.source_language,
+                target_code=self.target_language,
+            ),
+        )
 
 
 @dataclass(frozen=True)

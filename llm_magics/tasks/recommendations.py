@@ -1,4 +1,5 @@
-"""Which models the catalogue recommends for a task, whether they fit this machine, and which would be taken now."""
+"""Which models the catalogue recommends for a task, whether they fit this machine, and which would
+be taken now."""
 
 from __future__ import annotations
 
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Recommendation", "Recommendations", "recommendations"]
 
-_ORIGINS = {"embedded": "ships with llm_magics", "package": "installed", "run": "trained here", "local": "a folder here"}
+_ORIGINS = {
+    "embedded": "ships with llm_magics",
+    "package": "installed",
+    "run": "trained here",
+    "local": "a folder here",
+}
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,21 @@ class Recommendations(Result):
 
     def node(self) -> Node:
         """The table, and the papers and code behind the models."""
-        links = [el("li", {}, user_text(row.model), *self._links(row)) for row in self.models if row.paper]
-        sources = el("details", {"style": {**theme.BOX, "font-size": "12px"}},
-                     el("summary", {}, "Papers, code and model pages"), el("ul", {}, *links)) if links else None
+        links = [
+            el("li", {}, user_text(row.model), *self._links(row))
+            for row in self.models
+            if row.paper
+        ]
+        sources = (
+            el(
+                "details",
+                {"style": {**theme.BOX, "font-size": "12px"}},
+                el("summary", {}, "Papers, code and model pages"),
+                el("ul", {}, *links),
+            )
+            if links
+            else None
+        )
         return el("div", {}, self._table().node(), sources)
 
     @staticmethod
@@ -98,31 +116,51 @@ class Recommendations(Result):
 
     def _table(self) -> Table:
         devices = list(self.free_bytes)
-        rows = [["→" if row.model == self.taken else "", row.model, ", ".join(row.machines),
-                 "" if row.parameters is None else f"{row.parameters / 1e6:,.0f} M",
-                 *(_fit(row, device) for device in devices),
-                 f"{row.at_hand}, {describe_bytes(row.download_bytes)}" if row.download_bytes else row.at_hand, row.licence]
-                for row in self.models]
+        rows = [
+            [
+                "→" if row.model == self.taken else "",
+                row.model,
+                ", ".join(row.machines),
+                "" if row.parameters is None else f"{row.parameters / 1e6:,.0f} M",
+                *(_fit(row, device) for device in devices),
+                f"{row.at_hand}, {describe_bytes(row.download_bytes)}"
+                if row.download_bytes
+                else row.at_hand,
+                row.licence,
+            ]
+            for row in self.models
+        ]
         heads = [f"{device} ({describe_bytes(self.free_bytes[device])} free)" for device in devices]
         said = f"→ taken now: {self.why}" if self.taken else f"none would be taken now: {self.why}"
         if self.taken and all(row.model != self.taken for row in self.models):
             said = f"taken now: {self.taken}, {self.why}"
-        return table(["", "model", "made for", "parameters", *heads, "where", "licence"], rows, caption=said)
+        return table(
+            ["", "model", "made for", "parameters", *heads, "where", "licence"], rows, caption=said
+        )
 
 
-def recommendations(task: str, *, manager: ModelManager, source: str | None = None, target: str | None = None,
-                    default: object = None) -> Recommendations:
+def recommendations(
+    task: str,
+    *,
+    manager: ModelManager,
+    source: str | None = None,
+    target: str | None = None,
+    default: object = None,
+) -> Recommendations:
     """What the catalogue recommends for `task` (one of `catalog_entries.TASKS`), best first.
 
-    source, target: languages by code or name; a translation needs the target, and is from English unless said otherwise.
-    default: the user's default model, which would be taken before all of them. Nothing is loaded or fetched; the hub is
-    asked whether it answers, as the task itself would. Raises InputError for a task or language that is not known.
+    source, target: languages by code or name; a translation needs the target, and is from English
+    unless said otherwise. default: the user's default model, which would be taken before all of
+    them. Nothing is loaded or fetched; the hub is asked whether it answers, as the task itself
+    would. Raises InputError for a task or language that is not known.
     """
     source, target = _languages(task, source, target)
     room = manager.room()
     rows = tuple(_row(choice, manager, room) for choice in recommend(task, source, target))
     taken, why = _taken_now(task, source, target, default)
-    return Recommendations(task=task, source=source, target=target, models=rows, free_bytes=room, taken=taken, why=why)
+    return Recommendations(
+        task=task, source=source, target=target, models=rows, free_bytes=room, taken=taken, why=why
+    )
 
 
 def _languages(task: str, source: str | None, target: str | None) -> tuple[str | None, str | None]:
@@ -134,7 +172,11 @@ def _languages(task: str, source: str | None, target: str | None) -> tuple[str |
     target = check_language(target) if target else None
     if task != "translate":
         if target:
-            raise InputError(f"only a translation has a target language; for {task} give the language of the text (--from)")
+            raise InputError(
+                f"only a translation has a target language; for {task} give the language of "
+                "the "
+                "text (--from)"
+            )
         return source, None
     if target is None:
         raise InputError("no target language was given; say which, for example --to de")
@@ -144,7 +186,9 @@ def _languages(task: str, source: str | None, target: str | None) -> tuple[str |
     return source, target
 
 
-def _taken_now(task: str, source: str | None, target: str | None, default: object) -> tuple[str | None, str]:
+def _taken_now(
+    task: str, source: str | None, target: str | None, default: object
+) -> tuple[str | None, str]:
     """(Model that the task would take, why); (None, why there is none)."""
     language = source or ("en" if task in ("summarize", "ask", *MODELLED) else None)
     try:
@@ -152,8 +196,15 @@ def _taken_now(task: str, source: str | None, target: str | None, default: objec
             found = sources(task, language, default=default)
             choices = found.models
             if not choices:
-                return None, f"{weightless_provenance(task).model} does it, {weightless_provenance(task).why}" if (
-                    found.weightless) else found.lacking
+                return (
+                    None,
+                    (
+                        f"{weightless_provenance(task).model} does it, "
+                        f"{weightless_provenance(task).why}"
+                    )
+                    if (found.weightless)
+                    else found.lacking,
+                )
         else:
             choices = candidates(task, default=default, source=language, target=target)
     except LLMMagicsError as error:
@@ -167,18 +218,33 @@ def _row(choice: Choice, manager: ModelManager, room: dict[str, int]) -> Recomme
     is_cached = reference.kind != "hub" or cached_folder(reference) is not None
     needed = {device: _needed(choice, manager, device, is_cached) for device in room}
     loaded = any(row.name == str(reference) for row in manager.rows())
-    at_hand = "loaded" if loaded else _ORIGINS.get(reference.kind) or ("in the cache" if is_cached else "to be fetched")
+    at_hand = (
+        "loaded"
+        if loaded
+        else _ORIGINS.get(reference.kind) or ("in the cache" if is_cached else "to be fetched")
+    )
     return Recommendation(
-        model=str(reference), why=choice.why, machines=entry.classes if entry else ("cpu",),
-        parameters=entry.parameters if entry else None, download_bytes=0 if is_cached else choice.download_bytes or 0,
-        licence=choice.licence, at_hand=at_hand, needed_bytes=needed,
-        fits={device: wanted is not None and wanted <= room[device] for device, wanted in needed.items()},
-        paper=entry.paper if entry else "", code=entry.code if entry else "",
-        page=f"{endpoint()}/{reference.name}" if reference.kind == "hub" else "")
+        model=str(reference),
+        why=choice.why,
+        machines=entry.classes if entry else ("cpu",),
+        parameters=entry.parameters if entry else None,
+        download_bytes=0 if is_cached else choice.download_bytes or 0,
+        licence=choice.licence,
+        at_hand=at_hand,
+        needed_bytes=needed,
+        fits={
+            device: wanted is not None and wanted <= room[device]
+            for device, wanted in needed.items()
+        },
+        paper=entry.paper if entry else "",
+        code=entry.code if entry else "",
+        page=f"{endpoint()}/{reference.name}" if reference.kind == "hub" else "",
+    )
 
 
 def _needed(choice: Choice, manager: ModelManager, device: str, is_cached: bool) -> int | None:
-    """Bytes in memory: read from the files where they are here, else from the number of parameters."""
+    """Bytes in memory: read from the files where they are here, else from the number of
+    parameters."""
     if choice.reference == Reference("embedded", EXTRACTIVE):
         return 0
     if is_cached:
@@ -191,4 +257,4 @@ def _fit(row: Recommendation, device: str) -> str:
     needed = row.needed_bytes[device]
     if needed is None:
         return "unknown"
-    return f"{'fits' if row.fits[device] else 'too large'}{f', {describe_bytes(needed)}' if needed else ''}"
+    return f"{'fits' if row.fits[device] else 'too large'}{f', {describe_bytes(needed)}' if needed else ''}"  # noqa: E501  a table or a pattern

@@ -14,27 +14,42 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "score_line", "summary_scores", "translation_scores"]
 
-_NAMES = {"bleu": "BLEU", "chrf": "chrF", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L",
-          "back_chrf": "chrF of what came back"}
+_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "back_chrf": "chrF of what came back",
+}
 
 
 def translation_scores(result: Translation, reference: str) -> dict[str, float]:
-    """BLEU and chrF by sacrebleu, 0 to 100: sentence by sentence where both have as many, else over the whole text."""
+    """BLEU and chrF by sacrebleu, 0 to 100: sentence by sentence where both have as many, else over
+    the whole text."""
     written = [pair.target for pair in result.sentences]
-    expected = [sentence.text for sentence in segment(_checked(reference), result.target_language).sentences]
+    expected = [
+        sentence.text for sentence in segment(_checked(reference), result.target_language).sentences
+    ]
     if len(written) != len(expected):
         written, expected = [" ".join(written)], [" ".join(expected)]
-    return {name: score(name, written, expected, result.target_language) for name in ("bleu", "chrf")}
+    return {
+        name: score(name, written, expected, result.target_language) for name in ("bleu", "chrf")
+    }
 
 
 def summary_scores(result: Summary, reference: str) -> dict[str, float]:
     """F1 of ROUGE-1, -2 and -L by rouge-score, and chrF, 0 to 100, over the whole text."""
     texts = [" ".join(result.sentences)], [" ".join(_checked(reference).split())]
-    return {name: score(name, *texts, result.language) for name in ("rouge1", "rouge2", "rougeL", "chrf")}
+    return {
+        name: score(name, *texts, result.language)
+        for name in ("rouge1", "rouge2", "rougeL", "chrf")
+    }
 
 
 def agreement(one: Sequence[str], other: Sequence[str]) -> float:
-    """How alike two results are, whichever is first: the mean of chrF in both directions, 0 to 100."""
+    """How alike two results are, whichever is first: the mean of chrF in both directions, 0 to
+    100."""
     return (score("chrf", one, other) + score("chrf", other, one)) / 2
 
 

@@ -1,4 +1,5 @@
-"""What translating and summarising return: plain fields, `str()` gives the text, a notebook shows them well."""
+"""What translating and summarising return: plain fields, `str()` gives the text, a notebook shows
+them well."""
 
 from __future__ import annotations
 
@@ -23,8 +24,14 @@ __all__ = ["RowError", "Summary", "Translation", "badges", "header", "remarks", 
 _SHOWN_SENTENCES = 400
 _TITLE = {"margin": "0 0 4px", "font-size": "13px"}
 _BADGE = {
-    "display": "inline-block", "border": f"1px solid {theme.LINE}", "border-radius": "999px", "padding": "0 8px",
-    "font-size": "11px", "line-height": "1.6", "color": theme.MUTED, "margin": "0 0 0 8px",
+    "display": "inline-block",
+    "border": f"1px solid {theme.LINE}",
+    "border-radius": "999px",
+    "padding": "0 8px",
+    "font-size": "11px",
+    "line-height": "1.6",
+    "color": theme.MUTED,
+    "margin": "0 0 0 8px",
 }
 
 
@@ -42,7 +49,8 @@ class Translation(Result):
     """Each sentence with its translation and, where known, which words go with which."""
     provenance: Provenance
     notes: tuple[str, ...] = ()
-    """What the reader should know: a detected language, a model that was not reached, no alignment."""
+    """What the reader should know: a detected language, a model that was not reached, no
+    alignment."""
     interrupted: bool = False
     """Whether it was stopped early; sentences that were not reached are empty."""
     terms: tuple[TermUse, ...] = ()
@@ -59,13 +67,26 @@ class Translation(Result):
     def record(self) -> dict[str, object]:
         lost = {"lost_terms": list(self.lost_terms)} if self.lost_terms else {}
         others = [list(pair.alternatives) for pair in self.sentences]
-        return {**super().record(), "source_language": self.source_language, "target_language": self.target_language, **lost,
-                **({"alternatives": others} if any(others) else {}), **({"scores": self.scores} if self.scores else {}),
-                **({"back_translation": self.back_translation.record()} if self.back_translation else {})}
+        return {
+            **super().record(),
+            "source_language": self.source_language,
+            "target_language": self.target_language,
+            **lost,
+            **({"alternatives": others} if any(others) else {}),
+            **({"scores": self.scores} if self.scores else {}),
+            **(
+                {"back_translation": self.back_translation.record()}
+                if self.back_translation
+                else {}
+            ),
+        }
 
     def __repr__(self) -> str:
-        return (f"Translation({self.source_language} → {self.target_language}, {len(self.sentences)} sentences, "
-                f"{shortened(self.text)})")
+        return (
+            f"Translation({self.source_language} → {self.target_language}, {len(self.sentences)} "
+            "sentences, "
+            f"{shortened(self.text)})"
+        )
 
     def plain(self) -> str:
         """The text, and a line that says what made it and what the reader should know."""
@@ -73,10 +94,22 @@ class Translation(Result):
 
     def _remarks(self) -> list[str]:
         kept = sum(use.kept for use in self.terms)
-        lost = ", ".join(f"{use.term} (sentence {use.sentence + 1})" for use in self.terms if not use.kept)
-        return [*self.notes, *([score_line(self.scores)] if self.scores else []),
-                *([f"{kept} of {len(self.terms)} terms kept" + (f", not kept: {lost}" if lost else "")] if self.terms else []),
-                *([self.back_translation.line()] if self.back_translation else [])]
+        lost = ", ".join(
+            f"{use.term} (sentence {use.sentence + 1})" for use in self.terms if not use.kept
+        )
+        return [
+            *self.notes,
+            *([score_line(self.scores)] if self.scores else []),
+            *(
+                [
+                    f"{kept} of {len(self.terms)} terms kept"
+                    + (f", not kept: {lost}" if lost else "")
+                ]
+                if self.terms
+                else []
+            ),
+            *([self.back_translation.line()] if self.back_translation else []),
+        ]
 
     def node(self) -> Node:
         """Header, source and target side by side, remarks."""
@@ -85,12 +118,21 @@ class Translation(Result):
         hidden = len(self.sentences) - len(shown)
         notes = [*self._remarks(), *([f"{hidden:,} more sentences are in .text"] if hidden else [])]
         return el(
-            "div", {"style": {"max-width": theme.WIDTH}},
-            header(f"{names[0]} → {names[1]}", [*badges(self.interrupted), *filter(None, [score_line(self.scores)])],
-                   self.provenance),
-            parallel_text(shown, source_language=names[0], target_language=names[1],
-                          source_code=self.source_language, target_code=self.target_language,
-                          footer=remarks(notes)),
+            "div",
+            {"style": {"max-width": theme.WIDTH}},
+            header(
+                f"{names[0]} → {names[1]}",
+                [*badges(self.interrupted), *filter(None, [score_line(self.scores)])],
+                self.provenance,
+            ),
+            parallel_text(
+                shown,
+                source_language=names[0],
+                target_language=names[1],
+                source_code=self.source_language,
+                target_code=self.target_language,
+                footer=remarks(notes),
+            ),
             self.back_translation.node() if self.back_translation else None,
         )
 
@@ -120,14 +162,18 @@ class Summary(Result):
     alternatives: tuple[str, ...] = ()
     """Other summaries by the same model, best first, written like `text`."""
     parts: int = 1
-    """In how many parts the model read the text; more than 1: their summaries were summarised again."""
+    """In how many parts the model read the text; more than 1: their summaries were summarised
+    again."""
     scores: dict[str, float] = field(default_factory=dict)
     """By a reference: rouge1, rouge2, rougeL and chrf, 0 to 100."""
 
     def record(self) -> dict[str, object]:
-        return {**super().record(), "language": self.language,
-                **({"alternatives": list(self.alternatives)} if self.alternatives else {}),
-                **({"scores": self.scores} if self.scores else {})}
+        return {
+            **super().record(),
+            "language": self.language,
+            **({"alternatives": list(self.alternatives)} if self.alternatives else {}),
+            **({"scores": self.scores} if self.scores else {}),
+        }
 
     @property
     def words(self) -> int:
@@ -140,27 +186,52 @@ class Summary(Result):
 
     def plain(self) -> str:
         """The text, and a line that says what made it."""
-        about = [self._kind(), self._numbers(), self.provenance.line(), *self.notes, *filter(None, [score_line(self.scores)])]
+        about = [
+            self._kind(),
+            self._numbers(),
+            self.provenance.line(),
+            *self.notes,
+            *filter(None, [score_line(self.scores)]),
+        ]
         return f"{self.text}\n[{' · '.join(about)}]"
 
     def node(self) -> Node:
         """Header with "extractive" or "written", the text, the numbers and remarks."""
         return el(
-            "div", {"style": theme.BOX},
-            header("Summary", [self._kind(), self._numbers(), *badges(self.interrupted),
-                               *filter(None, [score_line(self.scores)])], self.provenance),
+            "div",
+            {"style": theme.BOX},
+            header(
+                "Summary",
+                [
+                    self._kind(),
+                    self._numbers(),
+                    *badges(self.interrupted),
+                    *filter(None, [score_line(self.scores)]),
+                ],
+                self.provenance,
+            ),
             self._body(),
             folded_texts(self.alternatives, self.language),
             remarks(self.notes),
         )
 
     def _body(self) -> Node:
-        frame = {"border-left": f"3px solid {theme.ACCENT}", "padding": "2px 0 2px 14px", "margin": "8px 0",
-                 "font-size": "14px", "line-height": "1.65", "max-width": "60em"}
+        frame = {
+            "border-left": f"3px solid {theme.ACCENT}",
+            "padding": "2px 0 2px 14px",
+            "margin": "8px 0",
+            "font-size": "14px",
+            "line-height": "1.65",
+            "max-width": "60em",
+        }
         language = {"lang": self.language, "dir": "auto"}
         parts: list[Node | str] = []
         for i, sentence in enumerate(self.sentences):
-            where = f"sentence {self.positions[i] + 1} of {self.source_sentences}" if self.positions else None
+            where = (
+                f"sentence {self.positions[i] + 1} of {self.source_sentences}"
+                if self.positions
+                else None
+            )
             parts.append(el("bdi", {**language, "title": where}, sentence))
         if self.style == "bullets":
             items = (el("li", {"style": {"margin": "2px 0"}}, part) for part in parts)
@@ -170,7 +241,11 @@ class Summary(Result):
         return el("p", {"style": frame, "dir": "auto"}, *spaced[:-1])
 
     def _kind(self) -> str:
-        return "extractive: sentences of the text itself" if self.extractive else "written by the model"
+        return (
+            "extractive: sentences of the text itself"
+            if self.extractive
+            else "written by the model"
+        )
 
     def _numbers(self) -> str:
         share = self.words / self.source_words if self.source_words else 0
@@ -199,12 +274,19 @@ def badges(interrupted: bool) -> list[str]:
 def header(title: str, marks: list[str], provenance: Provenance) -> Node:
     """Title, small marks beside it, and where the result comes from."""
     shown = (
-        el("span", {"style": {**_BADGE, "color": theme.WARNING} if mark == "interrupted" else _BADGE}, mark)
+        el(
+            "span",
+            {"style": {**_BADGE, "color": theme.WARNING} if mark == "interrupted" else _BADGE},
+            mark,
+        )
         for mark in marks
     )
-    return el("div", {"style": {"color": theme.INK, "font-family": theme.FONT, "margin": "4px 0 0"}},
-              el("div", {"style": _TITLE}, el("strong", {}, title), *shown),
-              provenance_note(provenance))
+    return el(
+        "div",
+        {"style": {"color": theme.INK, "font-family": theme.FONT, "margin": "4px 0 0"}},
+        el("div", {"style": _TITLE}, el("strong", {}, title), *shown),
+        provenance_note(provenance),
+    )
 
 
 def remarks(notes: tuple[str, ...] | list[str]) -> Node | None:

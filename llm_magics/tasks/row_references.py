@@ -1,7 +1,9 @@
-"""The right result of every row beside the row, and what all rows score together, in memory that does not grow.
+"""The right result of every row beside the row, and what all rows score together, in memory that
+does not grow.
 
-A score of the corpus is made of sums (BLEU, chrF: the counts of n-grams) or is the mean of the rows (ROUGE), so no text is
-kept; a row that a file of results held already counts as one that is done now.
+A score of the corpus is made of sums (BLEU, chrF: the counts of n-grams) or is the mean of the rows
+(ROUGE), so no text is kept; a row that a file of results held already counts as one that is done
+now.
 """
 
 from __future__ import annotations
@@ -19,8 +21,16 @@ from llm_magics.tasks.references import score_line
 from llm_magics.tasks.results import RowError
 from llm_magics.tasks.row_source import SUFFIXES, BadRow, RowSource, chosen_column, open_rows
 
-__all__ = ["ComparedScores", "Referenced", "RowScores", "SummaryScores", "TranslationScores", "text_of", "with_references",
-           "with_scores"]
+__all__ = [
+    "ComparedScores",
+    "Referenced",
+    "RowScores",
+    "SummaryScores",
+    "TranslationScores",
+    "text_of",
+    "with_references",
+    "with_scores",
+]
 
 _NONE = "no reference for this row: not scored"
 
@@ -40,30 +50,41 @@ def text_of(row: object) -> object:
 
 
 def with_references(rows: object, reference: object, column: str | None = None) -> RowSource:
-    """The rows, each `Referenced`. `reference` is the name of a column beside `column`, or the references themselves.
+    """The rows, each `Referenced`. `reference` is the name of a column beside `column`, or the
+    references themselves.
 
-    These are a list, column, iterator or file (see `open_rows`), in the order of the rows. Raises InputError where there are
-    more or fewer of them than rows, and where the first row has no such column.
+    These are a list, column, iterator or file (see `open_rows`), in the order of the rows. Raises
+    InputError where there are more or fewer of them than rows, and where the first row has no such
+    column.
     """
     if isinstance(reference, str) and Path(reference).suffix.lower() not in SUFFIXES:
         whole = open_rows(rows, whole=True)
         return RowSource(lambda: _beside(whole, column, reference), whole.total)
     texts, right = open_rows(rows, column), open_rows(reference)
     if None not in (texts.total, right.total) and texts.total != right.total:
-        raise InputError(f"{right.total:,} references for {texts.total:,} rows; give one a row, None where there is none")
+        raise InputError(
+            f"{right.total:,} references for {texts.total:,} rows; give one a row, None "
+            "where "
+            "there is none"
+        )
     return RowSource(lambda: _zipped(texts, right), texts.total)
 
 
-def with_scores(work: Callable[[dict[int, object], Keep], None], score: Callable[[object, str], dict[str, float]],
-                ) -> Callable[[dict[int, object], Keep], None]:
+def with_scores(
+    work: Callable[[dict[int, object], Keep], None],
+    score: Callable[[object, str], dict[str, float]],
+) -> Callable[[dict[int, object], Keep], None]:
     """`work` for rows that are `Referenced`: each result has the scores by its reference."""
 
     def scored(rows: dict[int, object], keep: Keep) -> None:
         def keep_scored(i: int, result: object) -> None:
             right = rows[i].reference
             if not isinstance(result, RowError):
-                result = replace(result, notes=(*result.notes, _NONE)) if right is None else replace(
-                    result, scores=score(result, right))
+                result = (
+                    replace(result, notes=(*result.notes, _NONE))
+                    if right is None
+                    else replace(result, scores=score(result, right))
+                )
             keep(i, result)
 
         work({i: row.text for i, row in rows.items()}, keep_scored)
@@ -87,13 +108,19 @@ class RowScores:
         raise NotImplementedError
 
     def line(self) -> str:
-        """The scores for people; "" where there are none. How many rows they are of, where some have no reference."""
-        of = f" (by the references of {self.referenced:,} of {self.done:,} rows)" if 0 < self.referenced < self.done else ""
+        """The scores for people; "" where there are none. How many rows they are of, where some
+        have no reference."""
+        of = (
+            f" (by the references of {self.referenced:,} of {self.done:,} rows)"
+            if 0 < self.referenced < self.done
+            else ""
+        )
         return score_line(self.scores) + of
 
 
 class TranslationScores(RowScores):
-    """BLEU and chrF over the corpus, a row a segment, as sacrebleu gives them for two files; and that of what came back."""
+    """BLEU and chrF over the corpus, a row a segment, as sacrebleu gives them for two files; and
+    that of what came back."""
 
     def __init__(self) -> None:
         self._by: dict[str, CorpusScore] = {}
@@ -105,9 +132,17 @@ class TranslationScores(RowScores):
             for name in ("bleu", "chrf"):
                 self._count(name, str(record["text"]), right, str(record["target_language"]))
         if back:
-            self._count("chrf", " ".join(back["sentences"]), str(text_of(row)), str(record["source_language"]), "back_chrf")
+            self._count(
+                "chrf",
+                " ".join(back["sentences"]),
+                str(text_of(row)),
+                str(record["source_language"]),
+                "back_chrf",
+            )
 
-    def _count(self, metric: str, written: str, expected: str, language: str, name: str = "") -> None:
+    def _count(
+        self, metric: str, written: str, expected: str, language: str, name: str = ""
+    ) -> None:
         counted = self._by.setdefault(name or metric, CorpusScore(metric, language))
         counted.add(" ".join(written.split()), " ".join(expected.split()))
 
@@ -134,13 +169,16 @@ class SummaryScores(RowScores):
 
 
 class ComparedScores(RowScores):
-    """Those of each model, by its name, how far the models agree (the mean of the rows), and who left rows undone."""
+    """Those of each model, by its name, how far the models agree (the mean of the rows), and who
+    left rows undone."""
 
     def __init__(self, kind: Callable[[], RowScores]) -> None:
         self._kind = kind
         self._by: dict[str, RowScores] = {}
         self._agreement, self._rows = 0.0, 0
-        self._failed: dict[str, tuple[int, str]] = {}  # model -> (rows that others did and it did not, the first reason)
+        self._failed: dict[
+            str, tuple[int, str]
+        ] = {}  # model -> (rows that others did and it did not, the first reason)
 
     def add(self, row: object, record: Mapping[str, object]) -> None:
         for model, one in record["results"].items():
@@ -157,28 +195,39 @@ class ComparedScores(RowScores):
 
     @property
     def agreement(self) -> float | None:
-        """The mean of how far the models agree in a row (chrF, 0 to 100); None where no two of them did a row."""
+        """The mean of how far the models agree in a row (chrF, 0 to 100); None where no two of them
+        did a row."""
         return self._agreement / self._rows if self._rows else None
 
     def line(self) -> str:
         parts = [f"{model}: {one.line()}" for model, one in self._by.items() if one.scores]
         parts += [f"they agree by chrF {self.agreement:.1f}"] if self._rows else []
-        parts += [f"{model} left {counted(count, 'row')} undone: {first}" for model, (count, first) in self._failed.items()]
+        parts += [
+            f"{model} left {counted(count, 'row')} undone: {first}"
+            for model, (count, first) in self._failed.items()
+        ]
         return "; ".join(parts)
 
 
 def _beside(rows: RowSource, column: str | None, reference: str) -> Iterator[object]:
-    """Both columns of rows that are mappings; the first row says whether they are there, later ones may lack a reference."""
+    """Both columns of rows that are mappings; the first row says whether they are there, later ones
+    may lack a reference."""
     first = True
     for row in rows:
         if isinstance(row, BadRow):
             yield row
             continue
         if first and not isinstance(row, Mapping):
-            raise InputError(f"the rows have no column {reference!r}: they are texts; give the references as a list or a file")
+            raise InputError(
+                f"the rows have no column {reference!r}: they are texts; give the references "
+                "as "
+                "a list or a file"
+            )
         if first:
             chosen_column(list(map(str, row)), reference, "a row")
-            column = chosen_column([str(name) for name in row if name != reference], column, "a row")
+            column = chosen_column(
+                [str(name) for name in row if name != reference], column, "a row"
+            )
         first = False
         if isinstance(row, Mapping) and column in row:
             yield Referenced(row[column], _right(row.get(reference)))

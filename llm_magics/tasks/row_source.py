@@ -1,4 +1,5 @@
-"""Where the rows of a batch come from: a list, a column, a generator or a file, read only as far as they are needed."""
+"""Where the rows of a batch come from: a list, a column, a generator or a file, read only as far as
+they are needed."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ __all__ = ["SUFFIXES", "BadRow", "RowSource", "chosen_column", "column_names", "
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".jsonl", ".ndjson", ".txt", *_TABLES)
-"""Files that rows can be read from: one JSON value a line, one text a line, or a table with a head."""
+"""Files that rows can be read from: one JSON value a line, one text a line, or a table with a
+head."""
 
 _DEFAULT_COLUMN = "text"
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
@@ -42,11 +44,13 @@ class RowSource:
 
 
 def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -> RowSource:
-    """The rows of a list, Series, column, iterator, table (with `column`), or file name (see SUFFIXES).
+    """The rows of a list, Series, column, iterator, table (with `column`), or file name (see
+    SUFFIXES).
 
-    `column` names the field of rows that are mappings or of a table; without it "text" is taken, or the only one there
-    is. With `whole`, rows that are mappings are given as they are. A line of a file that cannot be read becomes a
-    BadRow, so that the lines after it are still worked on. Raises InputError for what holds no rows.
+    `column` names the field of rows that are mappings or of a table; without it "text" is taken, or
+    the only one there is. With `whole`, rows that are mappings are given as they are. A line of a
+    file that cannot be read becomes a BadRow, so that the lines after it are still worked on.
+    Raises InputError for what holds no rows.
     """
     if isinstance(rows, RowSource):
         return rows
@@ -56,13 +60,16 @@ def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -
     if names is not None:
         return _table(rows, list(names), column, whole)
     if isinstance(rows, (bytes, Mapping)) or not isinstance(rows, Iterable):
-        raise InputError(f"rows are a list, a column, an iterator or a file name, not a {type(rows).__name__}")
+        raise InputError(
+            f"rows are a list, a column, an iterator or a file name, not a {type(rows).__name__}"
+        )
     total = len(rows) if hasattr(rows, "__len__") else None
     return RowSource(lambda: _picked(rows, column, whole), total)
 
 
 def column_names(rows: object) -> list[str]:
-    """The columns of a file, a table, or a list whose first row is a mapping; [] for what has none or cannot be read twice."""
+    """The columns of a file, a table, or a list whose first row is a mapping; [] for what has none
+    or cannot be read twice."""
     names = getattr(rows, "columns", getattr(rows, "column_names", None))
     if names is not None:
         return [str(name) for name in names]
@@ -79,8 +86,13 @@ def _table(table: object, names: list, column: str | None, whole: bool) -> RowSo
     """A DataFrame of pandas or a Dataset of datasets."""
     if whole and column is None:
         if hasattr(table, "to_dict") and hasattr(table, "iloc"):
-            return RowSource(lambda: (dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)),
-                             len(table))
+            return RowSource(
+                lambda: (
+                    dict(zip(names, row, strict=True))
+                    for row in table.itertuples(index=False, name=None)
+                ),
+                len(table),
+            )
         return RowSource(lambda: iter(table), len(table))
     name = chosen_column([str(name) for name in names], column, "the table")
     key = next(one for one in names if str(one) == name)  # a column may be called by a number
@@ -94,12 +106,18 @@ def _file(path: Path, column: str | None, whole: bool) -> RowSource:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     if kind in _TABLES:
-        return RowSource(lambda: _csv(path, _TABLES[kind], column, whole), sum(1 for _ in _records(path, _TABLES[kind])) - 1)
+        return RowSource(
+            lambda: _csv(path, _TABLES[kind], column, whole),
+            sum(1 for _ in _records(path, _TABLES[kind])) - 1,
+        )
     with path.open("rb") as file:
         total = sum(1 for _ in file)
     lines = _lines(path) if kind == ".txt" else None
-    return RowSource(lambda: _lines(path), total) if lines else RowSource(
-        lambda: _picked(_json(path), column, whole, path.name), total)
+    return (
+        RowSource(lambda: _lines(path), total)
+        if lines
+        else RowSource(lambda: _picked(_json(path), column, whole, path.name), total)
+    )
 
 
 def _lines(path: Path) -> Iterator[object]:
@@ -122,7 +140,9 @@ def _json(path: Path) -> Iterator[object]:
             yield BadRow(f"line {number} of {path.name} is no JSON: {error}")
 
 
-def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str = "a row") -> Iterator[object]:
+def _picked(
+    rows: Iterable[object], column: str | None, whole: bool, name: str = "a row"
+) -> Iterator[object]:
     """Of rows that are mappings the one field that is wanted; other rows as they are."""
     for row in rows:
         if not isinstance(row, Mapping) or (whole and column is None):
@@ -130,7 +150,11 @@ def _picked(rows: Iterable[object], column: str | None, whole: bool, name: str =
             continue
         if column is None:
             column = chosen_column([str(key) for key in row], None, name)
-        yield row[column] if column in row else BadRow(f"it has no {column!r}, but {', '.join(map(str, row)) or 'nothing'}")
+        yield (
+            row[column]
+            if column in row
+            else BadRow(f"it has no {column!r}, but {', '.join(map(str, row)) or 'nothing'}")
+        )
 
 
 def _records(path: Path, delimiter: str) -> Iterator[list[str] | BadRow]:
@@ -162,15 +186,20 @@ def _csv(path: Path, delimiter: str, column: str | None, whole: bool) -> Iterato
         elif len(record) != len(head):
             lines = 1 + sum(value.count("\n") for value in record)
             quote = f"; it goes over {lines:,} lines: is a quote left open?" if lines > 1 else ""
-            yield BadRow(f"it has {len(record)} fields where {path.name} has {len(head)} columns{quote}")
-        elif any(_NO_UTF8.search(value) for value in (record if place is None else [record[place]])):
+            yield BadRow(
+                f"it has {len(record)} fields where {path.name} has {len(head)} columns{quote}"
+            )
+        elif any(
+            _NO_UTF8.search(value) for value in (record if place is None else [record[place]])
+        ):
             yield BadRow(f"{path.name} is no UTF-8 text here; save it as UTF-8")
         else:
             yield record[place] if place is not None else dict(zip(head, record, strict=True))
 
 
 def chosen_column(names: list[str], column: str | None, where: str) -> str:
-    """The column of text among `names`: `column`, else "text", else the only one. Raises InputError where it is not there."""
+    """The column of text among `names`: `column`, else "text", else the only one. Raises InputError
+    where it is not there."""
     wanted = column if column is not None else _DEFAULT_COLUMN if _DEFAULT_COLUMN in names else None
     if wanted is None and len(names) == 1:
         wanted = names[0]

@@ -1,7 +1,7 @@
 """A text taken apart into sentences, and put together again around their translations.
 
-What is no sentence (blank lines, indentation, list marks, headings' marks, quotation marks of mail, rules,
-fenced code) is kept byte for byte. Prose that was wrapped by hand is read as if it were not.
+What is no sentence (blank lines, indentation, list marks, headings' marks, quotation marks of mail,
+rules, fenced code) is kept byte for byte. Prose that was wrapped by hand is read as if it were not.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ MAX_CHARACTERS = 1_000_000
 """The longest text of one call; more goes row by row through `translate_each`."""
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
-_MARKS = re.compile(r"""
+_MARKS = re.compile(
+    r"""
     [ \t\u3000]*
     (?: (?: [-*+•‣◦▪●○–—] | \d{1,3}[.)] | [A-Za-z][)] | \#{1,6} | \[[ xX]\] ) [ \t]+
       | >+[ \t]*
       | \d{1,3}、 | [（(]\d{1,3}[)）][ \t]*
-    )*""", re.VERBOSE)
+    )*""",
+    re.VERBOSE,
+)
 _QUOTE = re.compile(r"[ \t]*>[> \t]*")
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
 _HARD_BREAK = re.compile(r"(?:  |\\)\Z")
@@ -35,7 +38,8 @@ _MAX_INDENT = 12
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence: `text` as a model reads it (line breaks inside are spaces), at [start, end) of the source."""
+    """One sentence: `text` as a model reads it (line breaks inside are spaces), at [start, end) of
+    the source."""
 
     text: str
     start: int
@@ -55,22 +59,28 @@ class Document:
     def join(self, texts: Iterable[str], *, glue: str = "") -> str:
         """The document with `texts[i]` in place of sentence i; all else byte for byte as it was.
 
-        `glue` goes between two sentences that touch: Chinese puts no space there, English does. Raises
-        InputError when there are not as many texts as sentences.
+        `glue` goes between two sentences that touch: Chinese puts no space there, English does.
+        Raises InputError when there are not as many texts as sentences.
         """
         given = list(texts)
         if len(given) != len(self.sentences):
-            raise InputError(f"{len(given)} texts were given for {len(self.sentences)} sentences; "
-                             "give exactly one for each")
+            raise InputError(
+                f"{len(given)} texts were given for {len(self.sentences)} sentences; "
+                "give exactly one for each"
+            )
         return "".join(self._woven(given, glue))
 
     def prefix(self, texts: Sequence[str], finished: Sequence[bool], *, glue: str = "") -> str:
-        """`join`, but only as far as the first text that is not finished, and what there is of it."""
+        """`join`, but only as far as the first text that is not finished, and what there is of
+        it."""
         count = next((i + 1 for i, done in enumerate(finished) if not done), None)
         return "".join(self._woven(texts[:count], glue, ends_with_text=count is not None))
 
-    def _woven(self, texts: Sequence[str], glue: str, *, ends_with_text: bool = False) -> Iterator[str]:
-        """The pieces in order with the texts in their places; with `ends_with_text`, none after the last text."""
+    def _woven(
+        self, texts: Sequence[str], glue: str, *, ends_with_text: bool = False
+    ) -> Iterator[str]:
+        """The pieces in order with the texts in their places; with `ends_with_text`, none after the
+        last text."""
         i, after_sentence = 0, False
         for piece in self.pieces:
             if i == len(texts) and ends_with_text:
@@ -88,17 +98,20 @@ class Document:
 def check_length(text: str, limit: int = MAX_CHARACTERS) -> None:
     """Raise TooLong, before any work is done, when `text` is longer than `limit` characters."""
     if len(text) > limit:
-        raise TooLong(f"the text has {len(text):,} characters, more than the {limit:,} of one call; "
-                      "give it in rows with --each, or one file at a time")
+        raise TooLong(
+            f"the text has {len(text):,} characters, more than the {limit:,} of one call; "
+            "give it in rows with --each, or one file at a time"
+        )
 
 
 def segment(text: str, language: str, max_characters: int | None = None) -> Document:
     """Take `text` apart; `language` is a two-letter code (unknown to pysbd: English rules).
 
-    Sentences longer than `max_characters` (None: what common models can read) are cut, at a comma if there is one.
+    Sentences longer than `max_characters` (None: what common models can read) are cut, at a comma
+    if there is one.
 
-    `segment(t, l).join(s.text for s in segment(t, l).sentences)` is `t` again, but for line breaks within
-    sentences, which become spaces. Raises TooLong.
+    `segment(t, l).join(s.text for s in segment(t, l).sentences)` is `t` again, but for line breaks
+    within sentences, which become spaces. Raises TooLong.
     """
     check_length(text)
     pieces: list[str | Sentence] = []
@@ -110,7 +123,7 @@ def segment(text: str, language: str, max_characters: int | None = None) -> Docu
                 continue  # a rule, a smiley: nothing to translate
             sentence = Sentence(joined[start:end], offsets[start], offsets[end - 1] + 1)
             if sentence.start > position:
-                pieces.append(text[position:sentence.start])
+                pieces.append(text[position : sentence.start])
             pieces.append(sentence)
             position = sentence.end
     if position < len(text):
@@ -180,11 +193,12 @@ def _continues(block: list[_Line], line: _Line) -> bool:
 
 
 def _is_wrapped(text: str, line: _Line, following: _Line, widest: int) -> bool:
-    """Whether the break after `line` was made to fit a width: its next word would not have fitted."""
-    tail = text[line.end:line.end + 2]
+    """Whether the break after `line` was made to fit a width: its next word would not have
+    fitted."""
+    tail = text[line.end : line.end + 2]
     if _HARD_BREAK.search(tail) or text[line.end - 1] == "\\":
         return False
-    before, after = text[line.start:line.end], text[following.start:following.end]
+    before, after = text[line.start : line.end], text[following.start : following.end]
     word = after.split(None, 1)[0] if not _is_wide(after[0]) else after[0]
     fits = line.width + 1 + _width(word) <= widest
     if widest >= _WRAP_WIDTH and not fits:
@@ -196,7 +210,7 @@ def _joined(text: str, paragraph: list[_Line]) -> tuple[str, list[int]]:
     """The paragraph as one line, and for each of its characters the offset in `text`."""
     parts, offsets = [], []
     for line in paragraph:
-        content = text[line.start:line.end]
+        content = text[line.start : line.end]
         if parts and _needs_space(parts[-1], content):
             parts.append(" ")
             offsets.append(line.start - 1)
@@ -208,7 +222,9 @@ def _joined(text: str, paragraph: list[_Line]) -> tuple[str, list[int]]:
 def _needs_space(before: str, after: str) -> bool:
     if _is_wide(before[-1]) and _is_wide(after[0]):
         return False
-    broken_word = before[-1] == "-" and len(before) > 1 and before[-2].isalpha() and after[0].islower()
+    broken_word = (
+        before[-1] == "-" and len(before) > 1 and before[-2].isalpha() and after[0].islower()
+    )
     return not broken_word
 
 
@@ -218,4 +234,6 @@ def _is_wide(character: str) -> bool:
 
 def _width(text: str) -> int:
     """Columns on a screen: a Chinese character takes two."""
-    return len(text) if text.isascii() else sum(2 if _is_wide(character) else 1 for character in text)
+    return (
+        len(text) if text.isascii() else sum(2 if _is_wide(character) else 1 for character in text)
+    )

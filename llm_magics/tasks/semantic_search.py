@@ -1,4 +1,5 @@
-"""Passages that mean what a question asks, whatever their words: by MiniLM's vectors, where its package is installed."""
+"""Passages that mean what a question asks, whatever their words: by MiniLM's vectors, where its
+package is installed."""
 
 from __future__ import annotations
 
@@ -25,10 +26,12 @@ _LANGUAGES = ("en",)
 _KEPT_TEXTS = 4
 
 
-def likeness(model: LoadedModel, questions: Sequence[str], texts: Sequence[str]) -> list[list[float]]:
+def likeness(
+    model: LoadedModel, questions: Sequence[str], texts: Sequence[str]
+) -> list[list[float]]:
     """The cosine of each question with each text."""
     found = embed(model, [*questions, *texts]).vectors
-    return (found[: len(questions)] @ found[len(questions):].T).tolist()
+    return (found[: len(questions)] @ found[len(questions) :].T).tolist()
 
 
 class SemanticSearch:
@@ -39,12 +42,15 @@ class SemanticSearch:
 
     @classmethod
     def of(cls, manager: ModelManager | None, language: str) -> SemanticSearch | None:
-        """The search that goes with `manager`; None where passages in this language cannot be searched so on this machine."""
+        """The search that goes with `manager`; None where passages in this language cannot be
+        searched so on this machine."""
         if manager is None or language not in _LANGUAGES or "minilm" not in package_names():
             return None
         return _searches.setdefault(manager, cls())
 
-    def scores(self, manager: ModelManager, question: str, texts: Sequence[str]) -> list[float] | None:
+    def scores(
+        self, manager: ModelManager, question: str, texts: Sequence[str]
+    ) -> list[float] | None:
         """The cosine of the question with each text; None where the model cannot be used."""
         with contextlib.suppress(ModelError), manager.lease(_REFERENCE) as model:
             key = tuple(texts)

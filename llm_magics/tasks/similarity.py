@@ -19,7 +19,8 @@ MOST_LINES = 200
 
 
 def lines_of(read: ReadText) -> list[str]:
-    """What is compared: the lines that are not empty, or the sentences of a text of one line; at most 200."""
+    """What is compared: the lines that are not empty, or the sentences of a text of one line; at
+    most 200."""
     lines = [line.strip() for line in read.text.splitlines() if line.strip()]
     if len(lines) < 2:
         lines = [one.text.strip() for one in sentence_passages(read.text, read.language)]
@@ -27,7 +28,8 @@ def lines_of(read: ReadText) -> list[str]:
 
 
 def compared(model: LoadedModel, texts: Sequence[ReadText]) -> tuple[list[Similarity | None], int]:
-    """(similarity of the lines of each text, None for a text of one; how many lines were too long to be read whole)."""
+    """(similarity of the lines of each text, None for a text of one; how many lines were too long
+    to be read whole)."""
     lines = [lines_of(read) for read in texts]
     embedded = embed(model, [line for found in lines for line in found if len(found) > 1])
     results: list[Similarity | None] = []
@@ -36,7 +38,7 @@ def compared(model: LoadedModel, texts: Sequence[ReadText]) -> tuple[list[Simila
         if len(found) < 2:
             results.append(None)
             continue
-        vectors = embedded.vectors[at:at + len(found)]
+        vectors = embedded.vectors[at : at + len(found)]
         at += len(found)
         cosines = (vectors @ vectors.T).clamp(-1, 1).tolist()
         results.append(Similarity(lines=tuple(found), matrix=tuple(map(tuple, cosines))))

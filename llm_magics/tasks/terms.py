@@ -1,13 +1,17 @@
-"""Terms that a translation must write in one way: as they stand in the source (`keep`) or as a glossary says.
+"""Terms that a translation must write in one way: as they stand in the source (`keep`) or as a
+glossary says.
 
-transformers 5 has no constrained beam search any more (`force_words_ids` asks for code from the hub), and what it forced
-stood anywhere in the sentence. Here each sentence with a term is tried in this order, and checked after each step:
+transformers 5 has no constrained beam search any more (`force_words_ids` asks for code from the
+hub), and what it forced stood anywhere in the sentence. Here each sentence with a term is tried in
+this order, and checked after each step:
 
 1. as the model translates it, or as one of its alternatives does;
-2. with every term replaced by a placeholder that translators copy (a code, a name, a number), put back afterwards;
+2. with every term replaced by a placeholder that translators copy (a code, a name, a number), put
+   back afterwards;
 3. with the words that the model wrote for the term, by its cross-attention, replaced by the term.
 
-A term counts as kept when it stands in the translation at least as often as in the source, as whole words.
+A term counts as kept when it stands in the translation at least as often as in the source, as whole
+words.
 """
 
 from __future__ import annotations
@@ -25,13 +29,15 @@ MAX_TERMS = 1_000
 _SPACED = r"[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 """A letter or digit of a script that puts spaces between words."""
 _LEAST_SHARE = 0.2
-"""Of what a written word looked at, the share that must be the term, for it to be taken for its translation."""
+"""Of what a written word looked at, the share that must be the term, for it to be taken for its
+translation."""
 _PLACEHOLDERS = (
     lambda k: f"XQ{k}",
     ("Tom", "Nova", "Sami", "Rex", "Otto", "Maxim").__getitem__,
     lambda k: str(k + 1) * 3,
 )
-"""By the number of the term in its sentence; large translators copy codes, those of this package names they have seen."""
+"""By the number of the term in its sentence; large translators copy codes, those of this package
+names they have seen."""
 _MOST_MASKED = 6
 
 Write = Callable[[list[str]], list[str]]
@@ -54,7 +60,10 @@ class Term:
 
     def missing(self, source: str, target: str) -> int:
         """How often it is missing in the translation of a sentence."""
-        wanted, there = len(self.pattern().findall(source)), len(_whole(self.target).findall(target))
+        wanted, there = (
+            len(self.pattern().findall(source)),
+            len(_whole(self.target).findall(target)),
+        )
         return max(0, wanted - there)
 
 
@@ -66,7 +75,8 @@ class TermUse:
     sentence: int
     """Which sentence, from 0."""
     how: str
-    """"translated" (the model wrote it so), "alternative", "placeholder", "replaced" by its word link, or "" for lost."""
+    """"translated" (the model wrote it so), "alternative", "placeholder", "replaced" by its word
+    link, or "" for lost."""
 
     @property
     def kept(self) -> bool:
@@ -74,8 +84,11 @@ class TermUse:
         return bool(self.how)
 
 
-def terms_of(keep: str | Sequence[str] = (), glossary: Mapping[str, str] | None = None) -> tuple[Term, ...]:
-    """The terms of `keep` (a list, or one text with commas) and `glossary`, longest first. Raises InputError."""
+def terms_of(
+    keep: str | Sequence[str] = (), glossary: Mapping[str, str] | None = None
+) -> tuple[Term, ...]:
+    """The terms of `keep` (a list, or one text with commas) and `glossary`, longest first. Raises
+    InputError."""
     names = keep.split(",") if isinstance(keep, str) else keep
     pairs = [*((name, name) for name in names), *(glossary or {}).items()]
     wrong = next((one for pair in pairs for one in pair if not isinstance(one, str)), None)
@@ -87,29 +100,58 @@ def terms_of(keep: str | Sequence[str] = (), glossary: Mapping[str, str] | None 
     empty = next((source for source, target in found.items() if not target), None)
     if empty is not None:
         raise InputError(f"how is {empty!r} to be written? give source=target")
-    return tuple(Term(source, found[source]) for source in sorted(found, key=lambda name: (-len(name), name)))
+    return tuple(
+        Term(source, found[source]) for source in sorted(found, key=lambda name: (-len(name), name))
+    )
 
 
-def keep_terms(pairs: Sequence[SentencePair], terms: Sequence[Term], write: Write, link: Link | None,
-               ) -> tuple[list[SentencePair], tuple[TermUse, ...]]:
-    """`pairs` with the terms written as they must be, and what became of each term in each sentence that has it.
+def keep_terms(
+    pairs: Sequence[SentencePair],
+    terms: Sequence[Term],
+    write: Write,
+    link: Link | None,
+) -> tuple[list[SentencePair], tuple[TermUse, ...]]:
+    """`pairs` with the terms written as they must be, and what became of each term in each sentence
+    that has it.
 
-    `write` translates sentences; `link` says which words of a pair go with which, None where the model cannot.
+    `write` translates sentences; `link` says which words of a pair go with which, None where the
+    model cannot.
     """
     here = {i: found for i, pair in enumerate(pairs) if (found := _occurring(pair.source, terms))}
     result, how = list(pairs), {}
     for i, found in here.items():
         how[i] = "" if _lost(pairs[i], found) else "translated"
-        better = next((text for text in pairs[i].alternatives if not _lost(replace(pairs[i], target=text), found)), None)
+        better = next(
+            (
+                text
+                for text in pairs[i].alternatives
+                if not _lost(replace(pairs[i], target=text), found)
+            ),
+            None,
+        )
         if not how[i] and better is not None:
-            others = tuple(text for text in (pairs[i].target, *pairs[i].alternatives) if text != better)
-            result[i], how[i] = SentencePair(pairs[i].source, better, alternatives=others), "alternative"
+            others = tuple(
+                text for text in (pairs[i].target, *pairs[i].alternatives) if text != better
+            )
+            result[i], how[i] = (
+                SentencePair(pairs[i].source, better, alternatives=others),
+                "alternative",
+            )
     for placeholder in _PLACEHOLDERS:
-        _with_placeholders(result, {i: here[i] for i, done in how.items() if not done}, placeholder, write, how)
+        _with_placeholders(
+            result, {i: here[i] for i, done in how.items() if not done}, placeholder, write, how
+        )
     for i in [i for i, done in how.items() if not done]:
         result[i] = _by_links(result[i], here[i], link)
-    uses = [TermUse(term, i, how[i] or ("" if term.missing(result[i].source, result[i].target) else "replaced"))
-            for i, found in here.items() for term in found]
+    uses = [
+        TermUse(
+            term,
+            i,
+            how[i] or ("" if term.missing(result[i].source, result[i].target) else "replaced"),
+        )
+        for i, found in here.items()
+        for term in found
+    ]
     return result, tuple(uses)
 
 
@@ -121,21 +163,34 @@ def _lost(pair: SentencePair, terms: Sequence[Term]) -> bool:
     return any(term.missing(pair.source, pair.target) for term in terms)
 
 
-def _with_placeholders(result: list[SentencePair], here: dict[int, list[Term]], placeholder: Callable[[int], str],
-                       write: Write, how: dict[int, str]) -> None:
-    """Translate the sentences `here` with placeholders; where all of them come through, the sentence is done."""
+def _with_placeholders(
+    result: list[SentencePair],
+    here: dict[int, list[Term]],
+    placeholder: Callable[[int], str],
+    write: Write,
+    how: dict[int, str],
+) -> None:
+    """Translate the sentences `here` with placeholders; where all of them come through, the
+    sentence is done."""
     masked = {}
     for i, terms in here.items():
         source, marks = result[i].source, {}
         for k, term in enumerate(terms[:_MOST_MASKED]):
             marks[placeholder(k)] = term
             source = term.pattern().sub(placeholder(k), source)
-        if not any(_whole(mark).search(result[i].source) for mark in marks):  # "Tom" may be in the text itself
+        if not any(
+            _whole(mark).search(result[i].source) for mark in marks
+        ):  # "Tom" may be in the text itself
             masked[i] = source, marks
     if not masked:
         return
-    for (i, (source, marks)), written in zip(masked.items(), write([source for source, _ in masked.values()]), strict=True):
-        came_through = all(len(_whole(mark).findall(written)) == len(_whole(mark).findall(source)) for mark in marks)
+    for (i, (source, marks)), written in zip(
+        masked.items(), write([source for source, _ in masked.values()]), strict=True
+    ):
+        came_through = all(
+            len(_whole(mark).findall(written)) == len(_whole(mark).findall(source))
+            for mark in marks
+        )
         restored = written
         for mark, term in marks.items():
             restored = _whole(mark).sub(lambda _, term=term: term.target, restored)
@@ -145,7 +200,8 @@ def _with_placeholders(result: list[SentencePair], here: dict[int, list[Term]], 
 
 
 def _by_links(pair: SentencePair, terms: Sequence[Term], link: Link | None) -> SentencePair:
-    """The words that look at a term replaced by it, one term after the other, as far as that can be told."""
+    """The words that look at a term replaced by it, one term after the other, as far as that can be
+    told."""
     for term in terms:
         if not term.missing(pair.source, pair.target) or link is None:
             continue
@@ -159,7 +215,8 @@ def _by_links(pair: SentencePair, terms: Sequence[Term], link: Link | None) -> S
 
 
 def _replaced(pair: SentencePair, span: tuple[int, int], term: str) -> str | None:
-    """The translation with `term` in place of the words that looked at source characters [start, end)."""
+    """The translation with `term` in place of the words that looked at source characters [start,
+    end)."""
     position, columns = 0, []
     for i, word in enumerate(pair.source_words):
         bare = word.strip()
@@ -176,9 +233,16 @@ def _replaced(pair: SentencePair, span: tuple[int, int], term: str) -> str | Non
     while last + 1 < len(shares) and shares[last + 1] >= max(shares) / 2:
         last += 1
     if last - first + 1 > max(2 * len(columns) + 1, len(shares) // 2):
-        return None  # where every word looks at the term, its translation is nowhere, and all would be lost for it
-    before, after = re.match(r"\W*", pair.target_words[first])[0], re.search(r"\W*\Z", pair.target_words[last])[0]
-    return "".join([*pair.target_words[:first], before, term, after, *pair.target_words[last + 1:]])
+        # where every word looks at the term, its translation is nowhere, and all would be lost for
+        # it
+        return None
+    before, after = (
+        re.match(r"\W*", pair.target_words[first])[0],
+        re.search(r"\W*\Z", pair.target_words[last])[0],
+    )
+    return "".join(
+        [*pair.target_words[:first], before, term, after, *pair.target_words[last + 1 :]]
+    )
 
 
 def _whole(text: str, flags: int = 0) -> re.Pattern[str]:

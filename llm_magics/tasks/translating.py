@@ -1,4 +1,5 @@
-"""Sentences through a translator: cut so that it can read them, written in one batch, their words linked."""
+"""Sentences through a translator: cut so that it can read them, written in one batch, their words
+linked."""
 
 from __future__ import annotations
 
@@ -24,13 +25,19 @@ _MOST_PROMPT = 0.5
 
 
 def readable_document(model: LoadedModel, text: str, direction: Direction) -> Document:
-    """`text` taken apart so that the model can read every sentence: those too long for it are cut."""
+    """`text` taken apart so that the model can read every sentence: those too long for it are
+    cut."""
     document = segment(text, direction.source)
     around = excess(model, [translate_prompt(model, "", direction.source, direction.target)])
     for _ in range(_CUTS):
-        prompts = [translate_prompt(model, s.text, direction.source, direction.target) for s in document.sentences]
+        prompts = [
+            translate_prompt(model, s.text, direction.source, direction.target)
+            for s in document.sentences
+        ]
         times = excess(model, prompts)
-        if times <= 1 or around > _MOST_PROMPT:  # where the request itself is too long, cutting cannot help
+        if (
+            times <= 1 or around > _MOST_PROMPT
+        ):  # where the request itself is too long, cutting cannot help
             break
         longest = max(len(sentence.text) for sentence in document.sentences)
         document = segment(text, direction.source, max(8, int(0.8 * longest / times)))
@@ -42,18 +49,27 @@ def glue_between(language: str) -> str:
     return "" if language in ("zh", "ja") else " "
 
 
-def translate_sentences(model: LoadedModel, sources: Sequence[str], direction: Direction,
-                        **options: object) -> list[Generation]:
+def translate_sentences(
+    model: LoadedModel, sources: Sequence[str], direction: Direction, **options: object
+) -> list[Generation]:
     """One Generation for each of `sources`; `options` go to `generate`."""
-    prompts = [translate_prompt(model, text, direction.source, direction.target) for text in sources]
-    if model.languages:  # a model of one pair needs no codes, and its sides may be no language ("digits")
+    prompts = [
+        translate_prompt(model, text, direction.source, direction.target) for text in sources
+    ]
+    if (
+        model.languages
+    ):  # a model of one pair needs no codes, and its sides may be no language ("digits")
         options |= {"source_language": direction.source, "target_language": direction.target}
     return run(model, prompts, **options)
 
 
-def keepers(model: LoadedModel, direction: Direction, options: dict[str, object],
-            ) -> tuple[Callable[[list[str]], list[str]], Callable[[SentencePair], SentencePair] | None]:
-    """(write, link) for `keep_terms`: how sentences are translated and how their words are linked."""
+def keepers(
+    model: LoadedModel,
+    direction: Direction,
+    options: dict[str, object],
+) -> tuple[Callable[[list[str]], list[str]], Callable[[SentencePair], SentencePair] | None]:
+    """(write, link) for `keep_terms`: how sentences are translated and how their words are
+    linked."""
 
     def write(sources: list[str]) -> list[str]:
         outputs = translate_sentences(model, sources, direction, **options)
@@ -69,7 +85,8 @@ def keepers(model: LoadedModel, direction: Direction, options: dict[str, object]
 
 
 def linked(model: LoadedModel, pair: SentencePair, direction: Direction) -> SentencePair:
-    """`pair` with its words and which of them go with which, by cross-attention; one more pass through the model."""
+    """`pair` with its words and which of them go with which, by cross-attention; one more pass
+    through the model."""
     from llm_magics.attention import cross_attention
 
     if not pair.target:
@@ -81,12 +98,15 @@ def linked(model: LoadedModel, pair: SentencePair, direction: Direction) -> Sent
     same = seen.source_offsets is not None and prompt == pair.source
     source_tokens = seen.source_offsets if same else find_tokens(seen.source_tokens, pair.source)
     target_tokens = seen.target_offsets or find_tokens(seen.target_tokens, pair.target)
-    words = align_words(seen.weights.tolist(), pair.source, pair.target, source_tokens, target_tokens)
+    words = align_words(
+        seen.weights.tolist(), pair.source, pair.target, source_tokens, target_tokens
+    )
     return SentencePair(pair.source, pair.target, *words, alternatives=pair.alternatives)
 
 
 def _set_languages(model: LoadedModel, tokenizer: object, direction: Direction) -> None:
-    """Both languages for a tokenizer that writes marks for them; Marian's has one for each side already."""
+    """Both languages for a tokenizer that writes marks for them; Marian's has one for each side
+    already."""
     if model.languages and model.family != "marian":
         tokenizer.src_lang = native_language(direction.source, model.languages)
         tokenizer.tgt_lang = native_language(direction.target, model.languages)

@@ -1,7 +1,9 @@
-"""Understanding a text: language, sentiment, labels, entities, key phrases, and how alike its lines are.
+"""Understanding a text: language, sentiment, labels, entities, key phrases, and how alike its lines
+are.
 
-Each aspect is done by the best model there is for it, or without one, and the result says by which. Unasked, nothing is
-fetched from the hub: what the models on this machine can do is done. An aspect that is asked for by `show` may be fetched.
+Each aspect is done by the best model there is for it, or without one, and the result says by which.
+Unasked, nothing is fetched from the hub: what the models on this machine can do is done. An aspect
+that is asked for by `show` may be fetched.
 """
 
 from __future__ import annotations
@@ -44,44 +46,74 @@ def understand(
     load_options: dict[str, object] | None = None,
     stop: Stop = None,
 ) -> Understanding:
-    """What is in `text`. `show` names aspects (see ASPECTS); without it, whatever the models on this machine can do.
+    """What is in `text`. `show` names aspects (see ASPECTS); without it, whatever the models on
+    this machine can do.
 
-    `labels` are to be told apart, one by one with `multi_label`; `count` is how many key phrases. `model` does what it can
-    of the aspects shown, without `show` all it can; `defaults` maps an aspect to the model that does it otherwise. Raises
-    EmptyInput, InputError, TooLong, UnknownLanguage, WrongTask for a model that can do nothing that is shown, or a
-    ModelError where nothing that is shown can be done.
+    `labels` are to be told apart, one by one with `multi_label`; `count` is how many key phrases.
+    `model` does what it can of the aspects shown, without `show` all it can; `defaults` maps an
+    aspect to the model that does it otherwise. Raises EmptyInput, InputError, TooLong,
+    UnknownLanguage, WrongTask for a model that can do nothing that is shown, or a ModelError where
+    nothing that is shown can be done.
     """
     asked = Asked.of(show, labels, multi_label, count, language, model, defaults)
     return Work(manager, asked, load_options, stop).understood([readable(text)])[0]
 
 
-def understand_each(rows: Iterable[str] | str | Path, *, manager: ModelManager | None = None, column: str | None = None,
-                    out_file: str | Path | None = None, resume: bool = False,
-                    on_row: Callable[[int, Understanding | RowError], None] | None = None, stop: Stop = None,
-                    load_options: dict[str, object] | None = None, **options: object,
-                    ) -> list[Understanding | RowError] | WrittenRows:
-    """One Understanding, or one RowError with the reason, for each row, in order; `options` as in `understand`.
+def understand_each(
+    rows: Iterable[str] | str | Path,
+    *,
+    manager: ModelManager | None = None,
+    column: str | None = None,
+    out_file: str | Path | None = None,
+    resume: bool = False,
+    on_row: Callable[[int, Understanding | RowError], None] | None = None,
+    stop: Stop = None,
+    load_options: dict[str, object] | None = None,
+    **options: object,
+) -> list[Understanding | RowError] | WrittenRows:
+    """One Understanding, or one RowError with the reason, for each row, in order; `options` as in
+    `understand`.
 
-    Rows go through each model together; the models are chosen by the language of the first row that is a text. For
-    `column`, `out_file` and `resume` see `llm_magics.tasks.each.work_through`.
+    Rows go through each model together; the models are chosen by the language of the first row that
+    is a text. For `column`, `out_file` and `resume` see `llm_magics.tasks.each.work_through`.
     """
     asked = Asked.of(**options)
     work = Work(manager, asked, load_options, stop)
 
     def do(window: dict[int, object], keep: Callable[[int, object], None]) -> None:
         texts = readable_rows(window, keep)
-        for i, found in zip(texts, work.understood(list(texts.values())) if texts else (), strict=True):
+        for i, found in zip(
+            texts, work.understood(list(texts.values())) if texts else (), strict=True
+        ):
             keep(i, found)
 
-    return work_through(rows, do, window_rows=WINDOW_ROWS, column=column, on_row=on_row, stop=stop, out_file=out_file,
-                        resume=resume, settings=settings_of("understand", {**asked.settings(), "load_options": load_options}))
+    return work_through(
+        rows,
+        do,
+        window_rows=WINDOW_ROWS,
+        column=column,
+        on_row=on_row,
+        stop=stop,
+        out_file=out_file,
+        resume=resume,
+        settings=settings_of("understand", {**asked.settings(), "load_options": load_options}),
+    )
 
 
-def plan_understanding(text: str = "", *, manager: ModelManager, show: str | Sequence[str] | None = None,
-                       labels: str | Sequence[str] = (), language: str = "auto", model: object = None,
-                       defaults: Mapping[str, object] | None = None, load_options: dict[str, object] | None = None,
-                       **_: object) -> dict[str, LoadPlan]:
-    """Aspect → what it would load, without loading it; "what it can do" → the plan of a `model` that does not say yet."""
+def plan_understanding(
+    text: str = "",
+    *,
+    manager: ModelManager,
+    show: str | Sequence[str] | None = None,
+    labels: str | Sequence[str] = (),
+    language: str = "auto",
+    model: object = None,
+    defaults: Mapping[str, object] | None = None,
+    load_options: dict[str, object] | None = None,
+    **_: object,
+) -> dict[str, LoadPlan]:
+    """Aspect → what it would load, without loading it; "what it can do" → the plan of a `model`
+    that does not say yet."""
     work = Work(manager, Asked.of(show, labels, language=language, model=model, defaults=defaults))
     how = load_options or {}
     if model is not None:
@@ -91,12 +123,16 @@ def plan_understanding(text: str = "", *, manager: ModelManager, show: str | Seq
     free = manager.plan("embedded:extractive").free_bytes
     plans = {}
     for aspect in work.aspects():
-        found = sources(aspect, spoken, default=work.defaults.get(aspect), fetch=work.show is not None)
+        found = sources(
+            aspect, spoken, default=work.defaults.get(aspect), fetch=work.show is not None
+        )
         if found.models:
             plans[aspect] = manager.plan(found.models[0].reference, **how)
         elif found.weightless:
             name = weightless_provenance(aspect).model
-            plans[aspect] = LoadPlan(name, "cpu", "none", 0, free, 0, True, note="it has no weights")
+            plans[aspect] = LoadPlan(
+                name, "cpu", "none", 0, free, 0, True, note="it has no weights"
+            )
         else:
             plans[aspect] = LoadPlan("none", "", "", 0, free, 0, True, note=found.lacking)
     return plans

@@ -1,4 +1,5 @@
-"""Which model finds what: for each aspect of a text the models to try, those on this machine first, and what needs none."""
+"""Which model finds what: for each aspect of a text the models to try, those on this machine first,
+and what needs none."""
 
 from __future__ import annotations
 
@@ -23,12 +24,23 @@ from llm_magics.tasks.unspaced import segmenter
 if TYPE_CHECKING:
     from llm_magics.models.loaded import LoadedModel
 
-__all__ = ["MODELLED", "Sources", "capabilities", "sources", "unknown_to", "weightless_provenance", "without_weights"]
+__all__ = [
+    "MODELLED",
+    "Sources",
+    "capabilities",
+    "sources",
+    "unknown_to",
+    "weightless_provenance",
+    "without_weights",
+]
 
 MODELLED = ("sentiment", "labels", "entities", "similarity")
 """The aspects that the catalogue has models for."""
-_WEIGHTLESS = {"language": ("py3langid", "it tells languages apart"), "sentiment": ("textblob", "a lexicon, no model"),
-               "phrases": ("llm_magics", "statistics of the text, no model")}
+_WEIGHTLESS = {
+    "language": ("py3langid", "it tells languages apart"),
+    "sentiment": ("textblob", "a lexicon, no model"),
+    "phrases": ("llm_magics", "statistics of the text, no model"),
+}
 _MINILM = Reference("package", "minilm")
 
 
@@ -47,23 +59,37 @@ class Sources:
 
 
 def sources(aspect: str, language: str, *, default: object = None, fetch: bool = True) -> Sources:
-    """What could do `aspect` of a text in `language` (a code): the user's `default`, else what is on this machine, else the
-    catalogue's recommendation from the hub if it may be fetched and answers within 3 s.
+    """What could do `aspect` of a text in `language` (a code): the user's `default`, else what is
+    on this machine, else the catalogue's recommendation from the hub if it may be fetched and
+    answers within 3 s.
     """
     weightless = without_weights(aspect, language)
     if aspect not in MODELLED:
-        return Sources(weightless=weightless, lacking="" if weightless else unknown_to(aspect, [language]))
+        return Sources(
+            weightless=weightless, lacking="" if weightless else unknown_to(aspect, [language])
+        )
     if default is not None:
         return Sources(tuple(candidates(aspect, default=default)), weightless)
     choices = recommend(aspect, language)
-    here = [Candidate(choice.reference, choice.why) for choice in choices if choice.reference.kind == "package"]
-    here += [Candidate(choice.reference, f"in the cache, {choice.why}") for choice in choices
-             if choice.reference.kind == "hub" and cached_folder(choice.reference) is not None]
+    here = [
+        Candidate(choice.reference, choice.why)
+        for choice in choices
+        if choice.reference.kind == "package"
+    ]
+    here += [
+        Candidate(choice.reference, f"in the cache, {choice.why}")
+        for choice in choices
+        if choice.reference.kind == "hub" and cached_folder(choice.reference) is not None
+    ]
     if here:
         return Sources(tuple(here), weightless)
     vectors = _by_vectors(aspect, language)
     if not fetch:
-        return Sources(tuple(vectors), weightless, "" if vectors or weightless else _not_here(aspect, language, choices))
+        return Sources(
+            tuple(vectors),
+            weightless,
+            "" if vectors or weightless else _not_here(aspect, language, choices),
+        )
     try:
         return Sources((*candidates(aspect, source=language), *vectors), weightless)
     except (HubUnreachable, ModelNotFound, UnknownLanguage) as error:
@@ -74,20 +100,36 @@ def sources(aspect: str, language: str, *, default: object = None, fetch: bool =
 
 def _not_here(aspect: str, language: str, choices: list[Choice]) -> str:
     """That there is no model on this machine, and what would do."""
-    named = "--model names another: a chat model, or a classifier trained here (run:NAME)" if aspect == "sentiment" else ""
+    named = (
+        "--model names another: a chat model, or a classifier trained here (run:NAME)"
+        if aspect == "sentiment"
+        else ""
+    )
     hub = next((choice for choice in choices if choice.reference.kind == "hub"), None)
-    from_hub = f"--show {aspect} takes {hub.reference} ({hub.download_bytes / 1e6:,.0f} MB) from the hub" if hub else ""
+    from_hub = (
+        f"--show {aspect} takes {hub.reference} ({hub.download_bytes / 1e6:,.0f} MB) from the hub"
+        if hub
+        else ""
+    )
     only = f"the lexicon knows {_known()} only, and " if aspect == "sentiment" else ""
-    return (f"{aspect}: {only}no model for {language_name(language)} is on this machine; "
-            f"{', '.join(filter(None, (from_hub, named))) or 'name a model with --model'}")
+    return (
+        f"{aspect}: {only}no model for {language_name(language)} is on this machine; "
+        f"{', '.join(filter(None, (from_hub, named))) or 'name a model with --model'}"
+    )
 
 
 def unknown_to(aspect: str, languages: Iterable[str]) -> str:
     """That what needs no model cannot do `aspect` in these languages, and what can."""
     names = ", ".join(map(language_name, sorted(languages)))
     if aspect == "sentiment":
-        return f"sentiment: the lexicon knows {_known()} only, not {names}; name a classifier or a chat model with --model"
-    return f"{aspect}: there is no list of stop words for {names}; a chat model (--model) finds key phrases in it"
+        return (
+            f"sentiment: the lexicon knows {_known()} only, not {names}; name a classifier or a "
+            "chat model with --model"
+        )
+    return (
+        f"{aspect}: there is no list of stop words for {names}; a chat model (--model) finds key "
+        "phrases in it"
+    )
 
 
 def _known() -> str:
@@ -98,7 +140,11 @@ def _by_vectors(aspect: str, language: str) -> list[Candidate]:
     """Labels can be compared with a text as vectors, too, where there is no model of inference."""
     if aspect != "labels" or _MINILM.name not in package_names() or language != "en":
         return []
-    return [Candidate(_MINILM, "no model of inference is here, and it compares labels with texts as vectors")]
+    return [
+        Candidate(
+            _MINILM, "no model of inference is here, and it compares labels with texts as vectors"
+        )
+    ]
 
 
 def without_weights(aspect: str, language: str) -> bool:

@@ -1,7 +1,7 @@
 """Train a recipe without a notebook:  python -m llm_magics.training RECIPE [--name NAME] [--threads N]
 
 An interrupted training goes on from its newest checkpoint when the same name is given again.
-"""
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m llm_magics.training", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m llm_magics.training", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("recipe", help="a shipped recipe's name or a TOML file")
     parser.add_argument("--name", help="name of the run; an existing one is resumed")
     parser.add_argument("--root", type=Path, help="folder of the runs")
@@ -39,11 +41,17 @@ def main() -> int:
     root = arguments.root or runs_root()
     try:
         exists = arguments.name and (root / arguments.name / "recipe.json").is_file()
-        run = find_run(root, arguments.name) if exists else create_run(root, load_recipe(arguments.recipe), arguments.name)
+        run = (
+            find_run(root, arguments.name)
+            if exists
+            else create_run(root, load_recipe(arguments.recipe), arguments.name)
+        )
         for event in train(run, device=arguments.device or choose_device(), control=control):
             if not isinstance(event, (StepDone, LayersSeen)) or event.step % 100 == 0:
                 run.append(event)
-            if isinstance(event, (RunStarted, Evaluated, Finished)) or (isinstance(event, StepDone) and event.step % 100 == 0):
+            if isinstance(event, (RunStarted, Evaluated, Finished)) or (
+                isinstance(event, StepDone) and event.step % 100 == 0
+            ):
                 print(event, flush=True)
     except LLMMagicsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -6,7 +6,8 @@
       state.json             step, position in the epoch, settings of the optimizer, best loss, …
       manifest.json          sha256 of every file; written last
 
-A checkpoint is written into a temporary folder, synced, and renamed: it is there whole, or not at all.
+A checkpoint is written into a temporary folder, synced, and renamed: it is there whole, or not at
+all.
 """
 
 from __future__ import annotations
@@ -23,29 +24,51 @@ import torch
 
 from llm_magics.errors import CheckpointError
 
-__all__ = ["latest_valid", "list_checkpoints", "load", "prune", "save", "verify", "weights", "with_shared_names"]
+__all__ = [
+    "latest_valid",
+    "list_checkpoints",
+    "load",
+    "prune",
+    "save",
+    "verify",
+    "weights",
+    "with_shared_names",
+]
 
 _PREFIX = "checkpoint-"
 
 
-def save(folder: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
-         state: dict[str, Any]) -> Path:
-    """Write the checkpoint of `step` under `folder`, or leave `folder` as it was; returns its path."""
+def save(
+    folder: Path,
+    step: int,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+) -> Path:
+    """Write the checkpoint of `step` under `folder`, or leave `folder` as it was; returns its
+    path."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    final, temporary = folder / f"{_PREFIX}{step:08d}", folder / f".tmp-{os.getpid()}-{uuid.uuid4().hex}"
+    final, temporary = (
+        folder / f"{_PREFIX}{step:08d}",
+        folder / f".tmp-{os.getpid()}-{uuid.uuid4().hex}",
+    )
     temporary.mkdir()
     try:
         save_file(_unshared(model), temporary / "model.safetensors")
         tensors, settings = _split(optimizer.state_dict())
         save_file(tensors, temporary / "optimizer.safetensors")
         _write(temporary / "state.json", {**state, "step": step, "optimizer": settings})
-        _write(temporary / "manifest.json", {f.name: _sha256(f) for f in sorted(temporary.iterdir())})
+        _write(
+            temporary / "manifest.json", {f.name: _sha256(f) for f in sorted(temporary.iterdir())}
+        )
         for file in temporary.iterdir():
             _sync(file)
         _sync(temporary)
-        if final.exists():  # the same step again, after a resume from it; a rename cannot replace a filled folder
+        if (
+            final.exists()
+        ):  # the same step again, after a resume from it; a rename cannot replace a filled folder
             final.rename(folder / f"{temporary.name}-old")
         temporary.rename(final)
         _sync(folder)
@@ -54,8 +77,11 @@ def save(folder: Path, step: int, model: torch.nn.Module, optimizer: torch.optim
     return final
 
 
-def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
-    """Put the checkpoint's weights (and optimizer state) in place; returns state.json. Raises CheckpointError."""
+def load(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None
+) -> dict[str, Any]:
+    """Put the checkpoint's weights (and optimizer state) in place; returns state.json. Raises
+    CheckpointError."""
     from safetensors.torch import load_file
 
     verify(path)
@@ -63,9 +89,13 @@ def load(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer | 
     try:
         model.load_state_dict(with_shared_names(load_file(path / "model.safetensors"), model))
         if optimizer is not None:
-            optimizer.load_state_dict(_joined(load_file(path / "optimizer.safetensors"), state["optimizer"]))
+            optimizer.load_state_dict(
+                _joined(load_file(path / "optimizer.safetensors"), state["optimizer"])
+            )
     except (RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} is of another model or recipe: {str(error).splitlines()[0][:200]}") from None
+        raise CheckpointError(
+            f"{path.name} is of another model or recipe: {str(error).splitlines()[0][:200]}"
+        ) from None
     return state
 
 
@@ -86,7 +116,9 @@ def verify(path: Path) -> None:
     found = {f.name for f in path.iterdir()} - {"manifest.json"}
     for name in sorted(found | set(manifest)):
         if name not in found or manifest.get(name) != _sha256(path / name):
-            raise CheckpointError(f"{path.name}: {name} is missing, extra or changed since it was written")
+            raise CheckpointError(
+                f"{path.name}: {name} is missing, extra or changed since it was written"
+            )
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -108,7 +140,7 @@ def latest_valid(folder: Path) -> tuple[Path | None, list[str]]:
 
 def prune(folder: Path, keep_last: int, keep_step: int | None) -> None:
     """Remove all but the newest `keep_last` checkpoints and the one of `keep_step` (the best)."""
-    for path in list_checkpoints(folder)[:-max(1, keep_last)]:
+    for path in list_checkpoints(folder)[: -max(1, keep_last)]:
         if path.name != f"{_PREFIX}{keep_step or 0:08d}":
             shutil.rmtree(path, ignore_errors=True)
     for leftover in folder.glob(".tmp-*"):
@@ -125,7 +157,9 @@ def _unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return result
 
 
-def with_shared_names(stored: dict[str, torch.Tensor], model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def with_shared_names(
+    stored: dict[str, torch.Tensor], model: torch.nn.Module
+) -> dict[str, torch.Tensor]:
     """`stored` with the names of shared tensors filled in again."""
     first: dict[int, str] = {}
     for name, tensor in model.state_dict().items():
@@ -136,20 +170,37 @@ def with_shared_names(stored: dict[str, torch.Tensor], model: torch.nn.Module) -
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    tensors = {f"{index}.{name}": value.contiguous().cpu() for index, values in state["state"].items()
-               for name, value in values.items() if isinstance(value, torch.Tensor)}
-    plain = {str(index): {name: value for name, value in values.items() if not isinstance(value, torch.Tensor)}
-             for index, values in state["state"].items()}
+    tensors = {
+        f"{index}.{name}": value.contiguous().cpu()
+        for index, values in state["state"].items()
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor)
+    }
+    plain = {
+        str(index): {
+            name: value for name, value in values.items() if not isinstance(value, torch.Tensor)
+        }
+        for index, values in state["state"].items()
+    }
     return tensors, {"param_groups": state["param_groups"], "plain": plain}
 
 
 def _joined(tensors: dict[str, torch.Tensor], settings: dict[str, Any]) -> dict[str, Any]:
-    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in settings["plain"].items()}
+    state: dict[int, dict[str, Any]] = {
+        int(index): dict(values) for index, values in settings["plain"].items()
+    }
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = tensor
-    groups = [{name: tuple(value) if isinstance(value, list) and name != "params" else value  # JSON has no tuples
-               for name, value in group.items()} for group in settings["param_groups"]]
+    groups = [
+        {
+            name: tuple(value)
+            if isinstance(value, list) and name != "params"
+            else value  # JSON has no tuples
+            for name, value in group.items()
+        }
+        for group in settings["param_groups"]
+    ]
     return {"state": state, "param_groups": groups}
 
 

@@ -1,4 +1,5 @@
-"""Several runs beside each other: the settings that differ, their figures, and their curves in one picture."""
+"""Several runs beside each other: the settings that differ, their figures, and their curves in one
+picture."""
 
 from __future__ import annotations
 
@@ -49,12 +50,25 @@ class Comparison(Result):
 
     def node(self) -> Node:
         """Both tables, and the curves in one picture."""
-        curves = None if self.charts is None or not self.charts.loss else training_node(self.charts, self.text)
-        return el("div", {"style": theme.BOX}, fragment(self._settings().node(), self._figures().node()), curves)
+        curves = (
+            None
+            if self.charts is None or not self.charts.loss
+            else training_node(self.charts, self.text)
+        )
+        return el(
+            "div",
+            {"style": theme.BOX},
+            fragment(self._settings().node(), self._figures().node()),
+            curves,
+        )
 
     def _settings(self) -> Table:
         rows = [[name, *map(_shown, values)] for name, values in self.settings.items()]
-        return table(["setting", *self.runs], rows, caption="" if rows else "the recipes have the same settings")
+        return table(
+            ["setting", *self.runs],
+            rows,
+            caption="" if rows else "the recipes have the same settings",
+        )
 
     def _figures(self) -> Table:
         rows = [[name, *map(_shown, values)] for name, values in self.figures.items()]
@@ -68,20 +82,30 @@ def compare(runs: Sequence[Run], states: Mapping[str, str] | None = None) -> Com
     names = tuple(run.name for run in runs)
     summaries = [summary_of(run, (states or {}).get(run.name)) for run in runs]
     charts = _charts({run.name: run.events() for run in runs})
-    return Comparison(runs=names, settings=telling_differences([run.recipe() for run in runs]),
-                      figures=_figures(summaries), charts=charts)
+    return Comparison(
+        runs=names,
+        settings=telling_differences([run.recipe() for run in runs]),
+        figures=_figures(summaries),
+        charts=charts,
+    )
 
 
 def _figures(summaries: Sequence[RunSummary]) -> dict[str, tuple[Any, ...]]:
     rows = {
-        "state": tuple(one.state if one.reason in ("", "completed", "stopped") else f"{one.state}: {one.reason}"
-                       for one in summaries),
+        "state": tuple(
+            one.state
+            if one.reason in ("", "completed", "stopped")
+            else f"{one.state}: {one.reason}"
+            for one in summaries
+        ),
         "parameters": tuple(one.parameters or None for one in summaries),
         "training rows": tuple(one.train_rows or None for one in summaries),
-        "steps": tuple(one.step for one in summaries), "epochs": tuple(round(one.epochs, 2) for one in summaries),
+        "steps": tuple(one.step for one in summaries),
+        "epochs": tuple(round(one.epochs, 2) for one in summaries),
         "training time": tuple(duration(one.seconds) for one in summaries),
         "lowest validation loss": tuple(one.loss for one in summaries),
-        "at step": tuple(one.loss_step if one.loss is not None else None for one in summaries)}
+        "at step": tuple(one.loss_step if one.loss is not None else None for one in summaries),
+    }
     for name in dict.fromkeys(name for one in summaries for name in one.metrics):
         rows[name.replace("_", " ")] = tuple(one.metrics.get(name) for one in summaries)
     return rows
@@ -95,10 +119,14 @@ def _charts(runs: Mapping[str, list[Event]]) -> Charts:
         if steps:
             loss.append((name, Series("train", [e.step for e in steps], [e.loss for e in steps])))
         if looks:
-            loss.append((name, Series("validation", [e.step for e in looks], [e.loss for e in looks])))
+            loss.append(
+                (name, Series("validation", [e.step for e in looks], [e.loss for e in looks]))
+            )
         for metric in dict.fromkeys(metric for look in looks for metric in look.metrics):
             seen = [(look.step, look.metrics[metric]) for look in looks if metric in look.metrics]
-            metrics.append((name, Series(metric, [step for step, _ in seen], [value for _, value in seen])))
+            metrics.append(
+                (name, Series(metric, [step for step, _ in seen], [value for _, value in seen]))
+            )
         last = next((event for event in reversed(events) if isinstance(event, Sampled)), None)
         if last is not None:
             samples[name] = [[one.given, one.predicted, one.expected] for one in last.samples]

@@ -1,4 +1,5 @@
-"""What a person may ask of a training while it runs; set from any thread, looked at before every step."""
+"""What a person may ask of a training while it runs; set from any thread, looked at before every
+step."""
 
 from __future__ import annotations
 
@@ -42,9 +43,12 @@ class Control:
             self._changed.notify_all()
 
     def set_rate_factor(self, factor: float) -> None:
-        """Take the recipe's learning rate times `factor` from the next step on (1: as the recipe says)."""
+        """Take the recipe's learning rate times `factor` from the next step on (1: as the recipe
+        says)."""
         if not (0 < factor < math.inf):
-            raise InputError(f"the factor on the learning rate must be a number above 0, not {factor!r}")
+            raise InputError(
+                f"the factor on the learning rate must be a number above 0, not {factor!r}"
+            )
         with self._changed:
             self._factor = float(factor)
 

@@ -30,12 +30,16 @@ def loss_of(objective: Objective, model: nn.Module, part: str = "validation") ->
     total, count = 0.0, 0
     with evaluation_mode(model):
         for batch in objective.fixed_batches(part):
-            total, count = total + objective.loss(model, objective.tensors(batch)).item(), count + objective.targets(batch)
+            total, count = (
+                total + objective.loss(model, objective.tensors(batch)).item(),
+                count + objective.targets(batch),
+            )
     return total / max(1, count)
 
 
 def held_out_figures(objective: Objective, model: nn.Module) -> tuple[str, dict[str, float]]:
-    """The final figures and the part they are of: the test rows, or the validation rows where there are none."""
+    """The final figures and the part they are of: the test rows, or the validation rows where there
+    are none."""
     part = "test" if objective.corpus.test else "validation"
     wanted = objective.final_metrics
     with evaluation_mode(model):

@@ -1,12 +1,30 @@
-"""What happens during a training, as plain values. The loop yields them; whoever watches draws them."""
+"""What happens during a training, as plain values. The loop yields them; whoever watches draws
+them."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 
-__all__ = ["AttentionSeen", "BatchSplit", "CheckpointSaved", "CheckpointSkipped", "Evaluated", "Event", "Failed", "Finished",
-           "LayersSeen", "Paused", "RateChanged", "Resumed", "RunStarted", "Sample", "Sampled", "StepDone", "from_record",
-           "to_record"]
+__all__ = [
+    "AttentionSeen",
+    "BatchSplit",
+    "CheckpointSaved",
+    "CheckpointSkipped",
+    "Evaluated",
+    "Event",
+    "Failed",
+    "Finished",
+    "LayersSeen",
+    "Paused",
+    "RateChanged",
+    "Resumed",
+    "RunStarted",
+    "Sample",
+    "Sampled",
+    "StepDone",
+    "from_record",
+    "to_record",
+]
 
 
 @dataclass(frozen=True)
@@ -24,9 +42,11 @@ class RunStarted:
     trainable: int = 0
     """Parameters that are trained; fewer than `parameters` with LoRA. 0 in old records: all."""
     notes: tuple[str, ...] = ()
-    """What a person should know: rows left out, cleaning, a schedule that now runs longer, too few steps."""
+    """What a person should know: rows left out, cleaning, a schedule that now runs longer, too few
+    steps."""
     loss_unit: str = "nats a target"
-    """Of every loss of the run, as it stands behind a number; "" for a loss that has none, such as mse."""
+    """Of every loss of the run, as it stands behind a number; "" for a loss that has none, such as
+    mse."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +70,8 @@ class StepDone:
 
 @dataclass(frozen=True)
 class LayersSeen:
-    """One step looked at layer by layer: the forward pass (activations) and the backward pass (gradients)."""
+    """One step looked at layer by layer: the forward pass (activations) and the backward pass
+    (gradients)."""
 
     step: int
     layers: tuple[str, ...]
@@ -91,7 +112,8 @@ class AttentionSeen:
     layers: int
     heads: int
     maps: str
-    """Base64 of layers × heads × rows × columns bytes; a byte b stands for the weight (b / 255)²."""
+    """Base64 of layers × heads × rows × columns bytes; a byte b stands for the weight (b /
+    255)²."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +123,8 @@ class Evaluated:
     step: int
     epoch: float
     loss: float
-    """Mean over the targets of all validation rows, without label smoothing; `RunStarted.loss_unit` is its unit."""
+    """Mean over the targets of all validation rows, without label smoothing; `RunStarted.loss_unit`
+    is its unit."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -170,8 +193,22 @@ class Failed:
     problem: str
 
 
-Event = (RunStarted | StepDone | LayersSeen | Sampled | AttentionSeen | Evaluated | CheckpointSaved | CheckpointSkipped
-         | BatchSplit | Paused | Resumed | RateChanged | Finished | Failed)
+Event = (
+    RunStarted
+    | StepDone
+    | LayersSeen
+    | Sampled
+    | AttentionSeen
+    | Evaluated
+    | CheckpointSaved
+    | CheckpointSkipped
+    | BatchSplit
+    | Paused
+    | Resumed
+    | RateChanged
+    | Finished
+    | Failed
+)
 _CLASSES = {cls.__name__: cls for cls in Event.__args__}
 
 

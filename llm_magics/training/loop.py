@@ -1,7 +1,8 @@
-"""The training loop: yields typed events, sees no widget, and can be resumed to the bit on one machine.
+"""The training loop: yields typed events, sees no widget, and can be resumed to the bit on one
+machine.
 
-Resume is exact because nothing depends on what ran before: the batches are a function of seed and epoch, and the
-randomness of dropout a function of seed and step.
+Resume is exact because nothing depends on what ran before: the batches are a function of seed and
+epoch, and the randomness of dropout a function of seed and step.
 """
 
 from __future__ import annotations
@@ -70,18 +71,27 @@ class Progress:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Progress:
         kept = {name: state[name] for name in vars(cls()) if name in state}
-        return cls(**{**kept, "best_loss": math.inf if kept["best_loss"] is None else kept["best_loss"]})
+        return cls(
+            **{**kept, "best_loss": math.inf if kept["best_loss"] is None else kept["best_loss"]}
+        )
 
 
-def train(run: Run, *, device: torch.device | str = "cpu", control: Control | None = None,
-          given: Given = Given(), exports: bool = True,  # noqa: B008 - frozen
-          longer: Mapping[str, Any] | None = None) -> Iterator[Event]:
+def train(
+    run: Run,
+    *,
+    device: torch.device | str = "cpu",
+    control: Control | None = None,
+    given: Given = Given(),  # noqa: B008  frozen
+    exports: bool = True,
+    longer: Mapping[str, Any] | None = None,
+) -> Iterator[Event]:
     """Train the run to its end, from its newest valid checkpoint if it has one.
 
     longer: dotted settings of a later end (see `prolong.ENDS`), which the run keeps.
-    `control` is looked at before every step; a stop saves a checkpoint and the model and ends the training with
-    Finished("stopped"). exports: False leaves the model and its final figures for a later call (a search exports only
-    the best of many). Raises DataError, RecipeError, NonFinite, CheckpointError, RunError.
+    `control` is looked at before every step; a stop saves a checkpoint and the model and ends the
+    training with Finished("stopped"). exports: False leaves the model and its final figures for a
+    later call (a search exports only the best of many). Raises DataError, RecipeError, NonFinite,
+    CheckpointError, RunError.
     """
     with run.locked():
         control = control or Control()
@@ -90,19 +100,32 @@ def train(run: Run, *, device: torch.device | str = "cpu", control: Control | No
         notes = setup.notes()
         if longer:
             notes += prolong(run, setup, progress.step, progress.seconds, progress.rate_factor)
-            progress.evaluations_without_gain = 0  # or a run that has stopped early would stop again at once
+            progress.evaluations_without_gain = (
+                0  # or a run that has stopped early would stop again at once
+            )
         if not progress.step:
             notes += setup.shortage()
         for problem in problems:
             yield CheckpointSkipped(problem)
         (run.folder / "machine.txt").write_text(_machine(setup.device), encoding="utf-8")
         trained = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
-        yield RunStarted(run.name, progress.step, setup.total_steps, sum(p.numel() for p in setup.model.parameters()),
-                         len(setup.corpus.train), len(setup.corpus.validation), str(setup.device), trained,
-                         tuple(notes), setup.objective.loss_unit)
+        yield RunStarted(
+            run.name,
+            progress.step,
+            setup.total_steps,
+            sum(p.numel() for p in setup.model.parameters()),
+            len(setup.corpus.train),
+            len(setup.corpus.validation),
+            str(setup.device),
+            trained,
+            tuple(notes),
+            setup.objective.loss_unit,
+        )
         reason = yield from _steps(run, setup, progress, control)
         if progress.evaluated_step != progress.step:
-            if reason == "stopped":  # what a resume goes on from: a look that an uninterrupted run would not have had
+            if (
+                reason == "stopped"
+            ):  # what a resume goes on from: a look that an uninterrupted run would not have had
                 yield from _save(run, setup, progress)  # must not count there
                 progress = replace(progress)
             yield from _evaluate(run, setup, progress, saves=reason != "stopped")
@@ -116,13 +139,17 @@ def _machine(device: torch.device) -> str:
 
 
 def _resume(run: Run, setup: Setup) -> tuple[Progress, list[str]]:
-    """From the newest whole checkpoint, and what was wrong with newer ones; an error when there are only damaged ones."""
+    """From the newest whole checkpoint, and what was wrong with newer ones; an error when there are
+    only damaged ones."""
     path, problems = checkpoint.latest_valid(run.checkpoints)
     if path is not None:
         return Progress.from_state(checkpoint.load(path, setup.model, setup.optimizer)), problems
     if problems:
-        raise CheckpointError(f"run {run.name} cannot be resumed, every checkpoint is damaged: {problems[0]}. Put back the "
-                              f"files from a copy, or begin anew with %train --replace --name {run.name}")
+        raise CheckpointError(
+            f"run {run.name} cannot be resumed, every checkpoint is damaged: {problems[0]}. Put "
+            "back the "
+            f"files from a copy, or begin anew with %train --replace --name {run.name}"
+        )
     return Progress(), []
 
 
@@ -133,7 +160,9 @@ def _steps(run: Run, setup: Setup, progress: Progress, control: Control) -> Iter
     stepper = Stepper(setup)
     setup.model.train()
     while progress.step < setup.total_steps:
-        epoch_batches = islice(setup.objective.batches(progress.epoch), progress.position, None)  # the others were taken
+        epoch_batches = islice(
+            setup.objective.batches(progress.epoch), progress.position, None
+        )  # the others were taken
         while batches := list(islice(epoch_batches, accumulate)):
             waited = time.monotonic()
             yield from _requests(run, setup, progress, control)
@@ -145,16 +174,31 @@ def _steps(run: Run, setup: Setup, progress: Progress, control: Control) -> Iter
             if progress.step >= setup.total_steps:
                 return "completed"
             before, step = time.monotonic(), progress.step + 1
-            rate = recipe.optimizer.lr * progress.rate_factor * factor(recipe.schedule, step, setup.total_steps)
-            watched = recipe.evaluation.watch_every > 0 and step % recipe.evaluation.watch_every == 0
+            rate = (
+                recipe.optimizer.lr
+                * progress.rate_factor
+                * factor(recipe.schedule, step, setup.total_steps)
+            )
+            watched = (
+                recipe.evaluation.watch_every > 0 and step % recipe.evaluation.watch_every == 0
+            )
             done = stepper.step(step, batches, rate, progress.most_cells, watched)
             progress.step, progress.position = step, batches[-1].position + 1
             progress.fraction = progress.epoch + progress.position / batches[-1].count
             progress.most_cells = done.most_cells
             now = time.monotonic()
             progress.seconds = now - started
-            yield StepDone(step, setup.total_steps, progress.fraction, done.loss, rate, done.grad_norm,
-                           done.targets / max(1e-9, now - before), progress.seconds, done.padding)
+            yield StepDone(
+                step,
+                setup.total_steps,
+                progress.fraction,
+                done.loss,
+                rate,
+                done.grad_norm,
+                done.targets / max(1e-9, now - before),
+                progress.seconds,
+                done.padding,
+            )
             yield from done.events
             if step % setup.every_steps == 0:
                 yield from _evaluate(run, setup, progress)
@@ -187,7 +231,9 @@ def _requests(run: Run, setup: Setup, progress: Progress, control: Control) -> I
 
 def _evaluate(run: Run, setup: Setup, progress: Progress, saves: bool = True) -> Iterator[Event]:
     """Look at the validation rows, if there are any, then save a checkpoint."""
-    if not len(setup.corpus.validation):  # no loss, so no best step: the weights at the end are the model
+    if not len(
+        setup.corpus.validation
+    ):  # no loss, so no best step: the weights at the end are the model
         progress.evaluated_step = progress.step
         if saves:
             yield from _save(run, setup, progress)
@@ -196,11 +242,19 @@ def _evaluate(run: Run, setup: Setup, progress: Progress, saves: bool = True) ->
     with evaluation_mode(setup.model):
         loss = loss_of(objective, setup.model)
         predictions = objective.predict(setup.model, "validation", evaluation.rows)
-        watched = [objective.metric] if objective.metric != "loss" else []  # the loss is told anyhow
-        metrics = objective.figures(watched, predictions, objective.expected("validation", evaluation.rows), loss)
+        watched = (
+            [objective.metric] if objective.metric != "loss" else []
+        )  # the loss is told anyhow
+        metrics = objective.figures(
+            watched, predictions, objective.expected("validation", evaluation.rows), loss
+        )
         seen = objective.attention(setup.model, progress.step)
     if loss < progress.best_loss:
-        progress.best_loss, progress.best_step, progress.evaluations_without_gain = loss, progress.step, 0
+        progress.best_loss, progress.best_step, progress.evaluations_without_gain = (
+            loss,
+            progress.step,
+            0,
+        )
     else:
         progress.evaluations_without_gain += 1
     progress.evaluated_step = progress.step
@@ -217,7 +271,10 @@ def _evaluate(run: Run, setup: Setup, progress: Progress, saves: bool = True) ->
 
 def _save(run: Run, setup: Setup, progress: Progress) -> Iterator[Event]:
     evaluation = setup.recipe.evaluation
-    path = checkpoint.save(run.checkpoints, progress.step, setup.model, setup.optimizer, progress.to_state())
-    checkpoint.prune(run.checkpoints, max(evaluation.keep_last, evaluation.average_last), progress.best_step)
+    path = checkpoint.save(
+        run.checkpoints, progress.step, setup.model, setup.optimizer, progress.to_state()
+    )
+    checkpoint.prune(
+        run.checkpoints, max(evaluation.keep_last, evaluation.average_last), progress.best_step
+    )
     yield CheckpointSaved(progress.step, str(path))
-

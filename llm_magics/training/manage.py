@@ -3,7 +3,7 @@
     <data root>/runs/.trash/NAME-20261123-201500/     a run that was deleted; its name before the date
 
 Deleting moves a run into the trash, so that a typo costs nothing that took hours to train.
-"""
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Trashed:
 
 
 def rename_run(root: Path, old: str, new: str) -> Run:
-    """Give the run `old` the name `new`. Raises RunError: no such run, a name that is taken or none, being trained."""
+    """Give the run `old` the name `new`. Raises RunError: no such run, a name that is taken or
+    none, being trained."""
     run, place = find_run(root, old), root / checked_name(new)
     with run.locked():
         if place.exists():
@@ -58,8 +59,11 @@ def delete_run(root: Path, name: str, *, forever: bool = False) -> Trashed:
         names = ", ".join(run.name for run in list_runs(root)) or "none"
         raise RunError(f"no run named {name!r}; runs: {names}")
     if forever and not is_run:
-        raise RunError(f"{folder} has no recipe.json and may not be a run; look into it, then move it to the trash with "
-                       f"%runs delete {name}")
+        raise RunError(
+            f"{folder} has no recipe.json and may not be a run; look into it, then move it to "
+            "the trash with "
+            f"%runs delete {name}"
+        )
     with Run(folder).locked() if is_run else nullcontext():
         trashed = _into_trash(root, folder)
     if forever:
@@ -70,14 +74,19 @@ def delete_run(root: Path, name: str, *, forever: bool = False) -> Trashed:
 def list_trash(root: Path) -> list[Trashed]:
     """What lies in the trash, the last first."""
     try:
-        folders = [path for path in (root / _TRASH).iterdir() if path.is_dir() and _DATED.fullmatch(path.name)]
+        folders = [
+            path
+            for path in (root / _TRASH).iterdir()
+            if path.is_dir() and _DATED.fullmatch(path.name)
+        ]
     except OSError:
         return []
     return sorted(map(_trashed, folders), key=lambda one: (one.when, one.folder.name), reverse=True)
 
 
 def restore_run(root: Path, name: str) -> Run:
-    """Take the run `name`, as it was deleted last, out of the trash; RunError when it is not there or the name is taken."""
+    """Take the run `name`, as it was deleted last, out of the trash; RunError when it is not there
+    or the name is taken."""
     trash = list_trash(root)
     found = next((one for one in trash if name in (one.name, one.folder.name)), None)
     if found is None:
@@ -85,7 +94,9 @@ def restore_run(root: Path, name: str) -> Run:
         raise RunError(f"there is no run {name!r} in the trash; in it: {names}")
     place = root / checked_name(found.name)
     if place.exists():
-        raise RunError(f"a run named {found.name!r} exists; rename it first: %runs rename {found.name} NEW")
+        raise RunError(
+            f"a run named {found.name!r} exists; rename it first: %runs rename {found.name} NEW"
+        )
     return Run(found.folder.rename(place))
 
 
@@ -117,4 +128,8 @@ def _remove(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise RunError(f"{folder} could not be deleted whole: {error.strerror or error}; delete the rest by hand") from None
+        raise RunError(
+            f"{folder} could not be deleted whole: {error.strerror or error}; delete the "
+            "rest by "
+            "hand"
+        ) from None

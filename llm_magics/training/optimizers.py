@@ -1,4 +1,5 @@
-"""The optimizer a recipe names: the formulas of `nn.optimizers` for teaching, torch's AdamW for work."""
+"""The optimizer a recipe names: the formulas of `nn.optimizers` for teaching, torch's AdamW for
+work."""
 
 from __future__ import annotations
 
@@ -12,11 +13,15 @@ from llm_magics.training.recipe import Optimizer
 __all__ = ["make_optimizer"]
 
 
-def make_optimizer(parameters: Iterable[torch.nn.Parameter], settings: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(
+    parameters: Iterable[torch.nn.Parameter], settings: Optimizer
+) -> torch.optim.Optimizer:
     """The optimizer of this name; matrices decay, vectors (biases, norms) do not."""
     parameters = list(parameters)
-    groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
-              {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0}]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
     if settings.name == "sgd":
         return SGD(groups, settings.lr)
     if settings.name == "momentum":

@@ -1,4 +1,5 @@
-"""A recipe: the TOML text that names data, tokenizer, model, optimizer, schedule and the published result."""
+"""A recipe: the TOML text that names data, tokenizer, model, optimizer, schedule and the published
+result."""
 
 from __future__ import annotations
 
@@ -9,11 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe_checks import ARCHITECTURES, GENERATED, OPTIMIZERS, SCHEDULES, TASKS, check_recipe
+from llm_magics.training.recipe_checks import (
+    ARCHITECTURES,
+    GENERATED,
+    OPTIMIZERS,
+    SCHEDULES,
+    TASKS,
+    check_recipe,
+)
 
 __all__ = [
-    "ARCHITECTURES", "GENERATED", "OPTIMIZERS", "SCHEDULES", "TASKS", "Recipe", "load_recipe", "parse_recipe",
-    "recipe_from_dict", "shipped_recipes",
+    "ARCHITECTURES",
+    "GENERATED",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "TASKS",
+    "Recipe",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_from_dict",
+    "shipped_recipes",
 ]
 
 _FOLDER = Path(__file__).parent / "recipes"
@@ -22,28 +38,32 @@ _FOLDER = Path(__file__).parent / "recipes"
 @dataclass(frozen=True)
 class Data:
     source: str = "files"
-    """"files" (or anything else that `rows.read_rows` reads by name), "number-words" or "repeated-sequences" (generated),
-    "notebook" (objects)."""
+    """"files" (or anything else that `rows.read_rows` reads by name), "number-words" or
+    "repeated-sequences" (generated), "notebook" (objects)."""
     train: str = ""
     validation: str = ""
     test: str = ""
-    """.jsonl, .csv, .tsv, .parquet, .txt (each but parquet also .gz), or hub:NAME/CONFIG:SPLIT; a relative path is
-    looked for in $LLM_MAGICS_DATA, then beside the notebook."""
+    """.jsonl, .csv, .tsv, .parquet, .txt (each but parquet also .gz), or hub:NAME/CONFIG:SPLIT; a
+    relative path is looked for in $LLM_MAGICS_DATA, then beside the notebook."""
     also: tuple[str, ...] = ()
     """More training data, with the same columns."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Name of training data, as in `train`, `also` and `made` → how often an epoch sees each of its rows; 1 where none is
-    given. 0.25: a quarter of the rows, others every time (translators only)."""
+    """Name of training data, as in `train`, `also` and `made` → how often an epoch sees each of its
+    rows; 1 where none is given. 0.25: a quarter of the rows, others every time (translators only).
+    """
     made: tuple[str, ...] = ()
     """Kinds of rows that the project adds, see `data.made_rows` (translators only)."""
     held_out: tuple[str, ...] = ()
-    """Further tests, .jsonl: no sentence of theirs of three words or more is learnt, in either language."""
+    """Further tests, .jsonl: no sentence of theirs of three words or more is learnt, in either
+    language."""
     fields: dict[str, str] = field(default_factory=dict)
     """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
     validation_share: float = 0.05
-    """Of the training rows, held out where no validation data is named; of a language model's text its end."""
+    """Of the training rows, held out where no validation data is named; of a language model's text
+    its end."""
     group: str = ""
-    """Column, such as the article that questions are about, whose rows stay together: all learnt from, or all held out."""
+    """Column, such as the article that questions are about, whose rows stay together: all learnt
+    from, or all held out."""
     test_groups: tuple[str, ...] = ()
     """Values of that column: their rows are the test rows."""
     rows: int = 0
@@ -90,7 +110,8 @@ class Augmentation:
     swap: float = 0.0
     """Share of source tokens that change places with a near one, anew every epoch."""
     back_translate: str = ""
-    """Model that translates the targets back: each gives one more training pair, with a machine-made source."""
+    """Model that translates the targets back: each gives one more training pair, with a
+    machine-made source."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,8 @@ class Tokenizer:
     """"bpe" (with byte fallback: no text is unknown), "unigram", "word" or "char"."""
     vocab_size: int = 4_000
     shared: bool = True
-    """One vocabulary and one embedding matrix for both sides; of a language model: its output layer has the same matrix."""
+    """One vocabulary and one embedding matrix for both sides; of a language model: its output layer
+    has the same matrix."""
     lowercase: bool = False
     """The model reads and writes lower-case letters only."""
     min_frequency: int = 2
@@ -113,9 +135,11 @@ class Model:
     reference: str = ""
     """A transformers model to fine-tune, in place of an architecture from scratch."""
     from_run: str = ""
-    """A run whose weights and tokenizer the training begins with; all else under [model] is then as in that run."""
+    """A run whose weights and tokenizer the training begins with; all else under [model] is then as
+    in that run."""
     attention: str = "additive"
-    """Of a recurrent translator: "none", "context" (the encoder's last state at every step) or "additive"."""
+    """Of a recurrent translator: "none", "context" (the encoder's last state at every step) or
+    "additive"."""
     d_model: int = 128
     """Width of the Transformer; size of the state of a recurrent network."""
     embedding_size: int = 0
@@ -136,11 +160,13 @@ class Model:
 @dataclass(frozen=True)
 class Lora:
     rank: int = 0
-    """Fine-tune low-rank updates of this rank (Hu et al. 2021) in place of all weights; 0: all weights."""
+    """Fine-tune low-rank updates of this rank (Hu et al. 2021) in place of all weights; 0: all
+    weights."""
     alpha: float = 16.0
     dropout: float = 0.0
     targets: tuple[str, ...] = ()
-    """Names of the linear layers; none: the attention projections that peft knows for the family."""
+    """Names of the linear layers; none: the attention projections that peft knows for the
+    family."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +185,8 @@ class Optimizer:
 @dataclass(frozen=True)
 class Schedule:
     kind: str = "cosine"
-    """"constant", "linear", "inverse_sqrt", "cosine", each after a linear warm-up, or "one_cycle"."""
+    """"constant", "linear", "inverse_sqrt", "cosine", each after a linear warm-up, or
+    "one_cycle"."""
     warmup_steps: int = 100
     """Steps until the rate is reached; a quarter of all steps at most."""
     epochs: float = 10.0
@@ -172,9 +199,11 @@ class Schedule:
 @dataclass(frozen=True)
 class Batch:
     tokens: int = 2_000
-    """Target budget of one batch: rows × (longest source + longest target) / 2, or rows × longest text."""
+    """Target budget of one batch: rows × (longest source + longest target) / 2, or rows × longest
+    text."""
     max_tokens_per_side: int = 128
-    """Rows longer than this on either side are left out and counted; a language model's text is cut into such pieces."""
+    """Rows longer than this on either side are left out and counted; a language model's text is cut
+    into such pieces."""
     rows: int = 32
     """Rows of a batch where the rows come from the notebook and have no length."""
     accumulate: int = 1
@@ -184,7 +213,8 @@ class Batch:
 @dataclass(frozen=True)
 class Compute:
     precision: str = "auto"
-    """"auto" (bfloat16 products on a GPU, float32 elsewhere), "float32" or "bfloat16"; the weights are float32."""
+    """"auto" (bfloat16 products on a GPU, float32 elsewhere), "float32" or "bfloat16"; the weights
+    are float32."""
     compile: bool = False
     """torch.compile the loss; the first steps take longer."""
 
@@ -192,11 +222,13 @@ class Compute:
 @dataclass(frozen=True)
 class Evaluation:
     every_steps: int = 0
-    """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of all, 500 at most."""
+    """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of
+    all, 500 at most."""
     metric: str = ""
     """A name of `metrics.METRICS` that fits the task; "": the task's own."""
     final: tuple[str, ...] = ()
-    """What is measured at the end; none: the metric, or all that is usual for the task where the metric is one of these."""
+    """What is measured at the end; none: the metric, or all that is usual for the task where the
+    metric is one of these."""
     rows: int = 200
     """Validation rows predicted each time (the loss is over all validation rows)."""
     samples: int = 3
@@ -210,7 +242,8 @@ class Evaluation:
     keep_last: int = 2
     """Checkpoints kept beside the best one."""
     average_last: int = 1
-    """The exported model is the mean of so many last checkpoints, where that has the lower validation loss."""
+    """The exported model is the mean of so many last checkpoints, where that has the lower
+    validation loss."""
 
 
 @dataclass(frozen=True)
@@ -279,13 +312,24 @@ def parse_recipe(toml: str, default_name: str = "unnamed") -> Recipe:
     return recipe_from_dict({"name": default_name, **document})
 
 
-_TABLES = {"data": Data, "cleaning": Cleaning, "augmentation": Augmentation, "tokenizer": Tokenizer, "model": Model,
-           "lora": Lora, "optimizer": Optimizer, "schedule": Schedule, "batch": Batch, "compute": Compute,
-           "evaluation": Evaluation}
+_TABLES = {
+    "data": Data,
+    "cleaning": Cleaning,
+    "augmentation": Augmentation,
+    "tokenizer": Tokenizer,
+    "model": Model,
+    "lora": Lora,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "batch": Batch,
+    "compute": Compute,
+    "evaluation": Evaluation,
+}
 
 
 def recipe_from_dict(document: dict[str, Any]) -> Recipe:
-    """The recipe of these plain values (see `Recipe.to_dict`); RecipeError for unknown names and wrong types."""
+    """The recipe of these plain values (see `Recipe.to_dict`); RecipeError for unknown names and
+    wrong types."""
     values = dict(document)
     for name, cls in _TABLES.items():
         if name in values:
@@ -313,11 +357,15 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind == "dict[str, float]":
-        if not isinstance(value, dict) or not all(type(v) in (int, float) and v >= 0 for v in value.values()):
+        if not isinstance(value, dict) or not all(
+            type(v) in (int, float) and v >= 0 for v in value.values()
+        ):
             raise RecipeError(f"{name} = {value!r}: expected a table of numbers of 0 or more")
         return {key: float(v) for key, v in value.items()}
-    if kind.startswith("dict") and not ((isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
-                                        or target.name == "published"):
+    if kind.startswith("dict") and not (
+        (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
+        or target.name == "published"
+    ):
         raise RecipeError(f"{name} = {value!r}: expected a table of names")
     if kind.startswith("tuple") and isinstance(value, (list, tuple)):
         return tuple(value)

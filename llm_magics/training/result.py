@@ -47,10 +47,14 @@ class TrainingResult(Result):
     @property
     def text(self) -> str:
         """One line for people."""
-        scores = ", ".join(f"{name.replace('_', ' ')} {value:{_NO_PERCENTAGE.get(name, '.1f')}}"
-                           for name, value in self.metrics.items())
-        return (f"{self.model}: {self.reason} at step {self.steps:,} after {duration(self.seconds)}"
-                + (f"; on held-out rows {scores}" if scores else ""))
+        scores = ", ".join(
+            f"{name.replace('_', ' ')} {value:{_NO_PERCENTAGE.get(name, '.1f')}}"
+            for name, value in self.metrics.items()
+        )
+        return (
+            f"{self.model}: {self.reason} at step {self.steps:,} after {duration(self.seconds)}"
+            + (f"; on held-out rows {scores}" if scores else "")
+        )
 
     def __repr__(self) -> str:
         return f"TrainingResult({self.text!r})"
@@ -58,24 +62,51 @@ class TrainingResult(Result):
     def node(self) -> Node:
         """The line above, and how to go on."""
         code = {"style": {"font-family": theme.MONO}}
-        ways = [("use it: ", self.use), ("look inside: ", f"%attention {self.model} TEXT" if self.use else "")]
+        ways = [
+            ("use it: ", self.use),
+            ("look inside: ", f"%attention {self.model} TEXT" if self.use else ""),
+        ]
         hints = [el("span", {}, what, el("code", code, line), " ") for what, line in ways if line]
-        return el("div", {"style": theme.BOX}, el("div", {}, self.text),
-                  el("div", {"style": theme.NOTE}, *hints) if hints else None, provenance_note(self.provenance))
+        return el(
+            "div",
+            {"style": theme.BOX},
+            el("div", {}, self.text),
+            el("div", {"style": theme.NOTE}, *hints) if hints else None,
+            provenance_note(self.provenance),
+        )
 
 
 def result_of(run: Run) -> TrainingResult:
     """The result as the run's record tells it; TrainingError if the run has not ended."""
     events = run.events()
     marks = [event for event in events if isinstance(event, RunStarted | Finished)]
-    if not marks or not isinstance(marks[-1], Finished):  # a run that was taken up again has an older end, too
-        raise TrainingError(f"run {run.name} has not ended; go on with it by %train --resume {run.name}")
+    if not marks or not isinstance(
+        marks[-1], Finished
+    ):  # a run that was taken up again has an older end, too
+        raise TrainingError(
+            f"run {run.name} has not ended; go on with it by %train --resume {run.name}"
+        )
     end, recipe = marks[-1], run.recipe()
-    losses = {"train": [(e.step, e.loss) for e in events if isinstance(e, StepDone)],
-              "validation": [(e.step, e.loss) for e in events if isinstance(e, Evaluated)]}
+    losses = {
+        "train": [(e.step, e.loss) for e in events if isinstance(e, StepDone)],
+        "validation": [(e.step, e.loss) for e in events if isinstance(e, Evaluated)],
+    }
     begun = f", begun with run:{recipe.model.from_run}" if recipe.model.from_run else ""
-    provenance = Provenance(model=f"run:{run.name}", why=f"trained by the recipe {recipe.name}{begun}", seed=recipe.seed,
-                            seconds=end.seconds, parameters={"steps": end.step, "metrics": end.metrics})
-    return TrainingResult(name=run.name, reason=end.reason, steps=end.step, seconds=end.seconds, metrics=end.metrics,
-                          losses=losses, folder=run.folder, provenance=provenance,
-                          use=f"%%{recipe.task} --model run:{run.name}" if recipe.task in _MAGICS else "")
+    provenance = Provenance(
+        model=f"run:{run.name}",
+        why=f"trained by the recipe {recipe.name}{begun}",
+        seed=recipe.seed,
+        seconds=end.seconds,
+        parameters={"steps": end.step, "metrics": end.metrics},
+    )
+    return TrainingResult(
+        name=run.name,
+        reason=end.reason,
+        steps=end.step,
+        seconds=end.seconds,
+        metrics=end.metrics,
+        losses=losses,
+        folder=run.folder,
+        provenance=provenance,
+        use=f"%%{recipe.task} --model run:{run.name}" if recipe.task in _MAGICS else "",
+    )

@@ -1,18 +1,18 @@
 """Runs: one training each, a directory that outlives the kernel.
 
-    <data root>/runs/NAME/
-      recipe.json        every setting
-      recipe-until-00000120.json   the settings by which the steps until then were taken, where the run was prolonged
-      report.json        what was read, cleaned and left out
-      tokenizer.json     trained on the recipe's training data (target_tokenizer.json for the other side)
-      events.jsonl       what happened, one event a line; the truth that every widget shows
-      checkpoints/       see checkpoint.py
-      start/             the model that it began with, where that is another run's (see warm_start.py)
-      model/             the exported model, usable as run:NAME
-      machine.txt        what it was trained on
-      notes.md           what a person has to say about it, if there is something
-      lock, lock.holder  held by the process that trains, and who that is
-"""
+<data root>/runs/NAME/
+  recipe.json        every setting
+  recipe-until-00000120.json   the settings by which the steps until then were taken, where the run was prolonged
+  report.json        what was read, cleaned and left out
+  tokenizer.json     trained on the recipe's training data (target_tokenizer.json for the other side)
+  events.jsonl       what happened, one event a line; the truth that every widget shows
+  checkpoints/       see checkpoint.py
+  start/             the model that it began with, where that is another run's (see warm_start.py)
+  model/             the exported model, usable as run:NAME
+  machine.txt        what it was trained on
+  notes.md           what a person has to say about it, if there is something
+  lock, lock.holder  held by the process that trains, and who that is
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -72,16 +72,21 @@ class Run:
 
     def tokenizer_files(self) -> list[Path]:
         """The files of its tokenizers that are there: one for both sides, or one a side."""
-        return [file for file in (self.tokenizer_file, self.target_tokenizer_file) if file.is_file()]
+        return [
+            file for file in (self.tokenizer_file, self.target_tokenizer_file) if file.is_file()
+        ]
 
     def recipe(self) -> Recipe:
         """The recipe that the run is trained by."""
         return _read_recipe(self.folder / "recipe.json")
 
     def earlier_recipes(self) -> dict[int, Recipe]:
-        """Step → the recipe by which the steps until then were taken; empty unless the run was prolonged."""
-        return {int(file.stem.rpartition("-")[2]): _read_recipe(file)
-                for file in sorted(self.folder.glob("recipe-until-*.json"))}
+        """Step → the recipe by which the steps until then were taken; empty unless the run was
+        prolonged."""
+        return {
+            int(file.stem.rpartition("-")[2]): _read_recipe(file)
+            for file in sorted(self.folder.glob("recipe-until-*.json"))
+        }
 
     def replace_recipe(self, recipe: Recipe, step: int) -> None:
         """Train by `recipe` from `step` on; the one so far stays readable, in `earlier_recipes`."""
@@ -95,17 +100,25 @@ class Run:
     def events(self) -> list[Event]:
         """Everything that happened so far, as one story.
 
-        A line cut short by a crash is left out; so is what a resumed training did anew, which is told once.
+        A line cut short by a crash is left out; so is what a resumed training did anew, which is
+        told once.
         """
         events: list[Event] = []
         for event in self.record()[0]:
-            if isinstance(event, RunStarted) and event.step < max((getattr(e, "step", 0) for e in events), default=0):
-                events = [e for e in events if getattr(e, "step", 0) <= event.step or isinstance(e, RunStarted)]
+            if isinstance(event, RunStarted) and event.step < max(
+                (getattr(e, "step", 0) for e in events), default=0
+            ):
+                events = [
+                    e
+                    for e in events
+                    if getattr(e, "step", 0) <= event.step or isinstance(e, RunStarted)
+                ]
             events.append(event)
         return events
 
     def record(self, start: int = 0) -> tuple[list[Event], int]:
-        """The events from byte `start` of the record on, as they were written, and the byte to start from next time."""
+        """The events from byte `start` of the record on, as they were written, and the byte to
+        start from next time."""
         path = self.folder / "events.jsonl"
         if not path.is_file():
             return [], start
@@ -135,17 +148,22 @@ class Run:
 
         holder = self.folder / "lock.holder"
         try:
-            with FileLock(self.folder / "lock", blocking=False):  # the system frees it when the process dies
+            with FileLock(
+                self.folder / "lock", blocking=False
+            ):  # the system frees it when the process dies
                 holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
                 yield
         except Timeout:
             who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
-            raise RunError(f"run {self.name} is being trained by {who}; stop it there, or start a run "
-                           "under another name") from None
+            raise RunError(
+                f"run {self.name} is being trained by {who}; stop it there, or start a run "
+                "under another name"
+            ) from None
 
 
 class Recorder:
-    """Adds the events of a training to the record of its run; of the steps, the first and then four a second."""
+    """Adds the events of a training to the record of its run; of the steps, the first and then four
+    a second."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._step_s = run, -math.inf
@@ -161,7 +179,8 @@ class Recorder:
 
 
 def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
-    """A new run directory under `root`; without a name, the recipe's name and the next free number."""
+    """A new run directory under `root`; without a name, the recipe's name and the next free
+    number."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     checked_name(name or recipe.name)
     building = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
@@ -170,14 +189,19 @@ def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
     while True:
         folder = root / (name or f"{recipe.name}-{number}")
         try:
-            return Run(building.rename(folder))  # a run appears whole; a filled folder is not replaced
+            return Run(
+                building.rename(folder)
+            )  # a run appears whole; a filled folder is not replaced
         except OSError:
             if not folder.exists():
                 raise
         if name:
             shutil.rmtree(building)
-            raise RunError(f"a run named {name!r} exists; go on with it by %train --resume {name}, set it aside with "
-                           "--replace, or choose another name")
+            raise RunError(
+                f"a run named {name!r} exists; go on with it by %train --resume {name}, set it "
+                "aside with "
+                "--replace, or choose another name"
+            )
         number += 1
 
 
@@ -190,7 +214,8 @@ def _write_recipe(file: Path, recipe: Recipe) -> None:
 
 
 def set_aside(root: Path, name: str) -> Run | None:
-    """Rename an existing run NAME to NAME-1, NAME-2, …, so that the name is free; None when it is free already."""
+    """Rename an existing run NAME to NAME-1, NAME-2, …, so that the name is free; None when it is
+    free already."""
     folder = root / checked_name(name)
     if not folder.is_dir():
         return None
@@ -218,6 +243,8 @@ def list_runs(root: Path) -> list[Run]:
 def checked_name(name: str) -> str:
     """`name` if it can name a run, else RunError."""
     if not is_run_name(name):  # run:NAME could not be written otherwise
-        raise RunError(f"{name[:80]!r} cannot name a run: up to 64 letters, digits, '.', '_' or '-', "
-                       "the first a letter or digit")
+        raise RunError(
+            f"{name[:80]!r} cannot name a run: up to 64 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit"
+        )
     return name

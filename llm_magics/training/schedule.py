@@ -8,7 +8,10 @@ from llm_magics.training.recipe import Schedule
 
 __all__ = ["factor"]
 
-_START, _END = 1 / 25, 1e-4  # of a one-cycle schedule, as in Smith & Topin's experiments and torch's OneCycleLR
+_START, _END = (
+    1 / 25,
+    1e-4,
+)  # of a one-cycle schedule, as in Smith & Topin's experiments and torch's OneCycleLR
 
 
 def factor(schedule: Schedule, step: int, total_steps: int) -> float:
@@ -19,12 +22,15 @@ def factor(schedule: Schedule, step: int, total_steps: int) -> float:
     inverse_sqrt  √(warmup / step)             (Vaswani et al. 2017, section 5.3, scaled to 1 at the peak)
     cosine        (1 + cos(π · progress)) / 2  from 1 to 0.01 of the rate (Loshchilov & Hutter 2017)
 
-    or one_cycle: 1/25 to 1 over the first 30 % of the steps, then to 1/10,000, both along a cosine (Smith & Topin 2018);
-    it has no other warm-up. A short training warms up for a quarter of its steps at most, so that it reaches the rate.
-    """
+    or one_cycle: 1/25 to 1 over the first 30 % of the steps, then to 1/10,000, both along a cosine
+    (Smith & Topin 2018); it has no other warm-up. A short training warms up for a quarter of its
+    steps at most, so that it reaches the rate.
+    """  # noqa: E501  a table or a pattern
     if schedule.kind == "one_cycle":
         return _one_cycle(step, total_steps)
-    warmup = max(1, min(schedule.warmup_steps, total_steps // 4) if total_steps else schedule.warmup_steps)
+    warmup = max(
+        1, min(schedule.warmup_steps, total_steps // 4) if total_steps else schedule.warmup_steps
+    )
     if step < warmup:
         return step / warmup
     progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))

@@ -1,4 +1,5 @@
-"""From a recipe to everything a training needs: the objective with its rows and model, the optimizer, the steps."""
+"""From a recipe to everything a training needs: the objective with its rows and model, the
+optimizer, the steps."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _FEW_STEPS = 50
 
 @dataclass(frozen=True)
 class Given:
-    """What a run uses that no file holds: objects of a notebook, and the model that translates back."""
+    """What a run uses that no file holds: objects of a notebook, and the model that translates
+    back."""
 
     data: Mapping[str, Any] = field(default_factory=dict)
     """"train", "validation", "test" → a data frame, dataset or list."""
@@ -68,8 +70,13 @@ class Setup:
         lines = [str(self.corpus.report)] if self.corpus.report.read else []
         lines += self.objective.remarks
         for part, count in self.objective.left_out.items():
-            longest = self.objective.recipe.batch.max_tokens_per_side  # less than asked for, if a model reads less
-            lines.append(f"{part}: {counted(count, 'row')} longer than {longest} tokens left out (batch.max_tokens_per_side)")
+            longest = (
+                self.objective.recipe.batch.max_tokens_per_side
+            )  # less than asked for, if a model reads less
+            lines.append(
+                f"{part}: {counted(count, 'row')} longer than {longest} tokens left out "
+                "(batch.max_tokens_per_side)"
+            )
         return lines
 
     def shortage(self) -> list[str]:
@@ -78,12 +85,21 @@ class Setup:
         too_short_to_warm_up = self.recipe.schedule.kind != "one_cycle" and steps < warmup
         if steps >= _FEW_STEPS and not too_short_to_warm_up:
             return []
-        warming = f", fewer than the {counted(warmup, 'warm-up step')} of the schedule" if too_short_to_warm_up else ""
-        return [f"only {counted(steps, 'step')} in all, of {counted(len(self.corpus.train), 'training row')}{warming}; "
-                "more --epochs or a smaller batch give more"]
+        warming = (
+            f", fewer than the {counted(warmup, 'warm-up step')} of the schedule"
+            if too_short_to_warm_up
+            else ""
+        )
+        return [
+            f"only {counted(steps, 'step')} in all, of "
+            f"{counted(len(self.corpus.train), 'training row')}{warming}; "
+            "more --epochs or a smaller batch give more"
+        ]
 
 
-def prepare(run: Run, device: torch.device | str, given: Given = Given(), recipe: Recipe | None = None) -> Setup:
+def prepare(
+    run: Run, device: torch.device | str, given: Given = Given(), recipe: Recipe | None = None
+) -> Setup:
     """Read the data, train or read the tokenizer, build the model (seeded), and count the steps.
 
     recipe: in place of the run's own, which it may only be longer than (see `prolong`).
@@ -91,14 +107,23 @@ def prepare(run: Run, device: torch.device | str, given: Given = Given(), recipe
     recipe, device = recipe or run.recipe(), torch.device(device)
     kind = objective_class(recipe)
     corpus = load_corpus(recipe, kind.kinds, given.data, given.translate_back)
-    (run.folder / "report.json").write_text(json.dumps(corpus.report.to_dict(), indent=1), encoding="utf-8")
+    (run.folder / "report.json").write_text(
+        json.dumps(corpus.report.to_dict(), indent=1), encoding="utf-8"
+    )
     if recipe.model.from_run:
         warm_start.fetch(run, recipe)
     objective = kind(recipe, run, corpus, device, **kind.needs(given))
     if recipe.model.from_run:
         warm_start.take_weights(run, objective)
     per_epoch = math.ceil(sum(1 for _ in objective.batches(0)) / recipe.batch.accumulate)
-    return Setup(recipe, device, objective, make_optimizer(objective.trainable(), recipe.optimizer), corpus, per_epoch)
+    return Setup(
+        recipe,
+        device,
+        objective,
+        make_optimizer(objective.trainable(), recipe.optimizer),
+        corpus,
+        per_epoch,
+    )
 
 
 def steps_of(schedule: Schedule, per_epoch: int) -> int:

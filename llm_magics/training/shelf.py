@@ -1,4 +1,5 @@
-"""What a session does with the runs on this machine: lists, compares, renames, exports and deletes them.
+"""What a session does with the runs on this machine: lists, compares, renames, exports and deletes
+them.
 
 Importing this module loads no torch; what works is imported when there is work.
 """
@@ -50,19 +51,22 @@ class RunShelf:
         return find_run(self.runs_root, name)
 
     def survey_runs(self) -> list[RunSummary]:
-        """Every folder under the runs in figures, newest first; damaged and foreign ones with what is wrong."""
+        """Every folder under the runs in figures, newest first; damaged and foreign ones with what
+        is wrong."""
         from llm_magics.training.survey import survey
 
         return survey(self.runs_root, self._states())
 
     def compare_runs(self, *names: str) -> Comparison:
-        """Two runs or more beside each other: the settings that differ, their figures, their curves."""
+        """Two runs or more beside each other: the settings that differ, their figures, their
+        curves."""
         from llm_magics.training.compare import compare
 
         return compare([self.find_run(name) for name in names], self._states())
 
     def rename_run(self, old: str, new: str) -> Run:
-        """Give a run another name; RunError while it trains, or when the name is taken. Its model is unloaded."""
+        """Give a run another name; RunError while it trains, or when the name is taken. Its model
+        is unloaded."""
         from llm_magics.training.manage import rename_run
 
         self._let_go(old)
@@ -71,7 +75,8 @@ class RunShelf:
         return renamed
 
     def delete_run(self, name: str, *, forever: bool = False) -> Trashed:
-        """Move a run into the trash, or delete it for good; RunError while it trains or its model is pinned."""
+        """Move a run into the trash, or delete it for good; RunError while it trains or its model
+        is pinned."""
         from llm_magics.training.manage import delete_run
 
         self._let_go(name, pinned=False)
@@ -97,13 +102,17 @@ class RunShelf:
 
         return empty_trash(self.runs_root)
 
-    def export_run(self, name: str, folder: str | Path, format: str = "safetensors", *, force: bool = False) -> Export:
+    def export_run(
+        self, name: str, folder: str | Path, format: str = "safetensors", *, force: bool = False
+    ) -> Export:
         """See `llm_magics.training.publishing.publish.export_run`."""
         from llm_magics.training.publishing.publish import export_run
 
         return export_run(self.find_run(name), folder, format, force=force)
 
-    def export_plan(self, name: str, folder: str | Path, format: str = "safetensors", *, force: bool = False) -> str:
+    def export_plan(
+        self, name: str, folder: str | Path, format: str = "safetensors", *, force: bool = False
+    ) -> str:
         """What `export_run` would write, in one line."""
         from llm_magics.training.publishing.publish import export_plan
 
@@ -120,14 +129,19 @@ class RunShelf:
         return states
 
     def _let_go(self, name: str, *, pinned: bool = True) -> None:
-        """Unload the model of a run that is about to move; RunError while it trains, or where a pin keeps it."""
+        """Unload the model of a run that is about to move; RunError while it trains, or where a pin
+        keeps it."""
         handle = self.training.get(name)
         if handle is not None and not handle.done:
-            raise RunError(f"run {name} trains in this notebook; stop it first: %train --stop {name}")
+            raise RunError(
+                f"run {name} trains in this notebook; stop it first: %train --stop {name}"
+            )
         if "manager" not in self.__dict__:
             return
         reference = f"run:{name}"
-        if not pinned and any(row.name == reference and row.state == "pinned" for row in self.manager.rows()):
+        if not pinned and any(
+            row.name == reference and row.state == "pinned" for row in self.manager.rows()
+        ):
             raise RunError(f"{reference} is pinned; first %models unpin {reference}")
         with contextlib.suppress(ModelNotFound):  # it was not loaded
             self.manager.unload(reference)

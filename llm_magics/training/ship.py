@@ -1,6 +1,7 @@
-"""Turn a run into an embedded model: weights as float16, measured as shipped, with a card that says everything.
+"""Turn a run into an embedded model: weights as float16, measured as shipped, with a card that says
+everything.
 
-    python -m llm_magics.training.ship RUN NAME [--root FOLDER]
+python -m llm_magics.training.ship RUN NAME [--root FOLDER]
 """
 
 from __future__ import annotations
@@ -27,35 +28,58 @@ from llm_magics.training.setup import prepare
 __all__ = ["ship"]
 
 
-_FIGURES = {"bleu": "sacreBLEU (cased, detokenised)", "chrf": "chrF2", "perplexity": "perplexity of a token",
-            "bits": "bits a character"}
-_HOW = {"translate": "greedy decoding of the {rows:,} test rows", "language-model": "the {rows:,} test texts"}
+_FIGURES = {
+    "bleu": "sacreBLEU (cased, detokenised)",
+    "chrf": "chrF2",
+    "perplexity": "perplexity of a token",
+    "bits": "bits a character",
+}
+_HOW = {
+    "translate": "greedy decoding of the {rows:,} test rows",
+    "language-model": "the {rows:,} test texts",
+}
 _LIMITS = {
-    "translate": "Limits: it has seen the sentences of its data only, most of them short. Long sentences, names, technical or\n"
-                 "literary text come out wrong or invented; for real work give a larger model with --model.",
-    "language-model": "Limits: it goes on in the manner of what it has read, knows nothing of the world and follows no request;\n"
-                      "for real work give a larger model with --model.",
+    "translate": "Limits: it has seen the sentences of its data only, most of them short. Long sentences, "
+    "names, technical or\n"
+    "literary text come out wrong or invented; for real work give a larger model with --model.",
+    "language-model": "Limits: it goes on in the manner of what it has read, knows nothing of the world and "
+    "follows no request;\n"
+    "for real work give a larger model with --model.",
 }
 
 
 def ship(run: Run, name: str) -> Path:
-    """Write the run's exported model, a translator or a language model, to the package as embedded:NAME; the folder."""
+    """Write the run's exported model, a translator or a language model, to the package as
+    embedded:NAME; the folder."""
     recipe = load_recipe(run.recipe().name)  # the shipped recipe, with licence and attribution
     if recipe.task not in _HOW:
-        raise WrongTask(f"{run.name} was trained for {recipe.task}; what ships is made for {' or '.join(_HOW)}")
+        raise WrongTask(
+            f"{run.name} was trained for {recipe.task}; what ships is made for {' or '.join(_HOW)}"
+        )
     objective = prepare(run, "cpu").objective
     _check_disjoint(objective.corpus)
     folder = embedded_root() / name
     module, tokenizer, config = load_house(run.model_folder)
-    save_house(folder, module, arguments=config["arguments"], task=config["task"], special=config["special"],
-               source_language=config["source_language"], target_language=config["target_language"],
-               source_tokenizer=tokenizer.source, target_tokenizer=tokenizer.target, dtype="float16",
-               trained_tokens=config.get("trained_tokens"))
+    save_house(
+        folder,
+        module,
+        arguments=config["arguments"],
+        task=config["task"],
+        special=config["special"],
+        source_language=config["source_language"],
+        target_language=config["target_language"],
+        source_tokenizer=tokenizer.source,
+        target_tokenizer=tokenizer.target,
+        dtype="float16",
+        trained_tokens=config.get("trained_tokens"),
+    )
     rounded, _, _ = load_house(folder)  # what a user gets, not what was trained
     _, metrics = held_out_figures(objective, rounded.float())
     if "perplexity" in metrics:
         metrics["bits"] = _bits_a_character(objective, metrics["perplexity"])
-    (folder / "card.md").write_text(_card(name, run, recipe, objective.corpus, metrics, rounded), encoding="utf-8")
+    (folder / "card.md").write_text(
+        _card(name, run, recipe, objective.corpus, metrics, rounded), encoding="utf-8"
+    )
     return folder
 
 
@@ -64,22 +88,34 @@ def _check_disjoint(data: Corpus) -> None:
     for side, what in enumerate(("source", "target")[: len(data.test[0])]):
         shared = {row[side] for row in data.test} & {row[side] for row in data.train}
         if shared:
-            raise DataError(f"{len(shared)} {what} texts of the test rows occur in training, "
-                            f"for example {min(shared)[:60]!r}; no figure on them would mean anything")
+            raise DataError(
+                f"{len(shared)} {what} texts of the test rows occur in training, "
+                f"for example {min(shared)[:60]!r}; no figure on them would mean anything"
+            )
 
 
 def _bits_a_character(objective: Objective, perplexity: float) -> float:
-    """The same loss for texts cut into any tokens: bits of all targets, divided by the characters."""
+    """The same loss for texts cut into any tokens: bits of all targets, divided by the
+    characters."""
     targets = sum(objective.targets(batch) for batch in objective.fixed_batches("test"))
-    return math.log2(perplexity) * targets / sum(len(text) for text, in objective.corpus.test)
+    return math.log2(perplexity) * targets / sum(len(text) for (text,) in objective.corpus.test)
 
 
-def _card(name: str, run: Run, recipe: Recipe, data: Corpus, metrics: dict[str, float],
-          module: torch.nn.Module) -> str:
+def _card(
+    name: str,
+    run: Run,
+    recipe: Recipe,
+    data: Corpus,
+    metrics: dict[str, float],
+    module: torch.nn.Module,
+) -> str:
     end = [event for event in run.events() if isinstance(event, Finished)][-1]
     ran, rows = run.recipe(), "sentence pairs" if recipe.task == "translate" else "texts"
     size = sum(parameter.numel() for parameter in module.parameters())
-    figures = "\n".join(f"| {_FIGURES[metric]} | {value:.{2 if metric == 'bits' else 1}f} |" for metric, value in metrics.items())
+    figures = "\n".join(
+        f"| {_FIGURES[metric]} | {value:.{2 if metric == 'bits' else 1}f} |"
+        for metric, value in metrics.items()
+    )
     return f"""# embedded:{name}
 
 {recipe.description}
@@ -105,7 +141,11 @@ Run it again: `python -m llm_magics.training {recipe.name}`, then `python -m llm
 
 def _layers(recipe: Recipe) -> str:
     model = recipe.model
-    return f"{model.num_encoder_layers} + {model.num_decoder_layers}" if recipe.task == "translate" else str(model.num_layers)
+    return (
+        f"{model.num_encoder_layers} + {model.num_decoder_layers}"
+        if recipe.task == "translate"
+        else str(model.num_layers)
+    )
 
 
 def _notes(run: Run) -> str:
@@ -115,18 +155,27 @@ def _notes(run: Run) -> str:
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False,
-                          cwd=Path(__file__).parent)
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    )
     return done.stdout.strip() or "unknown"
 
 
 def _machine(run: Run) -> str:
     started = run.folder / "machine.txt"
-    return started.read_text(encoding="utf-8").strip() if started.is_file() else "an unknown machine"
+    return (
+        started.read_text(encoding="utf-8").strip() if started.is_file() else "an unknown machine"
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m llm_magics.training.ship", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m llm_magics.training.ship", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("run")
     parser.add_argument("name")
     parser.add_argument("--root", type=Path, default=runs_root())

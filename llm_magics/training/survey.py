@@ -1,4 +1,5 @@
-"""What lies in the folder of the runs, damaged and foreign folders included: one line of figures each."""
+"""What lies in the folder of the runs, damaged and foreign folders included: one line of figures
+each."""
 
 from __future__ import annotations
 
@@ -12,14 +13,29 @@ from typing import Any
 
 from llm_magics.errors import LLMMagicsError
 from llm_magics.models.reference import is_run_name
-from llm_magics.training.events import Evaluated, Failed, Finished, RunStarted, StepDone, from_record
+from llm_magics.training.events import (
+    Evaluated,
+    Failed,
+    Finished,
+    RunStarted,
+    StepDone,
+    from_record,
+)
 from llm_magics.training.recipe import Recipe
 from llm_magics.training.runs import Run
 from llm_magics.training.settings import telling_differences
 
 __all__ = ["RunSummary", "folder_bytes", "is_locked", "summary_of", "survey"]
 
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, LLMMagicsError)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    LLMMagicsError,
+)
 """What files of strangers raise when they are read as a run's."""
 
 
@@ -30,10 +46,11 @@ class RunSummary:
     name: str
     folder: Path
     state: str = "damaged"
-    """"running here", "paused here", "running elsewhere", "finished", "stopped", "failed", "not ended", "not begun" or
-    "damaged"."""
+    """"running here", "paused here", "running elsewhere", "finished", "stopped", "failed", "not
+    ended", "not begun" or "damaged"."""
     reason: str = ""
-    """Why it ended: "completed", "time limit", "early stop" or "stopped"; what is wrong with a damaged one."""
+    """Why it ended: "completed", "time limit", "early stop" or "stopped"; what is wrong with a
+    damaged one."""
     task: str = ""
     model: str = ""
     """The architecture, or the reference of the model that is fine-tuned."""
@@ -48,11 +65,14 @@ class RunSummary:
     loss_step: int = 0
     """Where that was."""
     loss_unit: str = ""
-    """Of the loss, as it stands behind a number: "nats a target", or "" where it has none (mse) or is not known."""
+    """Of the loss, as it stands behind a number: "nats a target", or "" where it has none (mse) or
+    is not known."""
     begun_with: str = ""
-    """The run whose model it began with, as run:NAME; "" where it began anew or with a model from elsewhere."""
+    """The run whose model it began with, as run:NAME; "" where it began anew or with a model from
+    elsewhere."""
     earlier: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Step → the settings by which the run was trained until then, where they are not today's: it was prolonged."""
+    """Step → the settings by which the run was trained until then, where they are not today's: it
+    was prolonged."""
     metric: str = ""
     """The one that the recipe names."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -69,7 +89,9 @@ class RunSummary:
         """The lowest validation loss with its unit and place; "" without one."""
         if self.loss is None:
             return ""
-        return f"{self.loss:.4f}{self.loss_unit and f' {self.loss_unit}'}, at step {self.loss_step:,}"
+        return (
+            f"{self.loss:.4f}{self.loss_unit and f' {self.loss_unit}'}, at step {self.loss_step:,}"
+        )
 
 
 def survey(root: Path, here: Mapping[str, str] | None = None) -> list[RunSummary]:
@@ -78,7 +100,9 @@ def survey(root: Path, here: Mapping[str, str] | None = None) -> list[RunSummary
     here: name → state of the runs that this process knows more about ("running here", "failed").
     """
     try:
-        folders = [path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir()]
+        folders = [
+            path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir()
+        ]
     except OSError:
         return []
     found = [summary_of(Run(folder), (here or {}).get(folder.name)) for folder in folders]
@@ -87,7 +111,9 @@ def survey(root: Path, here: Mapping[str, str] | None = None) -> list[RunSummary
 
 def summary_of(run: Run, state: str | None = None) -> RunSummary:
     """One run in figures; never raises. state: what this process knows of it."""
-    bare = RunSummary(run.name, run.folder, n_bytes=folder_bytes(run.folder), changed_s=_changed_s(run.folder))
+    bare = RunSummary(
+        run.name, run.folder, n_bytes=folder_bytes(run.folder), changed_s=_changed_s(run.folder)
+    )
     if not is_run_name(run.name):
         return replace(bare, reason="its name cannot name a run")
     if not (run.folder / "recipe.json").is_file():
@@ -101,26 +127,61 @@ def summary_of(run: Run, state: str | None = None) -> RunSummary:
 
 def _told(run: Run, bare: RunSummary, state: str | None) -> RunSummary:
     recipe, (start, step, looks, end) = run.recipe(), _story(run.folder / "events.jsonl")
-    own = recipe.name.removesuffix("-custom") if recipe.task == "custom" else recipe.model.architecture
-    known = replace(bare, model=recipe.model.reference or own, metric=recipe.evaluation.metric, begun_with=_begun_with(recipe),
-                    earlier={step: {name: was for name, (was, _) in telling_differences([before, recipe]).items()}
-                             for step, before in run.earlier_recipes().items()})
+    own = (
+        recipe.name.removesuffix("-custom")
+        if recipe.task == "custom"
+        else recipe.model.architecture
+    )
+    known = replace(
+        bare,
+        model=recipe.model.reference or own,
+        metric=recipe.evaluation.metric,
+        begun_with=_begun_with(recipe),
+        earlier={
+            step: {name: was for name, (was, _) in telling_differences([before, recipe]).items()}
+            for step, before in run.earlier_recipes().items()
+        },
+    )
     if start is not None:
-        known = replace(known, parameters=start.parameters, train_rows=start.train_rows, total_steps=start.total_steps,
-                        loss_unit=start.loss_unit)
+        known = replace(
+            known,
+            parameters=start.parameters,
+            train_rows=start.train_rows,
+            total_steps=start.total_steps,
+            loss_unit=start.loss_unit,
+        )
     if step is not None:
         known = replace(known, step=step.step, epochs=step.epoch, seconds=step.seconds)
     if looks:
         best = min(looks, key=lambda look: look.loss)
-        known = replace(known, epochs=max(known.epochs, looks[-1].epoch), loss=best.loss, loss_step=best.step,
-                        metrics=dict(looks[-1].metrics))
+        known = replace(
+            known,
+            epochs=max(known.epochs, looks[-1].epoch),
+            loss=best.loss,
+            loss_step=best.step,
+            metrics=dict(looks[-1].metrics),
+        )
     if isinstance(end, Finished):
-        known = replace(known, step=end.step, seconds=end.seconds, reason=end.reason,
-                        metrics=dict(end.metrics) or known.metrics)
+        known = replace(
+            known,
+            step=end.step,
+            seconds=end.seconds,
+            reason=end.reason,
+            metrics=dict(end.metrics) or known.metrics,
+        )
     main = known.metric or next(iter(looks[-1].metrics if looks else known.metrics), "")
     known = replace(known, metric=main)
-    ended = ("stopped" if known.reason == "stopped" else "failed" if isinstance(end, Failed) else
-             "finished" if end else "not begun" if start is None else "not ended")
+    ended = (
+        "stopped"
+        if known.reason == "stopped"
+        else "failed"
+        if isinstance(end, Failed)
+        else "finished"
+        if end
+        else "not begun"
+        if start is None
+        else "not ended"
+    )
     if state is None and is_locked(run):
         state = "running elsewhere"
     return replace(known, state=state or ended)
@@ -129,7 +190,13 @@ def _told(run: Run, bare: RunSummary, state: str | None) -> RunSummary:
 def _begun_with(recipe: Recipe) -> str:
     """run:NAME, also where that is a model of transformers, which goes by its reference."""
     reference = recipe.model.reference
-    return f"run:{recipe.model.from_run}" if recipe.model.from_run else reference if reference.startswith("run:") else ""
+    return (
+        f"run:{recipe.model.from_run}"
+        if recipe.model.from_run
+        else reference
+        if reference.startswith("run:")
+        else ""
+    )
 
 
 _Story = tuple[RunStarted | None, StepDone | None, list[Evaluated], Finished | Failed | None]
@@ -138,8 +205,8 @@ _Story = tuple[RunStarted | None, StepDone | None, list[Evaluated], Finished | F
 def _story(path: Path) -> _Story:
     """(Last start, last step, evaluations, the end if nothing came after it) of a record.
 
-    Of the steps, which are most of it, only the last one is parsed; what a resumed training did anew counts once,
-    as in `Run.events`.
+    Of the steps, which are most of it, only the last one is parsed; what a resumed training did
+    anew counts once, as in `Run.events`.
     """
     start, end, looks, last_step = None, None, [], b""
     if not path.is_file():
@@ -149,7 +216,9 @@ def _story(path: Path) -> _Story:
             if line.startswith(b'{"event": "StepDone"'):
                 last_step = line if line.endswith(b"}\n") else last_step
                 continue
-            if not line.startswith((b'{"event": "RunStarted"', b'{"event": "Evaluated"', b'{"event": "F')):
+            if not line.startswith(
+                (b'{"event": "RunStarted"', b'{"event": "Evaluated"', b'{"event": "F')
+            ):
                 continue
             event = _event(line)
             if isinstance(event, RunStarted):
@@ -187,7 +256,8 @@ def is_locked(run: Run) -> bool:
 
 
 def _has_died(holder: Path) -> bool:
-    """Whether the process that held the lock last is known to be gone, so that nobody need touch the lock."""
+    """Whether the process that held the lock last is known to be gone, so that nobody need touch
+    the lock."""
     import psutil
 
     try:
@@ -198,7 +268,8 @@ def _has_died(holder: Path) -> bool:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files in a folder; what cannot be read counts nothing, links are not followed."""
+    """Bytes of all files in a folder; what cannot be read counts nothing, links are not
+    followed."""
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:

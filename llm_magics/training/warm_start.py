@@ -1,10 +1,12 @@
-"""A new run that begins with the model of another one: its architecture, tokenizer and weights; the optimizer is fresh.
+"""A new run that begins with the model of another one: its architecture, tokenizer and weights; the
+optimizer is fresh.
 
     start/model.safetensors   the weights that the run begins with
     start/config.json         what they belong to, as in a folder of `models.house`
 
-Both are copied into the new run, with the tokenizers, so that the other run may then be trained on, renamed or deleted.
-Models of transformers begin by their reference instead, see `objectives.finetune_loading`.
+Both are copied into the new run, with the tokenizers, so that the other run may then be trained on,
+renamed or deleted. Models of transformers begin by their reference instead, see
+`objectives.finetune_loading`.
 """
 
 from __future__ import annotations
@@ -29,24 +31,37 @@ _EMBEDDED = "embedded:"
 
 
 def run_to_begin_from(root: Path, model: Any) -> Run | None:
-    """The run that `run:NAME` begins with, where its model was built here; None for any other model.
+    """The run that `run:NAME` begins with, where its model was built here; None for any other
+    model.
 
-    Raises RunError where there is no such run or it has no model yet, RecipeError where only a notebook has its module.
+    Raises RunError where there is no such run or it has no model yet, RecipeError where only a
+    notebook has its module.
     """
     if not (isinstance(model, str) and model.startswith(_PREFIX)):
         return None
     run = find_run(root, model.removeprefix(_PREFIX))
     if run.recipe().task == "custom":
-        raise RecipeError(f"{model} was a module of a notebook, and only the notebook knows how that is built; put its weights "
-                          "into one (safetensors.torch.load_model) and train that: %train MODULE --data DATA --loss LOSS")
+        raise RecipeError(
+            f"{model} was a module of a notebook, and only the notebook knows how that is built; "
+            "put its weights "
+            "into one (safetensors.torch.load_model) and train that: %train MODULE --data DATA "
+            "--loss LOSS"
+        )
     config = run.model_folder / "config.json"
     if not config.is_file():
-        raise RunError(f"{model} has no model to begin with yet; let it train until it ends, or stop it")
-    return run if json.loads(config.read_text(encoding="utf-8")).get("format") == "llm_magics" else None
+        raise RunError(
+            f"{model} has no model to begin with yet; let it train until it ends, or stop it"
+        )
+    return (
+        run
+        if json.loads(config.read_text(encoding="utf-8")).get("format") == "llm_magics"
+        else None
+    )
 
 
 def fetch(run: Run, recipe: Recipe) -> None:
-    """Copy model and tokenizers of the run named by `model.from_run` into `run`, unless they are there."""
+    """Copy model and tokenizers of the run named by `model.from_run` into `run`, unless they are
+    there."""
     start, building = _start(run), run.folder / "start.tmp"
     if start.is_dir():
         return
@@ -75,7 +90,8 @@ def _origin(name: str) -> tuple[Path, list[Path]]:
 
 
 def take_weights(run: Run, objective: Objective) -> None:
-    """Put the weights that the run begins with into the objective's model. Raises RecipeError for another model."""
+    """Put the weights that the run begins with into the objective's model. Raises RecipeError for
+    another model."""
     from safetensors.torch import load_file
 
     from llm_magics.training.checkpoint import with_shared_names
@@ -85,15 +101,21 @@ def take_weights(run: Run, objective: Objective) -> None:
     theirs, ours = _config(run)["arguments"], json.loads(json.dumps(objective.arguments))
     for name in sorted(set(theirs) | set(ours)):
         if theirs.get(name) != ours.get(name):
-            raise RecipeError(f"the model of {came_from} has {name} = {theirs.get(name)}, not {ours.get(name)}; a training "
-                              "that begins with its weights keeps its sizes")
+            raise RecipeError(
+                f"the model of {came_from} has {name} = {theirs.get(name)}, not "
+                f"{ours.get(name)}; a training "
+                "that begins with its weights keeps its sizes"
+            )
     stored = load_file(_start(run) / "model.safetensors")
     objective.model.load_state_dict(with_shared_names(stored, objective.model))
-    objective.remarks.append(f"begun with the model and the tokenizer of {came_from}; the optimizer is new")
+    objective.remarks.append(
+        f"begun with the model and the tokenizer of {came_from}; the optimizer is new"
+    )
 
 
 def start_labels(run: Run) -> list[str] | None:
-    """The labels of the classifier that the run begins with, in the order of its outputs; None where it begins anew."""
+    """The labels of the classifier that the run begins with, in the order of its outputs; None
+    where it begins anew."""
     return _config(run).get("labels") if _start(run).is_dir() else None
 
 

@@ -9,14 +9,17 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Runs `_work`, which a subclass gives and which sets `_error` and `_done` itself, in a daemon thread."""
+    """Runs `_work`, which a subclass gives and which sets `_error` and `_done` itself, in a daemon
+    thread."""
 
     def __init__(self, thread_name: str) -> None:
         self._done = threading.Event()
         self._error: BaseException | None = None
         # A plain new thread would send its output to whatever cell runs later.
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work,), daemon=True, name=thread_name)
+        self._thread = threading.Thread(
+            target=context.run, args=(self._work,), daemon=True, name=thread_name
+        )
 
     def _work(self) -> None:
         raise NotImplementedError

@@ -1,13 +1,15 @@
 """Finds the browser half of a widget and makes it one module.
 
-A wheel holds the browser halves in `llm_magics/widgets/static/`; a checkout and an editable install read
-`widgets/` at the top of the repository. anywidget loads a module from a blob, where relative imports fail
-(manzt/anywidget#399): each file of ours that a widget imports is put in front of it, once, without its `export`s.
-So a name at the top of one file must not be used again at the top of another. JSDoc comments stay behind: each
-widget sends its module to the page, and they are a quarter of it.
+A wheel holds the browser halves in `llm_magics/widgets/static/`; a checkout and an editable install
+read `widgets/` at the top of the repository. anywidget loads a module from a blob, where relative
+imports fail (manzt/anywidget#399): each file of ours that a widget imports is put in front of it,
+once, without its `export`s. So a name at the top of one file must not be used again at the top of
+another. JSDoc comments stay behind: each widget sends its module to the page, and they are a
+quarter of it.
 
-A style sheet is put together likewise: what it imports stands before it, with the widget's own class in place of
-`.llm-widget`, as a rule for all widgets in the sheet of one would undo what another's says later.
+A style sheet is put together likewise: what it imports stands before it, with the widget's own
+class in place of `.llm-widget`, as a rule for all widgets in the sheet of one would undo what
+another's says later.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ _JSDOC = re.compile(r"[ \t]*/\*\*(?:(?!\*/).)*\*/(?:[ \t]*\n)?", re.DOTALL)
 
 @cache
 def module(name: str) -> str:
-    """The ES module of widget `name` with what it imports. Raises `FileNotFoundError` when it is not installed."""
+    """The ES module of widget `name` with what it imports. Raises `FileNotFoundError` when it is
+    not installed."""
     text = _read(f"{name}.js")
     shared: dict[str, str] = {}
     _collect(text, shared)
@@ -48,7 +51,8 @@ def _collect(text: str, shared: dict[str, str]) -> None:
 
 @cache
 def style(name: str) -> str:
-    """The style sheet of widget `name` with what it imports. Raises `FileNotFoundError` when it is not installed."""
+    """The style sheet of widget `name` with what it imports. Raises `FileNotFoundError` when it is
+    not installed."""
     own = f".llm-{name.replace('_', '-')}"
 
     def shared(part: re.Match[str]) -> str:

@@ -1,4 +1,5 @@
-"""What is selected in an attention explorer: one dict, the same for Python and the browser, checked on its way in."""
+"""What is selected in an attention explorer: one dict, the same for Python and the browser, checked
+on its way in."""
 
 from __future__ import annotations
 
@@ -12,12 +13,26 @@ SEGMENTS = ("", "AA", "AB", "BA", "BB")
 
 
 def first_selection(sources: list[Source]) -> dict[str, object]:
-    """The last layer of the last source; how source and target hang together, where the model has both."""
+    """The last layer of the last source; how source and target hang together, where the model has
+    both."""
     source = len(sources) - 1
     panels = {panel.kind: panel for panel in sources[source].panels}
     panel = panels.get("cross", sources[source].panels[0])
-    return {"source": source, "against": None, "view": "map", "kind": panel.kind, "layer": panel.layers - 1, "head": 0,
-            "heads": [], "rows": [], "columns": [], "silenced": [], "step": None, "sort": "", "segment": ""}
+    return {
+        "source": source,
+        "against": None,
+        "view": "map",
+        "kind": panel.kind,
+        "layer": panel.layers - 1,
+        "head": 0,
+        "heads": [],
+        "rows": [],
+        "columns": [],
+        "silenced": [],
+        "step": None,
+        "sort": "",
+        "segment": "",
+    }
 
 
 def panel_of(source: Source, kind: object) -> Panel | None:
@@ -25,17 +40,27 @@ def panel_of(source: Source, kind: object) -> Panel | None:
     return next((panel for panel in source.panels if panel.kind == kind), None)
 
 
-def merged_selection(given: object, now: dict[str, object], sources: list[Source]) -> dict[str, object]:
-    """`now` with what was given in its place. Raises `ValueError` with one message for what cannot be selected.
+def merged_selection(
+    given: object, now: dict[str, object], sources: list[Source]
+) -> dict[str, object]:
+    """`now` with what was given in its place. Raises `ValueError` with one message for what cannot
+    be selected.
 
-    When the source or the kind changes, tokens, heads and comparison that were not given are let go: they belonged to
-    the old panel.
+    When the source or the kind changes, tokens, heads and comparison that were not given are let
+    go: they belonged to the old panel.
     """
     if not isinstance(given, dict):
-        raise ValueError(f"a selection is a dict such as {{'layer': 3, 'head': 1}}, {printable(given)[:80]!r} given")
+        raise ValueError(
+            f"a selection is a dict such as {{'layer': 3, 'head': 1}}, "
+            f"{printable(given)[:80]!r} "
+            "given"
+        )
     unknown = sorted(set(map(str, given)) - set(now))
     if unknown:
-        raise ValueError(f"a selection has no {', '.join(map(printable, unknown))[:120]}; it has {', '.join(now)}")
+        raise ValueError(
+            f"a selection has no {', '.join(map(printable, unknown))[:120]}; it has "
+            f"{', '.join(now)}"
+        )
     if any(name in given and given[name] != now[name] for name in ("source", "kind")):
         now = now | {"heads": [], "rows": [], "columns": [], "against": None, "step": None}
     wanted = {**now, **given}
@@ -59,19 +84,32 @@ def _check_head(wanted: dict, sources: list[Source]) -> None:
         if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and panel.has(*pair)):
             raise _no_head(pair, sources[source])
     # A pair is a head of the kind that is shown.
-    wanted["silenced"] = [[wanted["kind"], *key] if isinstance(key, (list, tuple)) and len(key) == 2 else key
-                          for key in _list(wanted, "silenced")]
+    wanted["silenced"] = [
+        [wanted["kind"], *key] if isinstance(key, (list, tuple)) and len(key) == 2 else key
+        for key in _list(wanted, "silenced")
+    ]
     for key in wanted["silenced"]:
-        silent = panel_of(sources[source], key[0]) if isinstance(key, (list, tuple)) and len(key) == 3 else None
+        silent = (
+            panel_of(sources[source], key[0])
+            if isinstance(key, (list, tuple)) and len(key) == 3
+            else None
+        )
         if silent is None or not silent.has(*key[1:]):
             raise _no_head(key, sources[source])
     against = wanted["against"]
     if against is not None:
         known = isinstance(against, (list, tuple)) and len(against) == 3 and type(against[0]) is int
-        other = panel_of(sources[against[0]], wanted["kind"]) if known and 0 <= against[0] < len(sources) else None
+        other = (
+            panel_of(sources[against[0]], wanted["kind"])
+            if known and 0 <= against[0] < len(sources)
+            else None
+        )
         if other is None or not other.has(*against[1:]):
-            raise ValueError(f"nothing to compare with at {printable(against)[:60]}: None, a source or [source, layer, "
-                             f"head] with {wanted['kind']} attention expected")
+            raise ValueError(
+                f"nothing to compare with at {printable(against)[:60]}: None, a source or "
+                "[source, layer, "
+                f"head] with {wanted['kind']} attention expected"
+            )
     for name in ("heads", "silenced"):
         wanted[name] = [list(key) for key in wanted[name]]
 
@@ -80,7 +118,10 @@ def _check_names(wanted: dict, sources: list[Source]) -> None:
     measures = ("", *sources[wanted["source"]].measures)
     for name, allowed in (("view", VIEWS), ("segment", SEGMENTS), ("sort", measures)):
         if wanted[name] not in allowed:
-            raise ValueError(f"{name} {printable(wanted[name])[:40]!r}: one of {', '.join(map(repr, allowed))} expected")
+            raise ValueError(
+                f"{name} {printable(wanted[name])[:40]!r}: one of "
+                f"{', '.join(map(repr, allowed))} expected"
+            )
 
 
 def _check_tokens(wanted: dict, sources: list[Source]) -> None:
@@ -88,10 +129,14 @@ def _check_tokens(wanted: dict, sources: list[Source]) -> None:
     for name, tokens in (("rows", panel.rows), ("columns", panel.columns)):
         for place in _list(wanted, name):
             if type(place) is not int or not 0 <= place < len(tokens):
-                raise ValueError(f"{name} {printable(place)[:40]}: places from 0 to {len(tokens) - 1} expected")
+                raise ValueError(
+                    f"{name} {printable(place)[:40]}: places from 0 to {len(tokens) - 1} expected"
+                )
     step = wanted["step"]
     if step is not None and (type(step) is not int or not 0 <= step < len(panel.rows)):
-        raise ValueError(f"step {printable(step)[:40]}: None or a row from 0 to {len(panel.rows) - 1} expected")
+        raise ValueError(
+            f"step {printable(step)[:40]}: None or a row from 0 to {len(panel.rows) - 1} expected"
+        )
 
 
 def _list(wanted: dict, name: str) -> list:
@@ -104,4 +149,6 @@ def _list(wanted: dict, name: str) -> list:
 
 def _no_head(given: object, source: Source) -> ValueError:
     kinds = {panel.kind: f"{panel.layers} layers × {panel.heads} heads" for panel in source.panels}
-    return ValueError(f"no head {printable(given)[:80]}: a kind, layer and head out of {kinds} expected")
+    return ValueError(
+        f"no head {printable(given)[:80]}: a kind, layer and head out of {kinds} expected"
+    )

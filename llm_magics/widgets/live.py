@@ -1,13 +1,14 @@
 """Keeps a widget's buttons alive while a cell runs.
 
-Since ipykernel 7.4.0 a comm is answered where it last published, so a widget made in a cell is stuck on the
-busy main shell (0 of 5 clicks arrive before the cell ends). Undoing that gives 5 of 5 in JupyterLab, which
-sends widget messages to a subshell of its own. Front ends that send to the main shell (VS Code, Colab) get a
-subshell that we make. Earlier kernels 7 need none of this; kernel 6 has no subshells, and only a worker
-thread with a free main shell helps there.
+Since ipykernel 7.4.0 a comm is answered where it last published, so a widget made in a cell is
+stuck on the busy main shell (0 of 5 clicks arrive before the cell ends). Undoing that gives 5 of 5
+in JupyterLab, which sends widget messages to a subshell of its own. Front ends that send to the
+main shell (VS Code, Colab) get a subshell that we make. Earlier kernels 7 need none of this; kernel
+6 has no subshells, and only a worker thread with a free main shell helps there.
 
 The names used here are private to ipykernel: each is looked for, and without it nothing is changed.
-Handlers called this way run on another thread, where prints and exceptions appear nowhere: they only set flags.
+Handlers called this way run on another thread, where prints and exceptions appear nowhere: they
+only set flags.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _told: set[tuple[str, str]] = set()
 
 
 def keep_front_end_route(widget: Any) -> bool:
-    """Let messages to `widget` go where the front end sent them, never to a busy main shell; whether it applied."""
+    """Let messages to `widget` go where the front end sent them, never to a busy main shell;
+    whether it applied."""
     comm = getattr(widget, "comm", None)
     if comm is None or not hasattr(comm, "_reply_subshell_for"):
         return False
@@ -32,7 +34,8 @@ def keep_front_end_route(widget: Any) -> bool:
 
 
 def ignored(widget: Any, message: object) -> None:
-    """Log, once a kind of widget and message, that the front end sent something that was not understood."""
+    """Log, once a kind of widget and message, that the front end sent something that was not
+    understood."""
     shape = sorted(map(str, message))[:4] if isinstance(message, dict) else type(message).__name__
     key = (type(widget).__name__, str(shape)[:80])
     if key not in _told:
@@ -41,7 +44,8 @@ def ignored(widget: Any, message: object) -> None:
 
 
 def _route(data: object, default: str | None) -> str | None:
-    """Called by the kernel on its shell channel thread, with the subshell that the front end named, or None."""
+    """Called by the kernel on its shell channel thread, with the subshell that the front end named,
+    or None."""
     if default is not None:
         return default
     try:

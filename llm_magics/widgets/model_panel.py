@@ -1,4 +1,5 @@
-"""The models in memory, to look at and to act on: a bar for each device, and load, pin and unload that work during a cell."""
+"""The models in memory, to look at and to act on: a bar for each device, and load, pin and unload
+that work during a cell."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Keeper(Protocol):
 
 
 class ModelPanel(anywidget.AnyWidget):
-    """The memory of each device, and the models in it. Made by `%models panel` or `llm_magics.model_panel()`.
+    """The memory of each device, and the models in it. Made by `%models panel` or
+    `llm_magics.model_panel()`.
 
     The page asks for news once a second while it is looked at; `refresh` does the same from Python.
     """
@@ -52,7 +54,8 @@ class ModelPanel(anywidget.AnyWidget):
     devices = traitlets.List(traitlets.Dict()).tag(sync=True)
     """The fields of `DeviceMemory` of every device."""
     models = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """The fields of `ModelInMemory` of every model; in place of `idle_s` `used_at_s`, seconds since 1970."""
+    """The fields of `ModelInMemory` of every model; in place of `idle_s` `used_at_s`, seconds since
+    1970."""
     summary = traitlets.Unicode("").tag(sync=True)
     """How many models there are, and how much they take."""
     choices = traitlets.Dict().tag(sync=True)
@@ -70,7 +73,10 @@ class ModelPanel(anywidget.AnyWidget):
         self._keeper = keeper
         self._lock = threading.RLock()
         self._seen: tuple[Sequence[DeviceMemory], Sequence[ModelInMemory], str] = ((), (), "")
-        super().__init__(choices={name: list(values) for name, values in (choices or {}).items()}, offers=keeper.offers())
+        super().__init__(
+            choices={name: list(values) for name, values in (choices or {}).items()},
+            offers=keeper.offers(),
+        )
         self.refresh()
         self.on_msg(self._received)
         keep_front_end_route(self)
@@ -85,7 +91,8 @@ class ModelPanel(anywidget.AnyWidget):
             self.summary = printable(summary)
 
     def act(self, action: str, reference: str, **options: str) -> None:
-        """Do one of load, pin, unpin, unload, and look again; `options` of load are dtype and device.
+        """Do one of load, pin, unpin, unload, and look again; `options` of load are dtype and
+        device.
 
         Raises what the model manager raises.
         """
@@ -100,24 +107,40 @@ class ModelPanel(anywidget.AnyWidget):
             self.refresh()
 
     def static_node(self) -> Node:
-        """Bars and table as they were last seen; needs neither kernel nor script, nor a trusted notebook."""
+        """Bars and table as they were last seen; needs neither kernel nor script, nor a trusted
+        notebook."""
         return memory_node(*self._seen)
 
     def text(self) -> str:
         """The bars in words, and the table."""
         devices, models, summary = self._seen
-        return "\n".join([*(f"{device.name}: {device.caption}" for device in devices), memory_table(models, summary).text()])
+        return "\n".join(
+            [
+                *(f"{device.name}: {device.caption}" for device in devices),
+                memory_table(models, summary).text(),
+            ]
+        )
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         data, about = super()._repr_mimebundle_(**kwargs)
-        return {**data, "text/plain": printable(self.text()), "text/html": render(self.static_node())}, about
+        return {
+            **data,
+            "text/plain": printable(self.text()),
+            "text/html": render(self.static_node()),
+        }, about
 
     def _plain(self, one: ModelInMemory, now_s: float) -> dict[str, object]:
         """A model as JSON values, of which none changes while nothing happens to it."""
         told = asdict(one)
         used_at_s = round(now_s - told.pop("idle_s"), 1)
-        before = next((old for old in self.models if (old["name"], old["device"], old["dtype"]) == (
-            one.name, one.device, one.dtype)), None)
+        before = next(
+            (
+                old
+                for old in self.models
+                if (old["name"], old["device"], old["dtype"]) == (one.name, one.device, one.dtype)
+            ),
+            None,
+        )
         if before is not None and abs(before["used_at_s"] - used_at_s) < 1:
             used_at_s = before["used_at_s"]
         return {**told, "name": printable(one.name), "used_at_s": used_at_s}
@@ -140,7 +163,9 @@ class ModelPanel(anywidget.AnyWidget):
     @staticmethod
     def _aside(target: object, *arguments: object) -> None:
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(target, *arguments), name="llm-magics-models", daemon=True).start()
+        threading.Thread(
+            target=context.run, args=(target, *arguments), name="llm-magics-models", daemon=True
+        ).start()
 
     def _try(self, action: str, reference: str, options: Mapping[str, str]) -> None:
         try:
@@ -155,15 +180,23 @@ class ModelPanel(anywidget.AnyWidget):
             self.plan = " ".join(printable(error).split())
 
 
-def _understood(message: object, choices: Mapping[str, Sequence[str]]) -> tuple[str | None, str, dict[str, str]]:
+def _understood(
+    message: object, choices: Mapping[str, Sequence[str]]
+) -> tuple[str | None, str, dict[str, str]]:
     """(what is asked, of which model, options of a load); None for what no button sends."""
     asked = message.get("do") if isinstance(message, dict) else None
     if asked in ("look", "offers"):
         return asked, "", {}
-    reference, options = (message.get("reference"), message.get("options", {})) if isinstance(message, dict) else ("", {})
+    reference, options = (
+        (message.get("reference"), message.get("options", {}))
+        if isinstance(message, dict)
+        else ("", {})
+    )
     fits = isinstance(reference, str) and len(reference) <= _LONGEST and isinstance(options, dict)
     if not fits or asked not in (*ACTIONS, "plan") or not (reference.strip() or asked == "plan"):
         return None, "", {}
-    if not all(isinstance(value, str) and value in choices.get(name, ()) for name, value in options.items()):
+    if not all(
+        isinstance(value, str) and value in choices.get(name, ()) for name, value in options.items()
+    ):
         return None, "", {}
     return asked, reference.strip(), options

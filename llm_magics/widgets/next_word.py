@@ -1,4 +1,5 @@
-"""A text token by token with what a language model expects there; a click goes on with another token."""
+"""A text token by token with what a language model expects there; a click goes on with another
+token."""
 
 from __future__ import annotations
 
@@ -33,14 +34,15 @@ class Place:
 
     start: int
     end: int
-    """Characters [start, end) of the text; for the place behind the last token both are the text's length."""
+    """Characters [start, end) of the text; for the place behind the last token both are the text's
+    length."""
     probability: float | None
     bits: float | None
     rank: int | None
     """How many tokens are more probable."""
     candidates: Sequence[tuple[str, float, bool]]
-    """What could stand there, best first: the text as it would be appended to what is before, its probability, and whether
-    it is text at all (the mark that ends a text is not)."""
+    """What could stand there, best first: the text as it would be appended to what is before, its
+    probability, and whether it is text at all (the mark that ends a text is not)."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ class Reading:
 class NextWord(anywidget.AnyWidget):
     """A text that a language model has read, `reading`; `read(text)` reads another one.
 
-    `text` and `result` are what is shown; setting `text` reads it. What is clicked becomes the new text; `undo()` and
-    `redo()` go through the texts so far without asking the model again.
+    `text` and `result` are what is shown; setting `text` reads it. What is clicked becomes the new
+    text; `undo()` and `redo()` go through the texts so far without asking the model again.
     """
 
     _esm = _assets.module("next_word")
     _css = _assets.style("next_word")
 
     pieces = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    """What stands before the first token, the token, what stands before the second, …: joined, the text that is shown."""
+    """What stands before the first token, the token, what stands before the second, …: joined, the
+    text that is shown."""
     figures = traitlets.Bytes(b"").tag(sync=True)
     """Probability, bits and rank of each token, float32, NaN where there is none."""
     candidates = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
@@ -128,9 +131,11 @@ class NextWord(anywidget.AnyWidget):
             self._show_next(self._read(text))
 
     def choose(self, candidate: int = 0, place: int | None = None, *, drop: bool = False) -> str:
-        """Put a candidate in its place, or behind the text where `place` is None, and return the new text.
+        """Put a candidate in its place, or behind the text where `place` is None, and return the
+        new text.
 
-        `place` counts tokens from 0; `drop`: leave out what follows it. Raises ValueError where there is no such candidate.
+        `place` counts tokens from 0; `drop`: leave out what follows it. Raises ValueError where
+        there is no such candidate.
         """
         with self._lock:
             self.text = _chosen(self.reading, candidate, place, drop)
@@ -218,17 +223,22 @@ class NextWord(anywidget.AnyWidget):
 
 
 _WISHES: dict[object, Callable[[NextWord, dict], None]] = {
-    "choose": NextWord._wish_choose, "read": NextWord._wish_read, "undo": lambda view, _: view.undo(),
+    "choose": NextWord._wish_choose,
+    "read": NextWord._wish_read,
+    "undo": lambda view, _: view.undo(),
     "redo": lambda view, _: view.redo(),
 }
 
 
 def _chosen(reading: Reading, candidate: int, place: int | None, drop: bool) -> str:
-    """The text with the candidate in its place. What stood between the token before and the place goes with the token."""
+    """The text with the candidate in its place. What stood between the token before and the place
+    goes with the token."""
     places = reading.places
     at = len(places) - 1 if place is None else place
     if place is None and reading.is_masked:
-        raise ValueError("this model fills in masks and does not go on with a text; say which place")
+        raise ValueError(
+            "this model fills in masks and does not go on with a text; say which place"
+        )
     if not 0 <= at < len(places) or not 0 <= candidate < len(places[at].candidates):
         raise ValueError(f"there is no candidate {candidate} at place {at}")
     text, _, is_text = places[at].candidates[candidate]
@@ -248,16 +258,28 @@ def _state(reading: Reading) -> dict[str, Any]:
     for token in tokens:
         pieces += [reading.text[reached : token.start], reading.text[token.start : token.end]]
         reached = token.end
-    figures = [math.nan if value is None else float(value)
-               for token in tokens for value in (token.probability, token.bits, token.rank)]
+    figures = [
+        math.nan if value is None else float(value)
+        for token in tokens
+        for value in (token.probability, token.bits, token.rank)
+    ]
     chances = [chance for place in places for _, chance, _ in place.candidates]
     masks = [mask - first for mask in reading.masks if mask >= first]
     return {
         "pieces": [printable(piece) for piece in (*pieces, reading.text[reached:])],
-        "figures": pack(f"<{len(figures)}f", *figures), "chances": pack(f"<{len(chances)}f", *chances),
+        "figures": pack(f"<{len(figures)}f", *figures),
+        "chances": pack(f"<{len(chances)}f", *chances),
         "candidates": [[printable(text) for text, _, _ in place.candidates] for place in places],
-        "fixed": [[at, i] for at, place in enumerate(places) for i, one in enumerate(place.candidates) if not one[2]],
-        "masks": masks, "is_masked": reading.is_masked, "earlier": first,
-        "summary": printable(reading.summary), "about": printable(reading.about),
+        "fixed": [
+            [at, i]
+            for at, place in enumerate(places)
+            for i, one in enumerate(place.candidates)
+            if not one[2]
+        ],
+        "masks": masks,
+        "is_masked": reading.is_masked,
+        "earlier": first,
+        "summary": printable(reading.summary),
+        "about": printable(reading.about),
         "selected": masks[0] if masks else max(0, len(places) - 1),
     }

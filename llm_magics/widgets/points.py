@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 __all__ = ["Points"]
 
 MOST_POINTS = 20_000
-"""Of one series; at this length every second point goes, and from then on only every second one is taken."""
+"""Of one series; at this length every second point goes, and from then on only every second one is
+taken."""
 
 
 @dataclass
@@ -24,7 +25,8 @@ class _Series:
     seen: int = 0
 
     def add(self, step: float, value: float) -> bool | None:
-        """True when the point was taken, None when it was taken and others had to go, False when it was passed over."""
+        """True when the point was taken, None when it was taken and others had to go, False when it
+        was passed over."""
         self.seen += 1
         if self.steps and step <= self.steps[-1]:
             self._forget_from(step)
@@ -41,7 +43,8 @@ class _Series:
         return None
 
     def _forget_from(self, step: float) -> None:
-        """A run that was killed goes on from its last checkpoint: what came after that is taken back."""
+        """A run that was killed goes on from its last checkpoint: what came after that is taken
+        back."""
         kept = bisect_left(self.steps, step)
         del self.steps[kept:], self.values[kept:]
 
@@ -57,7 +60,8 @@ class Points:
         self._new = array.array("f")
         self._sent = 0
         self.generation = 0
-        """Grows when the whole is sent again; what is new belongs to the whole of the same generation."""
+        """Grows when the whole is sent again; what is new belongs to the whole of the same
+        generation."""
         self._whole_due = True
 
     def series(self, most: int = MOST_POINTS) -> int:
@@ -66,7 +70,8 @@ class Points:
         return len(self._series) - 1
 
     def add(self, number: int, step: float, value: float) -> None:
-        """Remember one point, also one that is not finite, in place of what the series has from that step on."""
+        """Remember one point, also one that is not finite, in place of what the series has from
+        that step on."""
         taken = self._series[number].add(step, value)
         if taken:
             self._new.extend((number, step, value))

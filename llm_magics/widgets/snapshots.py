@@ -12,7 +12,8 @@ __all__ = ["Snapshots", "described", "maps_of"]
 Snapshot = dict[str, object]
 
 MOST_SNAPSHOTS = 200
-"""Of one run and kind; beyond it those go whose neighbours lie closest together, the first and the last never."""
+"""Of one run and kind; beyond it those go whose neighbours lie closest together, the first and the
+last never."""
 MOST_MAP_BYTES = 8_000_000
 
 
@@ -26,17 +27,24 @@ class Snapshots:
     def add(self, kind: str, step: int, run: str, values: dict[str, object]) -> None:
         """Remember one; it takes the place of those that a resumed run had from that step on.
 
-        Raises `ValueError` when the bytes of an attention map are not layers × heads × rows × columns.
+        Raises `ValueError` when the bytes of an attention map are not layers × heads × rows ×
+        columns.
         """
         if kind == "attention":
-            expected = math.prod((values["layers"], values["heads"], len(values["rows"]), len(values["columns"])))
+            expected = math.prod(
+                (values["layers"], values["heads"], len(values["rows"]), len(values["columns"]))
+            )
             if len(values["maps"]) != expected:
                 raise ValueError(f"{len(values['maps'])} bytes of attention, {expected} expected")
-        one = {"kind": kind, "run": printable(run), "step": int(step),
-               **{name: _plain(value) for name, value in values.items()}}
+        one = {
+            "kind": kind,
+            "run": printable(run),
+            "step": int(step),
+            **{name: _plain(value) for name, value in values.items()},
+        }
         alike = [old for old in self.kept if (old["kind"], old["run"]) == (one["kind"], one["run"])]
         gone = [old for old in alike if old["step"] >= one["step"]]
-        gone += _too_many([*alike[:len(alike) - len(gone)], one])
+        gone += _too_many([*alike[: len(alike) - len(gone)], one])
         dropped = {id(old) for old in gone}
         self.kept = [*(old for old in self.kept if id(old) not in dropped), one]
         self._unsent.append(one)
@@ -62,11 +70,14 @@ def maps_of(snapshots: Iterable[Snapshot]) -> list[bytes]:
 
 
 def _too_many(alike: list[Snapshot]) -> list[Snapshot]:
-    """Those of one run and kind that must go, so that the rest is within bounds and evenly spread."""
+    """Those of one run and kind that must go, so that the rest is within bounds and evenly
+    spread."""
     left, gone = list(alike), []
     size = sum(map(len, maps_of(left)))
     while len(left) > 2 and (len(left) > MOST_SNAPSHOTS or size > MOST_MAP_BYTES):
-        closest = min(range(1, len(left) - 1), key=lambda i: left[i + 1]["step"] - left[i - 1]["step"])
+        closest = min(
+            range(1, len(left) - 1), key=lambda i: left[i + 1]["step"] - left[i - 1]["step"]
+        )
         gone.append(left.pop(closest))
         size -= len(gone[-1].get("maps", b""))
     return gone

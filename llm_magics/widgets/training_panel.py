@@ -1,4 +1,5 @@
-"""A training to look at while it runs: curves, layers, samples and attention, with buttons that work during a cell."""
+"""A training to look at while it runs: curves, layers, samples and attention, with buttons that
+work during a cell."""
 
 from __future__ import annotations
 
@@ -36,13 +37,13 @@ _log = logging.getLogger(__name__)
 class TrainingPanel(anywidget.AnyWidget):
     """Live view of one training, or of several beside each other.
 
-    Feed it from the training thread with `add`, `snapshot`, `mark` and `progress`, and `flush` as often as you like:
-    new points go out at most ten times a second. A page that is loaded again asks for everything.
-    `series()` and `snapshots` read it back in Python.
+    Feed it from the training thread with `add`, `snapshot`, `mark` and `progress`, and `flush` as
+    often as you like: new points go out at most ten times a second. A page that is loaded again
+    asks for everything. `series()` and `snapshots` read it back in Python.
 
-    A button calls the method of the same name of what was given to `connect` (`stop`, `pause`, `resume`,
-    `checkpoint`, `set_rate_factor`), at once and on the thread where the message arrives; those only set flags.
-    Without one, the requests wait for `take_requests`.
+    A button calls the method of the same name of what was given to `connect` (`stop`, `pause`,
+    `resume`, `checkpoint`, `set_rate_factor`), at once and on the thread where the message arrives;
+    those only set flags. Without one, the requests wait for `take_requests`.
     """
 
     _esm = _assets.module("training_panel")
@@ -52,22 +53,25 @@ class TrainingPanel(anywidget.AnyWidget):
     """What is being trained; shown as text."""
     status = traitlets.Enum(STATUSES, "running").tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
-    """Any of step, total_steps, epoch, total_epochs, eta_s, tokens_per_s, learning_rate, rate_factor, padding,
-    checkpoint (the step of the last one), note, memory."""
+    """Any of step, total_steps, epoch, total_epochs, eta_s, tokens_per_s, learning_rate,
+    rate_factor, padding, checkpoint (the step of the last one), note, memory."""
     levers = traitlets.List(traitlets.Enum(LEVERS), list(LEVERS)).tag(sync=True)
     """The buttons that can do something."""
     series_names = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
-    """[run, group, name] of every series, in the order of the numbers used in `history`; groups are `GROUPS`."""
+    """[run, group, name] of every series, in the order of the numbers used in `history`; groups are
+    `GROUPS`."""
     history = traitlets.Bytes(b"").tag(sync=True)
-    """Every point, once the training is over: little-endian float32 triples (number of the series, step, value)."""
+    """Every point, once the training is over: little-endian float32 triples (number of the series,
+    step, value)."""
     snapshots = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """Samples and attention maps, each with kind, run and step; sent one by one while it runs, as a whole at the end."""
+    """Samples and attention maps, each with kind, run and step; sent one by one while it runs, as a
+    whole at the end."""
     marks = traitlets.List(traitlets.Dict()).tag(sync=True)
     """Remarkable steps: run, step, text."""
     log_scale = traitlets.Bool(False).tag(sync=True)
     smoothing = traitlets.Float(0.9, min=0.0, max=0.99).tag(sync=True)
-    """Weight of the past in a moving average over a noisy series of a thousand points, and over longer and shorter ones
-    as much for the eye; 0 shows values as they are."""
+    """Weight of the past in a moving average over a noisy series of a thousand points, and over
+    longer and shorter ones as much for the eye; 0 shows values as they are."""
 
     def __init__(self, title: str = "", **traits: object) -> None:
         self._points = Points()
@@ -93,14 +97,18 @@ class TrainingPanel(anywidget.AnyWidget):
         self.levers = list(LEVERS) if target is not None else []
 
     def take_requests(self) -> list[tuple[str, float | None]]:
-        """What was asked for since the last call and has no target: ("pause", None), ("rate", 0.5), …"""
+        """What was asked for since the last call and has no target: ("pause", None), ("rate", 0.5),
+        …"""
         taken = []
         while self._requests:
             taken.append(self._requests.popleft())
         return taken
 
-    def add(self, series: str, step: int, value: float, *, run: str = "", group: str = "loss") -> None:
-        """Remember one point of `series`; a value that is not finite is kept too, and left out where curves are drawn.
+    def add(
+        self, series: str, step: int, value: float, *, run: str = "", group: str = "loss"
+    ) -> None:
+        """Remember one point of `series`; a value that is not finite is kept too, and left out
+        where curves are drawn.
 
         Raises `ValueError` for a group that is none of `GROUPS`.
         """
@@ -112,11 +120,12 @@ class TrainingPanel(anywidget.AnyWidget):
             self._points.add(number, step, value)
 
     def snapshot(self, kind: str, step: int, *, run: str = "", **values: object) -> None:
-        """Remember one state of kind "samples" (`rows`: lists of given, predicted, expected) or "attention".
+        """Remember one state of kind "samples" (`rows`: lists of given, predicted, expected) or
+        "attention".
 
-        Of "attention": `about` ("cross" or "self"), `rows` and `columns` (tokens), `layers`, `heads`, and `maps`,
-        layers × heads × rows × columns bytes; a byte b stands for the weight (b / 255)². Raises `ValueError` when
-        their number is another.
+        Of "attention": `about` ("cross" or "self"), `rows` and `columns` (tokens), `layers`,
+        `heads`, and `maps`, layers × heads × rows × columns bytes; a byte b stands for the weight
+        (b / 255)². Raises `ValueError` when their number is another.
         """
         with self._lock:
             self._snapshots.add(kind, step, run, values)
@@ -132,7 +141,8 @@ class TrainingPanel(anywidget.AnyWidget):
         if not force and now_s - self._sent_at_s < _SEND_EVERY_S:
             return
         if now_s - self._all_at_s >= self._all_again_s:
-            # A view that was late for the first messages asks for everything, but an older kernel hears that only
+            # A view that was late for the first messages asks for everything, but an older kernel
+            # hears that only
             # when its cell has ended: it is told again after 1, 2, 4, 8 … seconds.
             self._all_again_s *= 2
             self._send_all()
@@ -143,7 +153,9 @@ class TrainingPanel(anywidget.AnyWidget):
             start, new = self._points.news()
             snapshots = self._snapshots.news()
             if new:
-                self.send({"points_from": start, "generation": self._points.generation}, buffers=[new])
+                self.send(
+                    {"points_from": start, "generation": self._points.generation}, buffers=[new]
+                )
         for one in snapshots:
             self.send({"snapshot": described(one)}, buffers=maps_of([one]))
 
@@ -155,26 +167,43 @@ class TrainingPanel(anywidget.AnyWidget):
             self.history, self.snapshots = self._points.whole(), list(self._snapshots.kept)
         self.status = status
 
-    def series(self, group: str = "loss", run: str | None = None) -> dict[str, list[tuple[int, float]]]:
-        """The points of a group as {name: [(step, value), …]}; of several runs as {"run name": …}."""
+    def series(
+        self, group: str = "loss", run: str | None = None
+    ) -> dict[str, list[tuple[int, float]]]:
+        """The points of a group as {name: [(step, value), …]}; of several runs as {"run name":
+        …}."""
         several = run is None and len({key[0] for key in self._numbers}) > 1
         with self._lock:
-            return {f"{key[0]} {key[2]}" if several else key[2]: self._points.of(number)
-                    for key, number in self._numbers.items() if key[1] == group and run in (None, key[0])}
+            return {
+                f"{key[0]} {key[2]}" if several else key[2]: self._points.of(number)
+                for key, number in self._numbers.items()
+                if key[1] == group and run in (None, key[0])
+            }
 
     def charts(self) -> Charts:
         """What the static picture shows: loss, metrics, and the last samples."""
         with self._lock:
-            drawn = [(*key, self._points.of(number)) for key, number in self._numbers.items() if key[1] in GROUPS[:2]]
+            drawn = [
+                (*key, self._points.of(number))
+                for key, number in self._numbers.items()
+                if key[1] in GROUPS[:2]
+            ]
             samples = {run: one["rows"] for run, one in self._snapshots.last("samples").items()}
-        lines = [(run, group, Series(name, [step for step, _ in points], [value for _, value in points]))
-                 for run, group, name, points in drawn]
-        return Charts(title=self.title, log_y=self.log_scale, samples=samples,
-                      loss=[(run, line) for run, group, line in lines if group == "loss"],
-                      metrics=[(run, line) for run, group, line in lines if group == "metric"])
+        lines = [
+            (run, group, Series(name, [step for step, _ in points], [value for _, value in points]))
+            for run, group, name, points in drawn
+        ]
+        return Charts(
+            title=self.title,
+            log_y=self.log_scale,
+            samples=samples,
+            loss=[(run, line) for run, group, line in lines if group == "loss"],
+            metrics=[(run, line) for run, group, line in lines if group == "metric"],
+        )
 
     def static_node(self) -> Node:
-        """Loss, metrics and samples as they are now; needs neither kernel nor script, nor a trusted notebook."""
+        """Loss, metrics and samples as they are now; needs neither kernel nor script, nor a trusted
+        notebook."""
         return training_node(self.charts(), self.text())
 
     def text(self) -> str:
@@ -182,7 +211,11 @@ class TrainingPanel(anywidget.AnyWidget):
         done, total = self.progress.get("step"), self.progress.get("total_steps")
         where = "" if done is None else f"step {done}" + (f" of {total}" if total else "")
         last = [f"{name} {points[-1][1]:.4g}" for name, points in self.series().items() if points]
-        return ": ".join(part for part in (self.title, ", ".join(filter(None, [self.status, where, *last]))) if part)
+        return ": ".join(
+            part
+            for part in (self.title, ", ".join(filter(None, [self.status, where, *last])))
+            if part
+        )
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         data, about = super()._repr_mimebundle_(**kwargs)
@@ -192,11 +225,14 @@ class TrainingPanel(anywidget.AnyWidget):
         if key[1] not in GROUPS:
             raise ValueError(f"group {key[1]!r} is none of {', '.join(GROUPS)}")
         layered = key[1] in GROUPS[3:]
-        self._numbers[key] = self._points.series(_MOST_LAYER_POINTS) if layered else self._points.series()
+        self._numbers[key] = (
+            self._points.series(_MOST_LAYER_POINTS) if layered else self._points.series()
+        )
         return self._numbers[key]
 
     def _name_series(self) -> None:
-        """Tell the browser the names before the points that need them; together, because a model has many layers."""
+        """Tell the browser the names before the points that need them; together, because a model
+        has many layers."""
         if len(self.series_names) < len(self._numbers):
             self.series_names = [[printable(part) for part in key] for key in self._numbers]
 
@@ -208,7 +244,9 @@ class TrainingPanel(anywidget.AnyWidget):
             kept = self._snapshots.kept
             about = {"points_from": 0, "snapshots": [described(one) for one in kept]}
             points = self._points.whole()
-            self.send({**about, "generation": self._points.generation}, buffers=[points, *maps_of(kept)])
+            self.send(
+                {**about, "generation": self._points.generation}, buffers=[points, *maps_of(kept)]
+            )
 
     def _received(self, _widget: object, message: object, _buffers: object) -> None:
         """Called on a subshell, where an exception would vanish without a trace."""
@@ -227,7 +265,9 @@ class TrainingPanel(anywidget.AnyWidget):
             self._requests.append((asked, factor))
             return
         try:
-            act: Callable[..., object] = getattr(target, "set_rate_factor" if asked == "rate" else asked)
+            act: Callable[..., object] = getattr(
+                target, "set_rate_factor" if asked == "rate" else asked
+            )
             act(*([] if factor is None else [factor]))
         except Exception as error:  # noqa: BLE001 - there is nobody on this thread to tell
             _log.warning("%s failed: %s", asked, printable(error))
@@ -241,7 +281,11 @@ def _understood(message: object) -> tuple[str | None, float | None]:
     if asked != "rate":
         return asked, None
     factor = message.get("factor")
-    known = isinstance(factor, (int, float)) and not isinstance(factor, bool) and RATE_RANGE[0] <= factor <= RATE_RANGE[1]
+    known = (
+        isinstance(factor, (int, float))
+        and not isinstance(factor, bool)
+        and RATE_RANGE[0] <= factor <= RATE_RANGE[1]
+    )
     return ("rate", float(factor)) if known else (None, None)
 
 

@@ -1,4 +1,5 @@
-"""A search for settings to look at while it runs: a small curve a trial, each with a stop button that works during a cell."""
+"""A search for settings to look at while it runs: a small curve a trial, each with a stop button
+that works during a cell."""
 
 from __future__ import annotations
 
@@ -11,7 +12,14 @@ import anywidget
 import traitlets
 
 from llm_magics.display.html import Node, render
-from llm_magics.display.tuning import FEWEST_FOR_PLOTS, Board, Trial, ranked, settings_text, tuning_node
+from llm_magics.display.tuning import (
+    FEWEST_FOR_PLOTS,
+    Board,
+    Trial,
+    ranked,
+    settings_text,
+    tuning_node,
+)
 from llm_magics.display.tuning_charts import short_names, value_text
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
@@ -25,10 +33,11 @@ _log = logging.getLogger(__name__)
 
 
 class TuningBoard(anywidget.AnyWidget):
-    """Live view of a search. `update` it from the searching thread as often as you like; `board` is what it shows.
+    """Live view of a search. `update` it from the searching thread as often as you like; `board` is
+    what it shows.
 
-    A button calls `stop()` or `stop_trial(number)` of what was given to `connect`, on the thread where the message
-    arrives; those only set flags. Without one there are no buttons.
+    A button calls `stop()` or `stop_trial(number)` of what was given to `connect`, on the thread
+    where the message arrives; those only set flags. Without one there are no buttons.
     """
 
     _esm = _assets.module("tuning_board")
@@ -46,8 +55,8 @@ class TuningBoard(anywidget.AnyWidget):
     axes = traitlets.List(traitlets.Dict()).tag(sync=True)
     """The settings that are searched: name, and ticks of [place, text], places from 0 to 1."""
     trials = traitlets.List(traitlets.Dict()).tag(sync=True)
-    """number, label, state, state_text, value and its value_text, best, rank, caption, places (one an axis, empty before
-    there are settings), steps, losses, total_steps, note."""
+    """number, label, state, state_text, value and its value_text, best, rank, caption, places (one
+    an axis, empty before there are settings), steps, losses, total_steps, note."""
     importance = traitlets.List().tag(sync=True)
     """[setting, share], the greatest first; empty while there are too few trials."""
 
@@ -62,11 +71,13 @@ class TuningBoard(anywidget.AnyWidget):
         self.update(self.board, force=True)
 
     def connect(self, target: object | None) -> None:
-        """Let the buttons act on `target` (the handle of a search) at once; None takes them away."""
+        """Let the buttons act on `target` (the handle of a search) at once; None takes them
+        away."""
         self._target, self.stoppable = target, target is not None
 
     def update(self, board: Board, force: bool = False) -> None:
-        """Show this board; unless forced at most four times a second, the last one being kept for the next time."""
+        """Show this board; unless forced at most four times a second, the last one being kept for
+        the next time."""
         self.board = board
         now_s = time.monotonic()
         if not force and now_s - self._sent_at_s < _SEND_EVERY_S:
@@ -79,9 +90,16 @@ class TuningBoard(anywidget.AnyWidget):
             self.title, self.metric = printable(board.name), printable(board.metric)
             self.summary = printable(board.summary().removeprefix(f"{board.name}: "))
             names = short_names([axis.name for axis in board.axes])
-            self.axes = [{"name": printable(name), "ticks": [[place, printable(text)] for place, text in axis.ticks()]}
-                         for name, axis in zip(names, board.axes, strict=True)]
-            self.trials = [_plain(board, trial, trial is best, ranks[trial.number]) for trial in board.trials]
+            self.axes = [
+                {
+                    "name": printable(name),
+                    "ticks": [[place, printable(text)] for place, text in axis.ticks()],
+                }
+                for name, axis in zip(names, board.axes, strict=True)
+            ]
+            self.trials = [
+                _plain(board, trial, trial is best, ranks[trial.number]) for trial in board.trials
+            ]
             self.importance = [[printable(name), share] for name, share in shares]
 
     def finish(self, status: str = "finished") -> None:
@@ -91,7 +109,8 @@ class TuningBoard(anywidget.AnyWidget):
         self.status = status
 
     def static_node(self) -> Node:
-        """Curves, importance, parallel coordinates and table as they are now; needs neither kernel nor script."""
+        """Curves, importance, parallel coordinates and table as they are now; needs neither kernel
+        nor script."""
         return tuning_node(self.board)
 
     def text(self) -> str:
@@ -126,13 +145,27 @@ class TuningBoard(anywidget.AnyWidget):
 def _plain(board: Board, trial: Trial, best: bool, rank: int) -> dict[str, object]:
     """A trial as JSON values."""
     enough = sum(one.state == "complete" for one in board.trials) >= FEWEST_FOR_PLOTS
-    known = enough and trial.state == "complete" and all(axis.name in trial.settings for axis in board.axes)
-    return {"number": trial.number, "label": trial.label, "state": trial.state, "state_text": trial.state_text,
-            "value": _finite(trial.value), "value_text": value_text(trial.value), "best": best, "rank": rank,
-            "caption": printable(settings_text(trial.settings)),
-            "places": [axis.at(trial.settings[axis.name]) for axis in board.axes] if known else [],
-            "steps": list(trial.steps), "losses": [_finite(loss) for loss in trial.losses], "total_steps": trial.total_steps,
-            "note": printable(trial.note)}
+    known = (
+        enough
+        and trial.state == "complete"
+        and all(axis.name in trial.settings for axis in board.axes)
+    )
+    return {
+        "number": trial.number,
+        "label": trial.label,
+        "state": trial.state,
+        "state_text": trial.state_text,
+        "value": _finite(trial.value),
+        "value_text": value_text(trial.value),
+        "best": best,
+        "rank": rank,
+        "caption": printable(settings_text(trial.settings)),
+        "places": [axis.at(trial.settings[axis.name]) for axis in board.axes] if known else [],
+        "steps": list(trial.steps),
+        "losses": [_finite(loss) for loss in trial.losses],
+        "total_steps": trial.total_steps,
+        "note": printable(trial.note),
+    }
 
 
 def _finite(value: float | None) -> float | None:

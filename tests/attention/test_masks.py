@@ -10,8 +10,11 @@ from llm_magics.attention.masks import Memo, Outside, compact, dense, split
 
 CAUSAL = torch.ones(9, 9, dtype=torch.bool).tril()
 RUNS = {
-    "causal": CAUSAL, "sliding window": CAUSAL & ~CAUSAL.tril(-4), "a prefix": CAUSAL | (torch.arange(9) < 4),
-    "padded on the right": CAUSAL & (torch.arange(9) < 6), "padded on the left": CAUSAL & (torch.arange(9) >= 2),
+    "causal": CAUSAL,
+    "sliding window": CAUSAL & ~CAUSAL.tril(-4),
+    "a prefix": CAUSAL | (torch.arange(9) < 4),
+    "padded on the right": CAUSAL & (torch.arange(9) < 6),
+    "padded on the left": CAUSAL & (torch.arange(9) >= 2),
     "a step with cached keys": torch.ones(1, 9, dtype=torch.bool),
     "two texts": torch.block_diag(CAUSAL[:4, :4], CAUSAL[:5, :5]),
 }
@@ -40,7 +43,9 @@ def test_rows_are_softmax_over_what_is_seen_and_zero_elsewhere(visible):
     expected = scores.masked_fill(~visible, -torch.inf).softmax(-1).nan_to_num(0.0)
     for head in range(2):
         torch.testing.assert_close(layer.weights(head), expected[head])
-        torch.testing.assert_close(layer.rows(head, len(visible) // 2, len(visible)), expected[head, len(visible) // 2:])
+        torch.testing.assert_close(
+            layer.rows(head, len(visible) // 2, len(visible)), expected[head, len(visible) // 2 :]
+        )
 
 
 def test_a_float_mask_is_split_into_what_hides_and_what_is_added():

@@ -7,7 +7,13 @@ import torch
 
 from llm_magics.attention import cross_attention, explore, generated, predict
 from llm_magics.attention.layer import MapLayer
-from llm_magics.nn import CausalLanguageModel, MaskedLanguageModel, RecurrentSeq2Seq, Seq2SeqModel, TextClassifier
+from llm_magics.nn import (
+    CausalLanguageModel,
+    MaskedLanguageModel,
+    RecurrentSeq2Seq,
+    Seq2SeqModel,
+    TextClassifier,
+)
 
 TEXT = "the cat sat"
 
@@ -26,21 +32,29 @@ def test_a_translator_is_explored_made_to_write_and_asked(own_loaded):
     assert store.panel("cross").columns == ["the", "cat", "sat", "</s>"]
     assert store.panel("decoder").layers[2].value.shape == (4, 3, 8)
     assert generated(model, TEXT, 4).prompt_length == 1
-    whole = model.module(torch.tensor([[5, 6, 7, 2]]), torch.tensor([[1, 9, 11]]))[0].log_softmax(-1)
+    whole = model.module(torch.tensor([[5, 6, 7, 2]]), torch.tensor([[1, 9, 11]]))[0].log_softmax(
+        -1
+    )
     expected = whole[0, 9] + whole[1, 11] + whole[2, 2]  # a, dog, the end
     assert predict(model, TEXT, "a dog").score == pytest.approx(float(expected), rel=1e-5)
-    assert predict(model, TEXT, "a dog", [("cross", 2, 1)]).score != pytest.approx(float(expected), rel=1e-5)
+    assert predict(model, TEXT, "a dog", [("cross", 2, 1)]).score != pytest.approx(
+        float(expected), rel=1e-5
+    )
 
 
 def test_cross_attention_stands_beside_the_tokens_that_are_written(own_loaded):
-    seen = cross_attention(own_loaded(Seq2SeqModel(19, 19, 32, 4, 2, 3, 64), "seq2seq"), TEXT, "a dog")
+    seen = cross_attention(
+        own_loaded(Seq2SeqModel(19, 19, 32, 4, 2, 3, 64), "seq2seq"), TEXT, "a dog"
+    )
     assert seen.target_tokens == ["a", "dog", "</s>"]
     torch.testing.assert_close(seen.weights.sum(-1), torch.ones(3))
     assert seen.source_offsets == [(0, 3), (4, 7), (8, 11), (11, 11)]
 
 
 def test_a_recurrent_translator_shows_its_maps(own_loaded):
-    model = own_loaded(RecurrentSeq2Seq(19, 19, embedding_size=8, hidden_size=16, attention="additive"), "seq2seq")
+    model = own_loaded(
+        RecurrentSeq2Seq(19, 19, embedding_size=8, hidden_size=16, attention="additive"), "seq2seq"
+    )
     store = explore(model, TEXT, "a dog")
     layer = store.panel("cross").layers[0]
     assert isinstance(layer, MapLayer)
@@ -71,4 +85,6 @@ def test_a_masked_language_model_scores_a_text(own_loaded):
 def test_a_classifier_says_its_classes(own_loaded):
     model = own_loaded(TextClassifier(19, 3, d_model=32), "encoder")
     expected = model.module(torch.tensor([[5, 6, 7, 2]]))[0].exp()
-    assert dict(predict(model, TEXT).entries) == {f"class {i}": pytest.approx(float(expected[i])) for i in range(3)}
+    assert dict(predict(model, TEXT).entries) == {
+        f"class {i}": pytest.approx(float(expected[i])) for i in range(3)
+    }

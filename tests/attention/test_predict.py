@@ -27,7 +27,9 @@ def test_a_causal_model_says_the_next_token_and_silencing_changes_it(loaded):
         changed = model.module(ids_of(model)).logits[0, -1].softmax(-1)
     assert found.kind == "next-token"
     assert [value for _, value in found.entries] == pytest.approx(changed.topk(3).values.tolist())
-    assert [value for _, value in found.against.entries] == pytest.approx(whole.topk(3).values.tolist())
+    assert [value for _, value in found.against.entries] == pytest.approx(
+        whole.topk(3).values.tolist()
+    )
     assert not torch.allclose(whole, changed)
     assert found.as_dict()["against"]["kind"] == "next-token"
 
@@ -36,13 +38,21 @@ def test_a_causal_model_says_the_next_token_and_silencing_changes_it(loaded):
 def test_an_encoder_decoder_model_says_how_probable_the_target_is(loaded):
     model = loaded("t5", "AutoModelForSeq2SeqLM", "seq2seq")
     target = model.tokenizer(text_target="a dog")["input_ids"]
-    loss = model.module(input_ids=ids_of(model), labels=torch.tensor([target])).loss  # transformers' mean over the target
+    loss = model.module(
+        input_ids=ids_of(model), labels=torch.tensor([target])
+    ).loss  # transformers' mean over the target
     found = predict(model, TEXT, "a dog")
     assert found.score == pytest.approx(-float(loss) * len(target), rel=1e-4)
     assert found.kind == "target"
     assert len(found.entries) == len(target)
-    assert sum(math.log(value) for _, value in found.entries) == pytest.approx(found.score, rel=1e-4)
-    first = model.module(input_ids=ids_of(model), decoder_input_ids=torch.tensor([[0]])).logits[0, -1].softmax(-1)
+    assert sum(math.log(value) for _, value in found.entries) == pytest.approx(
+        found.score, rel=1e-4
+    )
+    first = (
+        model.module(input_ids=ids_of(model), decoder_input_ids=torch.tensor([[0]]))
+        .logits[0, -1]
+        .softmax(-1)
+    )
     assert predict(model, TEXT).entries[0][1] == pytest.approx(float(first.max()))
 
 
@@ -75,11 +85,18 @@ def test_without_a_mask_the_score_is_the_pseudo_log_likelihood(loaded):
 @torch.no_grad()
 def test_a_classifier_says_the_probabilities_of_its_labels(loaded):
     labels = {0: "good", 1: "bad", 2: "neither"}
-    model = loaded("bert", "AutoModelForSequenceClassification", id2label=labels, label2id={v: k for k, v in labels.items()})
+    model = loaded(
+        "bert",
+        "AutoModelForSequenceClassification",
+        id2label=labels,
+        label2id={v: k for k, v in labels.items()},
+    )
     chances = model.module(ids_of(model)).logits[0].softmax(-1)
     found = predict(model, TEXT)
     assert found.kind == "label"
-    assert dict(found.entries) == {labels[index]: pytest.approx(float(chances[index])) for index in range(3)}
+    assert dict(found.entries) == {
+        labels[index]: pytest.approx(float(chances[index])) for index in range(3)
+    }
 
 
 @torch.no_grad()

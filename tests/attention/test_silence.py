@@ -72,8 +72,14 @@ def test_gradients_flow_through_the_heads_that_are_left(small):
     assert gradient[8:].ne(0).any()
 
 
-@pytest.mark.parametrize(("head", "message"), [(("self", 7, 0), "layers 0 to 1"), (("self", 1, 9), "heads 0 to 3"),
-                                               (("cross", 0, 0), "self layers")])
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (("self", 7, 0), "layers 0 to 1"),
+        (("self", 1, 9), "heads 0 to 3"),
+        (("cross", 0, 0), "self layers"),
+    ],
+)
 @torch.no_grad()
 def test_a_head_that_is_not_there_is_an_error(head, message, small):
     model = small.build("bert")
@@ -83,6 +89,8 @@ def test_a_head_that_is_not_there_is_an_error(head, message, small):
 
 
 def test_a_model_that_follows_no_interface_says_that_its_heads_cannot_be_silenced(small):
-    with pytest.raises(AttentionError, match="DebertaV2Model computes attention in its own way"), \
-            silence(small.build("deberta-v2"), [("self", 0, 0)]):
+    with (
+        pytest.raises(AttentionError, match="DebertaV2Model computes attention in its own way"),
+        silence(small.build("deberta-v2"), [("self", 0, 0)]),
+    ):
         pass

@@ -36,7 +36,9 @@ def whole_map(layer: Layer, head: int) -> torch.Tensor:
     scores = layer.query[head] @ layer.key[head // 2].T * layer.scaling
     if layer.hidden is not None:
         keys = torch.arange(scores.shape[1])
-        scores = scores.masked_fill((keys < layer.hidden.first[:, None]) | (keys >= layer.hidden.last[:, None]), -math.inf)
+        scores = scores.masked_fill(
+            (keys < layer.hidden.first[:, None]) | (keys >= layer.hidden.last[:, None]), -math.inf
+        )
     return scores.softmax(-1).nan_to_num(0.0)
 
 
@@ -44,8 +46,13 @@ def pooled_at_once(weights: torch.Tensor, height: int, width: int) -> torch.Tens
     return F.max_pool2d(weights[None, None], (height, width), ceil_mode=True)[0, 0]
 
 
-LAYERS = {"full": random_layer(700, 530), "causal": random_layer(700, 700, Outside.causal(700, 700)),
-          "window": random_layer(600, 600, Outside((torch.arange(600) - 50).clamp(min=0), torch.arange(1, 601)))}
+LAYERS = {
+    "full": random_layer(700, 530),
+    "causal": random_layer(700, 700, Outside.causal(700, 700)),
+    "window": random_layer(
+        600, 600, Outside((torch.arange(600) - 50).clamp(min=0), torch.arange(1, 601))
+    ),
+}
 
 
 def as_levels(data: bytes, height: int, width: int) -> torch.Tensor:
@@ -64,11 +71,15 @@ def test_thumbnails_are_the_maximum_of_equal_cells(name, size):
     assert seen == [(number, head) for number in range(2) for head in range(4)]
     assert atlas[1:] == (height, width)
     assert max(height, width) <= size
-    pictures = torch.frombuffer(bytearray(atlas[0]), dtype=torch.uint8).view(2, 4, height, width).double()
+    pictures = (
+        torch.frombuffer(bytearray(atlas[0]), dtype=torch.uint8).view(2, 4, height, width).double()
+    )
     for head in range(4):
         expected = level(pooled_at_once(whole_map(layer, head), *cells))
         assert (pictures[1, head] - expected).abs().max() <= 1
-        assert (pictures[1, head] != expected).double().mean() < 0.001  # an odd one at a rounding edge
+        assert (
+            pictures[1, head] != expected
+        ).double().mean() < 0.001  # an odd one at a rounding edge
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -80,7 +91,7 @@ def test_the_tiles_of_a_level_are_the_pooled_map_cut_in_pieces(name):
         expected = level(pooled_at_once(whole_map(layer, 3), cell, cell))
         for row in range(math.ceil(rows / cell / 256)):
             for column in range(math.ceil(columns / cell / 256)):
-                part = expected[row * 256:(row + 1) * 256, column * 256:(column + 1) * 256]
+                part = expected[row * 256 : (row + 1) * 256, column * 256 : (column + 1) * 256]
                 tile = as_levels(store.tile("self", 0, 3, number, row, column), *part.shape)
                 assert (tile - part).abs().max() <= 1
 
@@ -89,7 +100,9 @@ def test_a_picture_is_pooled_no_more_than_it_must_be():
     store = store_of(LAYERS["full"])
     data, height, width = store.picture("self", 0, 1, most=512)
     assert (height, width) == (350, 265)
-    assert (as_levels(data, height, width) - level(pooled_at_once(whole_map(LAYERS["full"], 1), 2, 2))).abs().max() <= 1
+    assert (
+        as_levels(data, height, width) - level(pooled_at_once(whole_map(LAYERS["full"], 1), 2, 2))
+    ).abs().max() <= 1
     assert store.picture("self", 0, 1, most=700)[1:] == (700, 530)
 
 
@@ -117,7 +130,9 @@ def test_a_neuron_says_how_one_weight_comes_about(column):
     assert neuron.key == key.tolist()
     assert neuron.product == pytest.approx((query * key).tolist())
     assert neuron.dot == pytest.approx(float((query * key).sum()), rel=1e-4, abs=1e-4)
-    assert neuron.score == pytest.approx(0.3 * neuron.dot if column <= 300 else -math.inf, rel=1e-4, abs=1e-4)
+    assert neuron.score == pytest.approx(
+        0.3 * neuron.dot if column <= 300 else -math.inf, rel=1e-4, abs=1e-4
+    )
     assert neuron.weight == pytest.approx(float(whole_map(layer, 3)[300, column]))
     assert set(neuron.as_dict()) == {"query", "key", "product", "dot", "score", "weight"}
 
@@ -142,7 +157,9 @@ def test_what_is_kept_of_a_batch_holds_no_more_memory_than_itself():
 
 def test_capped_scores_and_sinks_follow_their_formulas():
     plain = random_layer(20, 20)
-    layer = Layer(plain.query, plain.key, 0.3, softcap=2.0, sinks=torch.tensor([0.5, 1.0, -1.0, 3.0]))
+    layer = Layer(
+        plain.query, plain.key, 0.3, softcap=2.0, sinks=torch.tensor([0.5, 1.0, -1.0, 3.0])
+    )
     scores = 2.0 * torch.tanh(plain.query[3] @ plain.key[1].T * 0.3 / 2.0)
     expected = scores.exp() / (scores.exp().sum(-1, keepdim=True) + math.exp(3.0))
     torch.testing.assert_close(layer.weights(3), expected)
@@ -151,14 +168,18 @@ def test_capped_scores_and_sinks_follow_their_formulas():
 def test_a_layer_of_maps_alone_has_pictures_but_no_neurons():
     maps = torch.rand(4, 60, 30).softmax(-1)
     store = store_of(MapLayer(maps.half()))
-    assert (as_levels(store.atlas("self", 10)[0][:100], 10, 10) - level(pooled_at_once(maps[0], 6, 3))).abs().max() <= 1
+    assert (
+        as_levels(store.atlas("self", 10)[0][:100], 10, 10) - level(pooled_at_once(maps[0], 6, 3))
+    ).abs().max() <= 1
     with pytest.raises(AttentionError, match="weights only"):
         store.neuron("self", 0, 0, 0, 0)
 
 
 def test_the_mean_map_is_the_mean_over_layers_and_heads():
     layers = [random_layer(30, 20, seed=seed) for seed in (1, 2)]
-    expected = torch.stack([whole_map(layer, head) for layer in layers for head in range(4)]).mean(0)
+    expected = torch.stack([whole_map(layer, head) for layer in layers for head in range(4)]).mean(
+        0
+    )
     torch.testing.assert_close(store_of(*layers).mean("self"), expected)
 
 
@@ -168,13 +189,16 @@ def test_companding_is_off_by_at_most_two_thousandths_of_the_root():
     assert (back - weights).abs().max() < 0.004
 
 
-@pytest.mark.parametrize(("ask", "message"), [
-    (lambda store: store.weights("self", 9, 0), "layers 0 to 0 and heads 0 to 3"),
-    (lambda store: store.weights("cross", 0, 0), "there is self"),
-    (lambda store: store.row("self", 0, 0, 700), "rows 0 to 699"),
-    (lambda store: store.neuron("self", 0, 0, 0, -1), "columns 0 to 529"),
-    (lambda store: store.tile("self", 0, 0, 1, 2, 0), "no tile"),
-])
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda store: store.weights("self", 9, 0), "layers 0 to 0 and heads 0 to 3"),
+        (lambda store: store.weights("cross", 0, 0), "there is self"),
+        (lambda store: store.row("self", 0, 0, 700), "rows 0 to 699"),
+        (lambda store: store.neuron("self", 0, 0, 0, -1), "columns 0 to 529"),
+        (lambda store: store.tile("self", 0, 0, 1, 2, 0), "no tile"),
+    ],
+)
 def test_asking_for_what_is_not_there_says_what_there_is(ask, message):
     with pytest.raises(AttentionError, match=message):
         ask(store_of(LAYERS["full"]))

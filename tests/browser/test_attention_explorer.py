@@ -1,4 +1,5 @@
-"""The attention explorer in real Chromium without Jupyter: its browser half talks to the Python half by two functions."""
+"""The attention explorer in real Chromium without Jupyter: its browser half talks to the Python
+half by two functions."""
 
 from __future__ import annotations
 
@@ -17,13 +18,15 @@ from llm_magics.widgets.attention_explorer import AttentionExplorer
 pytestmark = pytest.mark.browser
 
 _SPEC = importlib.util.spec_from_file_location(
-    "synthetic_attention", Path(__file__).parents[1] / "widgets" / "synthetic_attention.py")
+    "synthetic_attention", Path(__file__).parents[1] / "widgets" / "synthetic_attention.py"
+)
 synthetic = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(synthetic)
 
 ROOT = ".llm-attention-explorer"
 STATE = ("title", "sources", "tokens", "atlases", "step_names", "selection", "can_predict", "live")
-# The part of anywidget's model that the browser half uses; answers are fetched, as threads may give them.
+# The part of anywidget's model that the browser half uses; answers are fetched, as threads may give
+# them.
 MODEL = """
 const bytes = text => new DataView(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
 const listeners = {};
@@ -61,20 +64,28 @@ class ExplorerPage:
 
     def __init__(self, page, view: AttentionExplorer, theme: str) -> None:
         self.page, self.view = page, view
-        self._answers: SimpleQueue[tuple] = SimpleQueue()  # slow answers come from a thread while it is read
+        self._answers: SimpleQueue[tuple] = (
+            SimpleQueue()
+        )  # slow answers come from a thread while it is read
         view._answers._send = lambda content, buffers: self._answers.put((content, buffers))
         page.expose_function("ask", lambda question: self._ask(json.loads(question)))
         page.expose_function("poll", self._poll)
         page.expose_function("saved", self._saved)
         dark = theme == "dark"
-        page.set_content(f"<!doctype html><meta charset=utf-8><style>{_assets.style('attention_explorer')}"
-                         f"body {{ background: {'#111' if dark else '#fff'}; color: {'#ddd' if dark else '#222'}; "
-                         f"--jp-layout-color1: {'#1b1b1b' if dark else '#fff'}; margin: 12px }}</style><body></body>")
+        page.set_content(
+            f"<!doctype html><meta charset=utf-8><style>{_assets.style('attention_explorer')}"
+            f"body {{ background: {'#111' if dark else '#fff'}; color: "
+            f"{'#ddd' if dark else '#222'}; "
+            f"--jp-layout-color1: {'#1b1b1b' if dark else '#fff'}; margin: 12px "
+            f"}}</style><body></body>"
+        )
         module = _assets.module("attention_explorer").replace("export default", "window.halves =")
         page.add_script_tag(content=module + MODEL, type="module")
         page.wait_for_function("() => window.start")
         state = {name: getattr(view, name) for name in STATE}
-        state["atlases"] = [[base64.b64encode(atlas).decode() for atlas in all_] for all_ in view.atlases]
+        state["atlases"] = [
+            [base64.b64encode(atlas).decode() for atlas in all_] for all_ in view.atlases
+        ]
         page.evaluate("state => window.start(state)", state)
         page.wait_for_selector(f"{ROOT}[data-view]")
 
@@ -86,7 +97,12 @@ class ExplorerPage:
         with contextlib.suppress(Empty):
             while True:
                 taken.append(self._answers.get_nowait())
-        return json.dumps([[content, [base64.b64encode(buffer).decode() for buffer in buffers]] for content, buffers in taken])
+        return json.dumps(
+            [
+                [content, [base64.b64encode(buffer).decode() for buffer in buffers]]
+                for content, buffers in taken
+            ]
+        )
 
     def _saved(self, selection: str) -> None:
         self.view.selection = json.loads(selection)
@@ -94,7 +110,9 @@ class ExplorerPage:
     def select(self, **parts: object) -> None:
         """Set the selection from Python, as a cell would, and wait until it is drawn."""
         self.view.selection = parts
-        self.page.evaluate("selection => window.model.set('selection', selection)", self.view.selection)
+        self.page.evaluate(
+            "selection => window.model.set('selection', selection)", self.view.selection
+        )
         if "view" in parts:
             self.page.wait_for_selector(f"{ROOT}[data-view='{parts['view']}']")
 
@@ -133,16 +151,24 @@ class ExplorerPage:
 
 @pytest.fixture
 def explore(chromium):
-    """A function that opens an explorer in a page; the page must neither fail nor ask the network for anything."""
+    """A function that opens an explorer in a page; the page must neither fail nor ask the network
+    for anything."""
     contexts, errors = [], []
 
     def make(sources, theme="light", size=(1200, 900), **about) -> ExplorerPage:
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=theme
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda sent: None if sent.url.startswith(("data:", "blob:")) else errors.append(sent.url))
+        page.on(
+            "request",
+            lambda sent: (
+                None if sent.url.startswith(("data:", "blob:")) else errors.append(sent.url)
+            ),
+        )
         return ExplorerPage(page, AttentionExplorer(sources, **about), theme)
 
     yield make
@@ -162,7 +188,10 @@ def test_a_head_is_clicked_pointed_at_zoomed_and_marked(explore):
     canvas = page.find(".llm-map:visible").first
     box = canvas.bounding_box()
     page.page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4)  # the last cell
-    page.wait(f"document.querySelector('{ROOT} .llm-value b')?.innerText === '{source.weights(0, 2)[39, 39]:.4f}'")
+    page.wait(
+        f"document.querySelector('{ROOT} .llm-value b')?.innerText === "
+        f"'{source.weights(0, 2)[39, 39]:.4f}'"
+    )
 
     page.page.mouse.click(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4)
     page.chosen(rows=[39], columns=[39])
@@ -175,7 +204,9 @@ def test_a_head_is_clicked_pointed_at_zoomed_and_marked(explore):
     page.page.keyboard.down("Shift")
     page.page.mouse.move(box["x"] + box["width"] - 4 - 3 * whole, box["y"] + box["height"] - 4)
     page.page.mouse.down()
-    page.page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4 - 2 * whole, steps=4)
+    page.page.mouse.move(
+        box["x"] + box["width"] - 4, box["y"] + box["height"] - 4 - 2 * whole, steps=4
+    )
     page.page.mouse.up()
     page.page.keyboard.up("Shift")
     page.chosen(rows=[37, 38, 39], columns=[36, 37, 38, 39])
@@ -195,7 +226,11 @@ def test_everything_can_be_done_from_the_keyboard(explore):
     keys.press("s")
     page.page.wait_for_selector(f"{ROOT} .llm-prediction >> nth=1")
     page.chosen(silenced=[["self", 0, 1]])
-    assert page.find(".llm-prediction").nth(1).locator("li").first.inner_text().split() == ["mat", "0.5", "−0.2"]
+    assert page.find(".llm-prediction").nth(1).locator("li").first.inner_text().split() == [
+        "mat",
+        "0.5",
+        "−0.2",
+    ]
     assert page.find("[data-silenced='true']").count() == 1
     assert "with one head silent: mat 0.5" in page.find(".llm-spoken").text_content()
     keys.press("s")
@@ -229,7 +264,11 @@ def test_tiles_of_a_long_text_are_asked_for_only_where_one_looks(explore):
     for _ in range(5):
         page.page.keyboard.press("+")
     page.wait(f"document.querySelector('{ROOT} .llm-map').dataset.pieces > 1")
-    tiles = [question for question in page.page.evaluate("() => window.sent") if question["want"] == "tile"]
+    tiles = [
+        question
+        for question in page.page.evaluate("() => window.sent")
+        if question["want"] == "tile"
+    ]
     assert {tile["level"] for tile in tiles} <= {0, 1}
     finest = {(tile["row"], tile["column"]) for tile in tiles if tile["level"] == 0}
     assert finest <= {(row, column) for row in (1, 2, 3) for column in (1, 2, 3)}, "of 6 × 6"
@@ -249,7 +288,11 @@ def test_lines_have_a_colour_and_a_name_for_each_head_and_follow_one_token(explo
     page.find(".llm-links:visible").focus()
     for key in ("ArrowDown", "ArrowDown", "Enter"):
         page.page.keyboard.press(key)
-    page.wait(f"document.querySelector('{ROOT} .llm-view-lines .llm-value').innerText.startsWith('the looks at')")
+    page.wait(
+        f"document.querySelector('{ROOT} .llm-view-lines "
+        ".llm-value').innerText.startsWith('the "
+        "looks at')"
+    )
     page.chosen(rows=[1])
     page.wait_for_other_pixels(".llm-links:visible", all_lines)
 
@@ -257,8 +300,14 @@ def test_lines_have_a_colour_and_a_name_for_each_head_and_follow_one_token(explo
 def test_lines_of_a_long_text_scroll_to_the_token_that_was_marked(explore):
     page = explore([synthetic.SyntheticSource(200, 1, 1, thumb=8)])
     page.select(view="lines", rows=[150])
-    page.wait(f"document.querySelector('{ROOT} .llm-view-lines .llm-value').innerText.includes('looks at')")
-    top, height = page.find(".llm-view-lines .llm-scroller").evaluate("one => [one.scrollTop, one.clientHeight]")
+    page.wait(
+        f"document.querySelector('{ROOT} .llm-view-lines "
+        ".llm-value').innerText.includes('looks "
+        "at')"
+    )
+    top, height = page.find(".llm-view-lines .llm-scroller").evaluate(
+        "one => [one.scrollTop, one.clientHeight]"
+    )
     assert top <= 150 * 19 < top + height
     assert height < 200 * 19
 
@@ -268,42 +317,70 @@ def test_a_neuron_shows_how_one_weight_comes_about(explore):
     page = explore([source])
     page.select(view="neuron", rows=[5], columns=[2])
     page.page.wait_for_selector(f"{ROOT} .llm-sum:visible")
-    assert float(page.find(".llm-sum").get_attribute("data-weight")) == pytest.approx(source.weights(1, 0)[5, 2])
+    assert float(page.find(".llm-sum").get_attribute("data-weight")) == pytest.approx(
+        source.weights(1, 0)[5, 2]
+    )
     page.find(".llm-bars").focus()
     page.page.keyboard.press("ArrowRight")
     page.page.keyboard.press("ArrowUp")
-    page.wait(f"Math.abs(document.querySelector('{ROOT} .llm-sum').dataset.weight - {source.weights(1, 0)[4, 3]}) < 1e-6")
+    page.wait(
+        f"Math.abs(document.querySelector('{ROOT} .llm-sum').dataset.weight - "
+        f"{source.weights(1, 0)[4, 3]}) < 1e-6"
+    )
     page.chosen(rows=[4], columns=[3])
 
 
 def test_the_alignment_wraps_and_a_text_from_the_right_begins_there(explore):
-    source = synthetic.SyntheticSource(kind="cross", layers=1, heads=2, rows=["the", "cat", "sat", "on", "the", "mat"] * 8,
-                                       columns=["القطة", "تجلس", "على", "السجادة"] * 8)
+    source = synthetic.SyntheticSource(
+        kind="cross",
+        layers=1,
+        heads=2,
+        rows=["the", "cat", "sat", "on", "the", "mat"] * 8,
+        columns=["القطة", "تجلس", "على", "السجادة"] * 8,
+    )
     page = explore([source])
     page.select(view="cross")
     page.wait(f"document.querySelector('{ROOT} .llm-view-cross canvas').dataset.bands > 1")
     page.find(".llm-links:visible").focus()
     page.page.keyboard.press("ArrowDown")
-    page.wait(f"document.querySelector('{ROOT} .llm-view-cross .llm-value').innerText.startsWith('the looks at')")
+    page.wait(
+        f"document.querySelector('{ROOT} .llm-view-cross "
+        ".llm-value').innerText.startsWith('the "
+        "looks at')"
+    )
 
 
 def test_equal_heads_leave_nothing_when_subtracted(explore):
-    page = explore([synthetic.SyntheticSource(12, 2, 3) for _ in range(2)], step_names=["step 0", "step 100"])
+    page = explore(
+        [synthetic.SyntheticSource(12, 2, 3) for _ in range(2)], step_names=["step 0", "step 100"]
+    )
     page.select(view="diff", against=[0, 1, 0])
     planes = page.find(".llm-view-diff canvas")
     for plane in range(3):
-        page.wait(f"document.querySelectorAll('{ROOT} .llm-view-diff canvas')[{plane}].dataset.pieces === '1'")
+        page.wait(
+            f"document.querySelectorAll('{ROOT} .llm-view-diff "
+            f"canvas')[{plane}].dataset.pieces "
+            "=== '1'"
+        )
     assert planes.nth(2).evaluate(COLOURS) == 1
     assert planes.nth(0).evaluate(COLOURS) > 3
-    assert page.find(".llm-plane-name").all_inner_texts() == ["L1·H0 · step 100", "L1·H0 · step 0", "difference"]
+    assert page.find(".llm-plane-name").all_inner_texts() == [
+        "L1·H0 · step 100",
+        "L1·H0 · step 0",
+        "difference",
+    ]
     page.select(against=[0, 0, 1])
-    page.wait(f"document.querySelectorAll('{ROOT} .llm-plane-name')[1].innerText.startsWith('L0·H1')")
+    page.wait(
+        f"document.querySelectorAll('{ROOT} .llm-plane-name')[1].innerText.startsWith('L0·H1')"
+    )
     page.wait(f"({COLOURS})(document.querySelectorAll('{ROOT} .llm-view-diff canvas')[2]) > 3")
 
 
 def test_the_slider_goes_through_training_steps_or_through_written_tokens(explore):
     steps = ["step 0", "step 50", "step 100"]
-    page = explore([synthetic.SyntheticSource(12, 2, 3, seed=i) for i in range(3)], step_names=steps)
+    page = explore(
+        [synthetic.SyntheticSource(12, 2, 3, seed=i) for i in range(3)], step_names=steps
+    )
     page.select(view="steps")
     page.find(".llm-steps input").focus()
     page.page.keyboard.press("Home")
@@ -330,7 +407,12 @@ def test_heads_are_sorted_and_filtered_by_a_measure(explore):
     values = source.measure("diagonal", "self")
     order = sorted(range(8), key=lambda i: -values[i])
     page.wait(f"document.querySelector('{ROOT} [role=gridcell]').dataset.place == {order[0]}")
-    assert page.find("[role=gridcell]").evaluate_all("all => all.map(one => Number(one.dataset.place))") == order
+    assert (
+        page.find("[role=gridcell]").evaluate_all(
+            "all => all.map(one => Number(one.dataset.place))"
+        )
+        == order
+    )
     page.find(".llm-measure input[type=number]").fill(f"{values[order[2]] - 1e-4}")
     page.wait(f"document.querySelectorAll('{ROOT} [role=gridcell]').length === 3")
     page.chosen(sort="diagonal")
@@ -371,7 +453,9 @@ def test_a_saved_page_is_interactive_without_a_kernel_or_a_network(chromium, tmp
     context = chromium.new_context()
     page, errors, asked = context.new_page(), [], []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.on("request", lambda sent: asked.append(sent.url))
     try:
         page.goto(file.as_uri())
@@ -382,7 +466,9 @@ def test_a_saved_page_is_interactive_without_a_kernel_or_a_network(chromium, tmp
         page.locator(f"{ROOT} [data-name=lines]").click()
         page.wait_for_selector(f"{ROOT} .llm-links:visible")
         page.locator(f"{ROOT} .llm-measure select").select_option("diagonal")
-        page.wait_for_function(f"() => document.querySelector('{ROOT} .llm-about').innerText.includes('mean of w')")
+        page.wait_for_function(
+            f"() => document.querySelector('{ROOT} .llm-about').innerText.includes('mean of w')"
+        )
         assert page.locator(f"{ROOT} .llm-silence").is_hidden()
         assert "all 6 heads in full resolution" in page.locator("body > p").inner_text()
     finally:

@@ -21,7 +21,10 @@ from execute import to_html  # nbconvert as `make demo` uses it
 pytestmark = pytest.mark.browser
 
 ROOT = ".llm-attention-explorer"
-CELLS = ["%load_ext llm_magics", "view = %attention embedded:en-de The cat sleeps on the sofa.\nview"]
+CELLS = [
+    "%load_ext llm_magics",
+    "view = %attention embedded:en-de The cat sleeps on the sofa.\nview",
+]
 
 
 @pytest.mark.timeout(400)
@@ -33,7 +36,9 @@ def test_heads_are_chosen_and_silenced_and_the_page_reloaded(notebook):
     assert opened.python("view.selection['kind']") == "cross"
 
     page.locator(f"{ROOT} .llm-cells button").nth(2).click()
-    page.wait_for_function("() => document.querySelectorAll('.llm-cells button[aria-selected=true]').length === 1")
+    page.wait_for_function(
+        "() => document.querySelectorAll('.llm-cells button[aria-selected=true]').length === 1"
+    )
     assert opened.python("(view.selection['layer'], view.selection['head'])") == (0, 2)
 
     page.locator(f"{ROOT} .llm-silence").click()
@@ -55,7 +60,9 @@ def test_heads_are_chosen_and_silenced_and_the_page_reloaded(notebook):
 
 
 @pytest.mark.timeout(400)
-def test_a_picture_of_the_view_stays_in_the_saved_notebook_and_in_its_page(notebook, lab, chromium, tmp_path):
+def test_a_picture_of_the_view_stays_in_the_saved_notebook_and_in_its_page(
+    notebook, lab, chromium, tmp_path
+):
     opened = notebook(CELLS)
     opened.run_all()
     opened.page.wait_for_selector(f"{ROOT} canvas", timeout=120_000)
@@ -72,24 +79,39 @@ def test_a_picture_of_the_view_stays_in_the_saved_notebook_and_in_its_page(noteb
 
 
 def assert_cells_have_the_colours_of_their_weights(chromium, file, picture, weights):
-    """The picture in nbconvert's page, where neither a script nor the network runs, pixel by pixel at the cells' centres."""
-    page = chromium.new_page(java_script_enabled=False, offline=True, viewport={"width": 1200, "height": 900})
+    """The picture in nbconvert's page, where neither a script nor the network runs, pixel by pixel
+    at the cells' centres."""
+    page = chromium.new_page(
+        java_script_enabled=False, offline=True, viewport={"width": 1200, "height": 900}
+    )
     try:
         page.goto(file.as_uri())
-        shown = Image.open(io.BytesIO(page.locator("img[src^='data:image/svg+xml']").screenshot())).convert("RGB")
+        shown = Image.open(
+            io.BytesIO(page.locator("img[src^='data:image/svg+xml']").screenshot())
+        ).convert("RGB")
     finally:
         page.close()
     svg = ElementTree.fromstring(picture)
-    left, top, width, height = (float(next(svg.iter("{http://www.w3.org/2000/svg}image")).get(name))
-                                for name in ("x", "y", "width", "height"))
+    left, top, width, height = (
+        float(next(svg.iter("{http://www.w3.org/2000/svg}image")).get(name))
+        for name in ("x", "y", "width", "height")
+    )
     scale = shown.width / float(svg.get("viewBox").split()[2])
     off = []
     for i, row in enumerate(weights):
         for j, weight in enumerate(row):
-            at = (scale * (left + width * (j + 0.5) / len(row)), scale * (top + height * (i + 0.5) / len(weights)))
+            at = (
+                scale * (left + width * (j + 0.5) / len(row)),
+                scale * (top + height * (i + 0.5) / len(weights)),
+            )
             *colour, opacity = COLOURS[int(255 * weight**0.5 + 0.5)]
             expected = [round(255 + (part - 255) * opacity / 255) for part in colour]
-            off.append(max(abs(a - b) for a, b in zip(shown.getpixel(tuple(map(int, at))), expected, strict=True)))
+            off.append(
+                max(
+                    abs(a - b)
+                    for a, b in zip(shown.getpixel(tuple(map(int, at))), expected, strict=True)
+                )
+            )
     assert len(off) > 50
     assert max(off) <= 3
     assert len(shown.getcolors(shown.width * shown.height)) > 20, "and it is no empty picture"

@@ -30,7 +30,9 @@ def test_the_view_draws_without_a_network(chromium, view):
         opened.set_content(render(frame(document, view, made.height_px)))
         inside = opened.frame_locator("iframe")
         inside.locator("svg line, svg path").first.wait_for(state="attached", timeout=60_000)
-        assert inside.locator("svg text", has_text="</script>").count() >= (0 if view == "model" else 1)
+        assert inside.locator("svg text", has_text="</script>").count() >= (
+            0 if view == "model" else 1
+        )
         assert errors == []
         assert [url for url in asked if url.startswith("http")] == []
     finally:

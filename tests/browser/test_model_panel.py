@@ -26,8 +26,13 @@ def test_models_are_loaded_pinned_and_unloaded_while_a_cell_runs(notebook):
         field.fill(name)
         page.locator(f"{PANEL} .llm-offers li >> text={name}").first.wait_for()
         field.press("Enter")
-        page.wait_for_function(f"() => document.querySelector('{PANEL} .llm-plan').textContent.includes('memory needed')",
-                               timeout=60_000)
+        page.wait_for_function(
+            (
+                f"() => document.querySelector('{PANEL} .llm-plan').textContent.includes('memory "
+                "needed')"
+            ),
+            timeout=60_000,
+        )
         page.locator(f"{PANEL} .llm-load").click()
         page.wait_for_selector(f"{PANEL} tbody tr[data-state=idle] >> text={name}", timeout=60_000)
     assert page.locator(f"{PANEL} .llm-memory i[data-colour]").count() == 2
@@ -35,16 +40,27 @@ def test_models_are_loaded_pinned_and_unloaded_while_a_cell_runs(notebook):
     first.locator(".llm-pin").click()
     page.wait_for_selector(f"{PANEL} tr[data-state=pinned] .llm-pin[aria-pressed=true]")
     page.locator(f"{PANEL} tbody tr", has_text="embedded:en-fr").locator(".llm-unload").click()
-    page.wait_for_function(f"() => document.querySelectorAll('{PANEL} tbody tr').length === 1", timeout=30_000)
+    page.wait_for_function(
+        f"() => document.querySelectorAll('{PANEL} tbody tr').length === 1", timeout=30_000
+    )
     field.fill("no/such model at all")
     page.locator(f"{PANEL} .llm-load").click()
     page.locator(f"{PANEL} .llm-note", has_text="is not a model reference").wait_for(timeout=30_000)
-    page.locator(".jp-Notebook .jp-InputPrompt", has_text="[*]").wait_for()  # all of it while the cell ran
+    page.locator(
+        ".jp-Notebook .jp-InputPrompt", has_text="[*]"
+    ).wait_for()  # all of it while the cell ran
     field.fill("embedded:en-fr")
     field.press("Enter")
     page.locator(f"{PANEL} .llm-load").click()
-    page.wait_for_function(f"() => document.querySelectorAll('{PANEL} tbody tr').length === 2", timeout=30_000)
+    page.wait_for_function(
+        f"() => document.querySelectorAll('{PANEL} tbody tr').length === 2", timeout=30_000
+    )
     opened.command("kernelmenu:interrupt")
-    page.wait_for_function("() => !document.querySelector('.jp-Notebook').innerText.includes('[*]')", timeout=30_000)
-    rows = opened.python("[(row.name, row.state) for row in __import__('llm_magics').current_session().manager.rows()]")
+    page.wait_for_function(
+        "() => !document.querySelector('.jp-Notebook').innerText.includes('[*]')", timeout=30_000
+    )
+    rows = opened.python(
+        "[(row.name, row.state) for row in "
+        "__import__('llm_magics').current_session().manager.rows()]"
+    )
     assert sorted(rows) == [("embedded:en-de", "pinned"), ("embedded:en-fr", "idle")]

@@ -1,4 +1,5 @@
-"""The next word in real Chromium without Jupyter, over a small language model of ours trained on the spot."""
+"""The next word in real Chromium without Jupyter, over a small language model of ours trained on
+the spot."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.browser
 LINES = ["the cat sleeps on the sofa and the dog runs in the park"] * 40
 ROOT = ".llm-next-word"
 BYTES = ("figures", "chances")
-# The part of anywidget's model that the browser half uses; what Python changes is fetched, as threads change it.
+# The part of anywidget's model that the browser half uses; what Python changes is fetched, as
+# threads change it.
 MODEL = """
 const bytes = text => new DataView(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
 const listeners = {};
@@ -57,7 +59,12 @@ def model(tmp_path_factory):
 
     raw = train_tokenizer(LINES, Tokenizer(kind="word", vocab_size=40, min_frequency=1))
     ids = torch.tensor([[*raw.encode(LINES[0]).ids, 2] * 2])  # 2 ends a text
-    arguments = {"vocab_size": raw.get_vocab_size(), "embedding_size": 16, "hidden_size": 32, "dropout": 0.0}
+    arguments = {
+        "vocab_size": raw.get_vocab_size(),
+        "embedding_size": 16,
+        "hidden_size": 32,
+        "dropout": 0.0,
+    }
     torch.manual_seed(0)
     module = RecurrentLanguageModel(**arguments)
     optimizer = torch.optim.Adam(module.parameters(), lr=2e-2)
@@ -67,12 +74,22 @@ def model(tmp_path_factory):
         loss.backward()
         optimizer.step()
     assert loss < 0.5
-    return str(save_house(tmp_path_factory.mktemp("sentence") / "model", module, arguments=arguments, task="language-model",
-                          source_tokenizer=raw))
+    return str(
+        save_house(
+            tmp_path_factory.mktemp("sentence") / "model",
+            module,
+            arguments=arguments,
+            task="language-model",
+            source_tokenizer=raw,
+        )
+    )
 
 
 def plain(values):
-    return {name: base64.b64encode(value).decode() if name in BYTES else value for name, value in values.items()}
+    return {
+        name: base64.b64encode(value).decode() if name in BYTES else value
+        for name, value in values.items()
+    }
 
 
 @pytest.fixture
@@ -83,7 +100,9 @@ def shown(chromium, model):
     view = next_word("the cat sleeps", model=model, count=5)
     names = [name for name in NextWord.class_own_traits(sync=True) if not name.startswith("_")]
     news: SimpleQueue[dict] = SimpleQueue()  # the view's thread adds to it while it is read
-    chosen_there = threading.local()  # what the page itself has set is no news to it: Jupyter's echoes change nothing either
+    chosen_there = (
+        threading.local()
+    )  # what the page itself has set is no news to it: Jupyter's echoes change nothing either
 
     def heard(change: dict) -> None:
         if change["name"] != "selected" or not getattr(chosen_there, "now", False):
@@ -109,10 +128,18 @@ def shown(chromium, model):
     page.expose_function("wish", lambda wish: view._received(view, json.loads(wish), []))
     page.expose_function("poll", poll)
     page.expose_function("saved", save)
-    page.set_content(f"<!doctype html><meta charset=utf-8><style>{_assets.style('next_word')}</style><body></body>")
-    page.add_script_tag(content=_assets.module("next_word").replace("export default", "window.halves =") + MODEL, type="module")
+    page.set_content(
+        "<!doctype html><meta "
+        f"charset=utf-8><style>{_assets.style('next_word')}</style><body></body>"
+    )
+    page.add_script_tag(
+        content=_assets.module("next_word").replace("export default", "window.halves =") + MODEL,
+        type="module",
+    )
     page.wait_for_function("() => window.start")
-    page.evaluate("state => window.start(state)", plain({name: getattr(view, name) for name in names}))
+    page.evaluate(
+        "state => window.start(state)", plain({name: getattr(view, name) for name in names})
+    )
     yield page, view
     page.close()
     assert not errors, errors
@@ -124,8 +151,13 @@ def candidate(page, word):
 
 def wait_for_text(page, text):
     page.wait_for_function(
-        "text => document.querySelector('.llm-next-word .llm-text').innerText.replace('…', '').trim() === text", arg=text,
-        timeout=60_000)
+        (
+            "text => document.querySelector('.llm-next-word .llm-text').innerText.replace('…', "
+            "'').trim() === text"
+        ),
+        arg=text,
+        timeout=60_000,
+    )
 
 
 def test_clicks_and_keys_go_on_replace_and_undo(shown):
@@ -146,10 +178,14 @@ def test_clicks_and_keys_go_on_replace_and_undo(shown):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    chosen = page.evaluate("() => document.activeElement.querySelector('bdi').textContent").replace("·", "")
+    chosen = page.evaluate("() => document.activeElement.querySelector('bdi').textContent").replace(
+        "·", ""
+    )
     page.keyboard.press("Enter")
     wait_for_text(page, f"the {chosen} sleeps on")
-    assert page.evaluate("() => document.activeElement.closest('.llm-candidates') !== null"), "the keyboard keeps its place"
+    assert page.evaluate("() => document.activeElement.closest('.llm-candidates') !== null"), (
+        "the keyboard keeps its place"
+    )
     assert view.result.source_text == f"the {chosen} sleeps on"
 
     page.get_by_role("button", name="Undo").click()
@@ -163,10 +199,14 @@ def test_clicks_and_keys_go_on_replace_and_undo(shown):
     page.get_by_role("button", name="Edit the text").click()
     page.locator(f"{ROOT} textarea").fill("the sofa sleeps <b>")
     page.locator(f"{ROOT} .llm-candidates button").first.click()
-    page.wait_for_function("() => document.querySelectorAll('.llm-next-word [data-place]').length === 6")
+    page.wait_for_function(
+        "() => document.querySelectorAll('.llm-next-word [data-place]').length === 6"
+    )
     page.get_by_role("button", name="Undo").click()
     wait_for_text(page, "the cat sleeps on")
-    assert page.locator(f"{ROOT} textarea").input_value() == "the sofa sleeps <b>", "what is being typed is not lost"
+    assert page.locator(f"{ROOT} textarea").input_value() == "the sofa sleeps <b>", (
+        "what is being typed is not lost"
+    )
     page.locator(f"{ROOT} textarea").focus()
     page.keyboard.press("Control+Enter")
     wait_for_text(page, "the sofa sleeps <b>")
@@ -179,5 +219,8 @@ def test_clicks_and_keys_go_on_replace_and_undo(shown):
     assert page.locator(f"{ROOT} textarea").input_value() == "the dog"
     page.locator(f"{ROOT} textarea").fill(" ")
     page.keyboard.press("Control+Enter")
-    page.wait_for_function("() => document.querySelector('.llm-status').textContent.includes('no text')", timeout=60_000)
+    page.wait_for_function(
+        "() => document.querySelector('.llm-status').textContent.includes('no text')",
+        timeout=60_000,
+    )
     assert view.text == "the dog"

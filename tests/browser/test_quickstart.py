@@ -27,17 +27,26 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
 
     # The curve moves while the cell runs.
     page.wait_for_selector(".llm-training-panel canvas.llm-chart", timeout=180_000)
-    page.wait_for_function("() => Number(document.querySelector('.llm-training-panel .llm-bar')"
-                           "?.getAttribute('aria-valuenow')) >= 3", timeout=180_000)
+    page.wait_for_function(
+        "() => Number(document.querySelector('.llm-training-panel .llm-bar')"
+        "?.getAttribute('aria-valuenow')) >= 3",
+        timeout=180_000,
+    )
     curve = page.locator(".llm-training-panel canvas.llm-chart").first
     step, picture = step_of(page), curve.evaluate(DRAWN)
-    page.wait_for_function("s => Number(document.querySelector('.llm-training-panel .llm-bar')"
-                           ".getAttribute('aria-valuenow')) > s + 5", arg=step, timeout=60_000)
+    page.wait_for_function(
+        "s => Number(document.querySelector('.llm-training-panel .llm-bar')"
+        ".getAttribute('aria-valuenow')) > s + 5",
+        arg=step,
+        timeout=60_000,
+    )
     assert curve.evaluate(DRAWN) != picture
 
     # The training ends well, and the notebook to its last cell.
     page.wait_for_selector(".llm-attention-explorer >> nth=1", timeout=600_000)
-    page.wait_for_function("() => document.querySelectorAll('.jp-RenderedHTML table').length > 0", timeout=120_000)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.jp-RenderedHTML table').length > 0", timeout=120_000
+    )
     text = page.locator(".jp-Notebook").inner_text()
     score = re.search(r"exact match ([\d.]+)", text)
     assert score, text[-2000:]
@@ -49,13 +58,18 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
     view = page.locator(".llm-attention-explorer").first
     view.scroll_into_view_if_needed()
     large = view.locator("canvas.llm-map:visible").first
-    page.wait_for_function("canvas => canvas.dataset.head", arg=large.element_handle(), timeout=30_000)
+    page.wait_for_function(
+        "canvas => canvas.dataset.head", arg=large.element_handle(), timeout=30_000
+    )
     before, picture = large.get_attribute("data-head"), large.evaluate(DRAWN)
     heads = view.locator(".llm-cells [role=gridcell]")
     other = heads.nth(0 if heads.first.get_attribute("aria-selected") == "false" else 1)
     other.click()
-    page.wait_for_function("([canvas, before]) => canvas.dataset.head && canvas.dataset.head !== before",
-                           arg=[large.element_handle(), before], timeout=30_000)
+    page.wait_for_function(
+        "([canvas, before]) => canvas.dataset.head && canvas.dataset.head !== before",
+        arg=[large.element_handle(), before],
+        timeout=30_000,
+    )
     chosen = large.get_attribute("data-head")
     assert other.get_attribute("aria-selected") == "true"
     assert large.evaluate(DRAWN) != picture
@@ -64,6 +78,11 @@ def test_quickstart_trains_live_maps_answer_clicks_and_a_reload_keeps_both(noteb
     opened.command("docmanager:save")
     opened.open()
     page.wait_for_selector(".llm-training-panel canvas.llm-chart", timeout=60_000)
-    page.wait_for_selector(f".llm-attention-explorer canvas.llm-map[data-head='{chosen}']", timeout=60_000)
+    page.wait_for_selector(
+        f".llm-attention-explorer canvas.llm-map[data-head='{chosen}']", timeout=60_000
+    )
     assert step_of(page) > step + 5
-    assert page.locator(".llm-attention-explorer").first.locator(".llm-cells [role=gridcell]").count() > 1
+    assert (
+        page.locator(".llm-attention-explorer").first.locator(".llm-cells [role=gridcell]").count()
+        > 1
+    )

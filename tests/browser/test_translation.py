@@ -13,7 +13,9 @@ PAINTED = """() => [...document.querySelectorAll('.jp-RenderedHTML td span')]
 
 @pytest.mark.timeout(300)
 def test_pointing_at_a_target_word_lights_the_source_words_it_looked_at(notebook):
-    opened = notebook(["%load_ext llm_magics", "%%translate --from en --to de\nMy sister lives in Berlin."])
+    opened = notebook(
+        ["%load_ext llm_magics", "%%translate --from en --to de\nMy sister lives in Berlin."]
+    )
     page = opened.page
     opened.run_all()
     page.wait_for_selector(".jp-RenderedHTML td span.t0", timeout=120_000)
@@ -28,9 +30,13 @@ def test_pointing_at_a_target_word_lights_the_source_words_it_looked_at(notebook
 @pytest.mark.timeout(300)
 def test_a_saved_notebook_holds_the_last_curve_as_a_picture_and_the_translation_as_text(notebook):
     """What a viewer without a kernel shows: the static picture, as an image."""
-    opened = notebook(["%load_ext llm_magics",
-                       "result = %train --recipe number-words --name short --epochs 0.05",
-                       "%translate --from en --to de Good morning."])
+    opened = notebook(
+        [
+            "%load_ext llm_magics",
+            "result = %train --recipe number-words --name short --epochs 0.05",
+            "%translate --from en --to de Good morning.",
+        ]
+    )
     page = opened.page
     opened.run_all()
     page.wait_for_selector(".jp-RenderedHTML td span", timeout=180_000)
@@ -38,7 +44,12 @@ def test_a_saved_notebook_holds_the_last_curve_as_a_picture_and_the_translation_
     opened.command("kernelmenu:shutdown")
 
     saved = nbformat.read(opened.lab["root"] / opened.name, as_version=4)
-    bundles = [output["data"] for cell in saved.cells for output in cell.get("outputs", []) if "data" in output]
+    bundles = [
+        output["data"]
+        for cell in saved.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
     curve = next(data for data in bundles if "application/vnd.jupyter.widget-view+json" in data)
     assert 'src="data:image/svg+xml;base64,' in curve["text/html"]
     assert "short" in curve["text/plain"]

@@ -1,4 +1,5 @@
-"""A search in real JupyterLab: small curves that move, and a button each that works while the cell runs."""
+"""A search in real JupyterLab: small curves that move, and a button each that works while the cell
+runs."""
 
 from __future__ import annotations
 
@@ -32,15 +33,23 @@ kind = "none"
 
 @pytest.mark.timeout(400)
 def test_one_trial_is_stopped_by_its_button_and_the_others_go_on(notebook):
-    opened = notebook([NOTEBOOK, CELL.replace("{epochs}", "60"), "print('searched:', result.reason)"])
+    opened = notebook(
+        [NOTEBOOK, CELL.replace("{epochs}", "60"), "print('searched:', result.reason)"]
+    )
     page = opened.page
     opened.run_all(wait=False)
-    page.wait_for_selector(".llm-tuning-board .llm-trial[data-state='queued'] .llm-stop:visible", timeout=180_000)
+    page.wait_for_selector(
+        ".llm-tuning-board .llm-trial[data-state='queued'] .llm-stop:visible", timeout=180_000
+    )
     last = page.locator(".llm-tuning-board .llm-trial").nth(5)
     last.locator(".llm-stop").click()
-    page.wait_for_function("() => document.querySelector('.jp-Notebook').innerText.includes('searched: completed')",
-                           timeout=180_000)
-    states = page.locator(".llm-tuning-board .llm-trial").evaluate_all("cards => cards.map((card) => card.dataset.state)")
+    page.wait_for_function(
+        "() => document.querySelector('.jp-Notebook').innerText.includes('searched: completed')",
+        timeout=180_000,
+    )
+    states = page.locator(".llm-tuning-board .llm-trial").evaluate_all(
+        "cards => cards.map((card) => card.dataset.state)"
+    )
     assert states == ["complete"] * 5 + ["skipped"]
     assert page.locator(".llm-tuning-board .llm-trial[data-best='true']").count() == 1
     curves = page.locator(".llm-tuning-board .llm-trial canvas")

@@ -31,7 +31,9 @@ def test_all_tokens_of_a_short_text_are_written():
 
 def test_tokens_of_a_long_text_are_thinned_so_that_none_touches_another():
     _, root = parsed([f"r{i}" for i in range(300)], [f"c{i}" for i in range(300)])
-    heights = [float(node.get("y")) for node in root.iter(f"{NS}text") if (node.text or "").startswith("r")]
+    heights = [
+        float(node.get("y")) for node in root.iter(f"{NS}text") if (node.text or "").startswith("r")
+    ]
     assert 10 < len(heights) < 60
     assert min(b - a for a, b in pairwise(heights)) >= 10
 
@@ -43,10 +45,18 @@ def test_every_label_lies_inside_the_picture():
         assert 0 <= float(node.get("y")) <= float(root.get("height"))
 
 
-@pytest.mark.parametrize(("token", "label"), [
-    ("▁the", "▁the"), (" the", "␣the"), ("\n", "⏎"), ("a\u202eb", "a◌b"), ("\u200b", "◌"), ("x" * 20, "x" * 11 + "…"),
-    ("\x00\ud800", "\ufffd\ufffd"),
-])
+@pytest.mark.parametrize(
+    ("token", "label"),
+    [
+        ("▁the", "▁the"),
+        (" the", "␣the"),
+        ("\n", "⏎"),
+        ("a\u202eb", "a◌b"),
+        ("\u200b", "◌"),
+        ("x" * 20, "x" * 11 + "…"),
+        ("\x00\ud800", "\ufffd\ufffd"),
+    ],
+)
 def test_what_cannot_be_seen_in_a_token_is_made_visible(token, label):
     assert token_label(token) == label
 

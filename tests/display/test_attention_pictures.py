@@ -1,4 +1,5 @@
-"""Overview, lines, alignment and difference of attention heads as pictures, and any of them as PNG."""
+"""Overview, lines, alignment and difference of attention heads as pictures, and any of them as
+PNG."""
 
 import base64
 import io
@@ -20,9 +21,14 @@ NS = "{http://www.w3.org/2000/svg}"
 def read(svg):
     """The texts, the paths and the cells of the first raster of a picture."""
     root = ElementTree.fromstring(svg)
-    images = [base64.b64decode(node.get("href").partition(",")[2]) for node in root.iter(f"{NS}image")]
-    return ([node.text for node in root.iter(f"{NS}text")], [node for node in root.iter(f"{NS}path")],
-            [zlib.decompressobj().decompress(png[png.index(b"IDAT") + 4:]) for png in images])
+    images = [
+        base64.b64decode(node.get("href").partition(",")[2]) for node in root.iter(f"{NS}image")
+    ]
+    return (
+        [node.text for node in root.iter(f"{NS}text")],
+        [node for node in root.iter(f"{NS}path")],
+        [zlib.decompressobj().decompress(png[png.index(b"IDAT") + 4 :]) for png in images],
+    )
 
 
 def test_a_difference_is_blue_above_and_orange_below_and_nothing_where_equal():
@@ -39,7 +45,11 @@ def test_a_difference_is_blue_above_and_orange_below_and_nothing_where_equal():
 
 def test_an_overview_has_every_head_with_its_measure():
     atlas = bytes(range(2 * 3 * 4))
-    texts, _, images = read(overview_svg(atlas, 2, 3, 2, 2, title="all", values=[i / 10 for i in range(6)], measure="entropy"))
+    texts, _, images = read(
+        overview_svg(
+            atlas, 2, 3, 2, 2, title="all", values=[i / 10 for i in range(6)], measure="entropy"
+        )
+    )
     assert "all · entropy" in texts
     assert {f"{i / 10:.2f}" for i in range(6)} <= set(texts)
     assert images[4] == b"\0" + bytes([16, 17]) + b"\0" + bytes([18, 19])
@@ -72,19 +82,27 @@ def test_heads_beyond_the_colours_are_named_not_drawn():
 
 
 def test_an_alignment_shows_the_mean_of_its_heads_and_wraps():
-    texts, paths, _ = read(alignment_svg({"A": [[1.0, 0.0]], "B": [[0.5, 0.5]]}, ["x"], ["y", "z"], title="t"))
+    texts, paths, _ = read(
+        alignment_svg({"A": [[1.0, 0.0]], "B": [[0.5, 0.5]]}, ["x"], ["y", "z"], title="t")
+    )
     assert "t · mean of 2 heads" in texts
     strengths = [0.12 + 0.88 * mean for mean in (0.75, 0.25)]
-    assert [float(path.get("stroke-opacity")) for path in paths] == pytest.approx(strengths, abs=0.01)
+    assert [float(path.get("stroke-opacity")) for path in paths] == pytest.approx(
+        strengths, abs=0.01
+    )
     words = ["word"] * 90
     root = ElementTree.fromstring(alignment_svg({"A": [[0.0] * 90] * 90}, words, words, title="t"))
     lines = {node.get("y") for node in root.iter(f"{NS}text") if node.text == "word"}
     assert len(lines) > 4
-    assert all(0 <= float(node.get("x")) <= float(root.get("width")) for node in root.iter(f"{NS}text"))
+    assert all(
+        0 <= float(node.get("x")) <= float(root.get("width")) for node in root.iter(f"{NS}text")
+    )
 
 
 def test_a_text_from_the_right_begins_at_the_right():
-    root = ElementTree.fromstring(alignment_svg({"A": [[0.0] * 3] * 2}, ["one", "two"], ["القطة", "على", "تجلس"], title="t"))
+    root = ElementTree.fromstring(
+        alignment_svg({"A": [[0.0] * 3] * 2}, ["one", "two"], ["القطة", "على", "تجلس"], title="t")
+    )
     places = {node.text: float(node.get("x")) for node in root.iter(f"{NS}text")}
     assert places["القطة"] > places["على"] > places["تجلس"]
     assert places["one"] < places["two"]

@@ -11,8 +11,10 @@ NS = "{http://www.w3.org/2000/svg}"
 
 def drawn(*series, **how):
     root = ElementTree.fromstring(loss_curve_svg(list(series), title="a <title>", **how))
-    paths = [[tuple(map(float, point.split())) for point in re.split("[ML]", path.get("d"))[1:]]
-             for path in root.iter(f"{NS}path")]
+    paths = [
+        [tuple(map(float, point.split())) for point in re.split("[ML]", path.get("d"))[1:]]
+        for path in root.iter(f"{NS}path")
+    ]
     return root, paths, [node.text for node in root.iter(f"{NS}text")]
 
 
@@ -25,7 +27,9 @@ def test_higher_values_are_higher_up_and_all_are_inside():
 
 
 def test_each_line_is_named_at_its_end_with_its_last_value():
-    _, paths, texts = drawn(Series("train", [1, 2], [2, 1.5]), Series("validation", [1, 2], [2.1, 1.25]))
+    _, paths, texts = drawn(
+        Series("train", [1, 2], [2, 1.5]), Series("validation", [1, 2], [2.1, 1.25])
+    )
     assert len(paths) == 2
     assert {"train 1.5", "validation 1.25", "a <title>"} <= set(texts)
 

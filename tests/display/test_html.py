@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 from llm_magics.display.html import css, el, fragment, frame, image, new_id, page, render, user_text
 
 HOSTILE = [
-    "<script>alert(1)</script>", "</style><script>alert(1)</script>", '"><img src=x onerror=alert(2)>',
-    "javascript:alert(3)", "' onmouseover='alert(4)", "<svg onload=alert(5)>", "&lt;b&gt;", "\x1b]8;;http://x\x07",
+    "<script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)>',
+    "javascript:alert(3)",
+    "' onmouseover='alert(4)",
+    "<svg onload=alert(5)>",
+    "&lt;b&gt;",
+    "\x1b]8;;http://x\x07",
 ]
 
 
@@ -49,27 +55,50 @@ def test_surrogates_and_nul_become_replacement_characters():
     assert render(el("p", {}, "a\ud800b\x00c")) == "<p>a\ufffdb\ufffdc</p>"
 
 
-@pytest.mark.parametrize("tag", ["script", "iframe", "object", "svg", "style", "form", "math", "b onclick=x"])
+@pytest.mark.parametrize(
+    "tag", ["script", "iframe", "object", "svg", "style", "form", "math", "b onclick=x"]
+)
 def test_tags_that_are_not_listed_are_refused(tag):
     with pytest.raises(ValueError, match="not on the list of tags"):
         el(tag)
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("onclick", "x()"), ("data-commandlinker-command", "x"), ("srcdoc", "x"), ("a b", "x"),
-    ("href", "javascript:alert(1)"), ("href", "http://example.org"), ("src", "https://example.org/a.png"),
-    ("src", "data:text/html;base64,AA=="), ("class", "jp-Cell"), ("class", "lm-Widget x"), ("id", "config"),
-    ("class", "a\njp-Cell"),
-])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("onclick", "x()"),
+        ("data-commandlinker-command", "x"),
+        ("srcdoc", "x"),
+        ("a b", "x"),
+        ("href", "javascript:alert(1)"),
+        ("href", "http://example.org"),
+        ("src", "https://example.org/a.png"),
+        ("src", "data:text/html;base64,AA=="),
+        ("class", "jp-Cell"),
+        ("class", "lm-Widget x"),
+        ("id", "config"),
+        ("class", "a\njp-Cell"),
+    ],
+)
 def test_attributes_outside_the_lists_are_refused(name, value):
     with pytest.raises(ValueError, match="attribute"):
         el("a", {name: value})
 
 
-@pytest.mark.parametrize("style", [
-    "background:url(https://example.org/x)", "width:expression(alert(1))", "color:red}body{x:y", "color:</style>",
-    "background:image-set(x)", "color:\\75rl(x)", "x y:1px", "background:src(x)", "behavior:x",
-])
+@pytest.mark.parametrize(
+    "style",
+    [
+        "background:url(https://example.org/x)",
+        "width:expression(alert(1))",
+        "color:red}body{x:y",
+        "color:</style>",
+        "background:image-set(x)",
+        "color:\\75rl(x)",
+        "x y:1px",
+        "background:src(x)",
+        "behavior:x",
+    ],
+)
 def test_styles_that_could_load_or_run_are_refused(style):
     with pytest.raises(ValueError, match="style"):
         el("p", {"style": style})
@@ -77,15 +106,27 @@ def test_styles_that_could_load_or_run_are_refused(style):
 
 def test_a_style_is_written_as_given():
     assert render(el("p", {"style": {"color": "var(--jp-x, rgba(1,2,3,.5))"}})) == (
-        '<p style="color:var(--jp-x, rgba(1,2,3,.5))"></p>')
-    assert render(el("p", {"style": "margin: 0 auto; color:red"})) == '<p style="margin:0 auto;color:red"></p>'
+        '<p style="color:var(--jp-x, rgba(1,2,3,.5))"></p>'
+    )
+    assert (
+        render(el("p", {"style": "margin: 0 auto; color:red"}))
+        == '<p style="margin:0 auto;color:red"></p>'
+    )
 
 
 def test_a_style_sheet_reaches_one_output_only():
     name = new_id()
     assert render(css([(f"#{name} .a:hover,#{name} .r:has(.b:hover) .c", {"color": "red"})])) == (
-        f"<style>#{name} .a:hover,#{name} .r:has(.b:hover) .c{{color:red}}</style>")
-    for selector in ["body", ".a", f"#{name} .a, body", f"#{name} </style>", f"#{name} a[x=y]", f"#{name} {{}} body"]:
+        f"<style>#{name} .a:hover,#{name} .r:has(.b:hover) .c{{color:red}}</style>"
+    )
+    for selector in [
+        "body",
+        ".a",
+        f"#{name} .a, body",
+        f"#{name} </style>",
+        f"#{name} a[x=y]",
+        f"#{name} {{}} body",
+    ]:
         with pytest.raises(ValueError, match="selector"):
             css([(selector, {"color": "red"})])
 
@@ -129,8 +170,14 @@ def test_a_page_keeps_data_as_text_and_may_load_nothing():
 
 
 def test_a_page_of_scripts_loads_only_what_it_is_told_and_its_data_stay_text():
-    shown = page("t", style="p{}", data='{"a": "</script><b>"}', scripts=["let a = 1;"], remote=["https://cdn.example/d3.js"])
-    assert shown.index("https://cdn.example/d3.js\"></script>") < shown.index("let a = 1;")
+    shown = page(
+        "t",
+        style="p{}",
+        data='{"a": "</script><b>"}',
+        scripts=["let a = 1;"],
+        remote=["https://cdn.example/d3.js"],
+    )
+    assert shown.index('https://cdn.example/d3.js"></script>') < shown.index("let a = 1;")
     assert "script-src &#x27;unsafe-inline&#x27; https://cdn.example/d3.js;" in shown
     assert "</script><b>" not in shown
     with pytest.raises(ValueError, match="end tag"):

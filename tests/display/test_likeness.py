@@ -31,8 +31,8 @@ def pixels(png):
     """Rows of palette levels of an 8 bit PNG without filters."""
     width, height = struct.unpack(">II", png[16:24])
     start = png.index(b"IDAT") + 4
-    data = zlib.decompress(png[start:start + struct.unpack(">I", png[start - 8:start - 4])[0]])
-    return [list(data[y * (width + 1) + 1:(y + 1) * (width + 1)]) for y in range(height)]
+    data = zlib.decompress(png[start : start + struct.unpack(">I", png[start - 8 : start - 4])[0]])
+    return [list(data[y * (width + 1) + 1 : (y + 1) * (width + 1)]) for y in range(height)]
 
 
 def test_many_lines_are_one_picture_with_a_square_a_pair():

@@ -5,14 +5,24 @@ from llm_magics.display.html import render
 from llm_magics.display.parallel import SentencePair, parallel_text
 
 CAT = SentencePair(
-    "The cat sleeps.", "Die Katze schläft.", ("The ", "cat ", "sleeps."), ("Die ", "Katze ", "schläft."),
+    "The cat sleeps.",
+    "Die Katze schläft.",
+    ("The ", "cat ", "sleeps."),
+    ("Die ", "Katze ", "schläft."),
     ((0.6, 0.3, 0.1), (0.05, 0.9, 0.05), (0.0, 0.07, 0.93)),
 )
 
 
 def html(*pairs):
-    return render(parallel_text(pairs, source_language="English", target_language="German",
-                                source_code="en", target_code="de"))
+    return render(
+        parallel_text(
+            pairs,
+            source_language="English",
+            target_language="German",
+            source_code="en",
+            target_code="de",
+        )
+    )
 
 
 class Cells(HTMLParser):
@@ -38,8 +48,10 @@ class Cells(HTMLParser):
 
 
 def test_words_put_together_are_the_sentences():
-    assert Cells(html(CAT)).cells[:2] == ["The cat sleeps.", "Die Katze schläft.Point at a word to see which words "
-                                          "it was translated from."]
+    assert Cells(html(CAT)).cells[:2] == [
+        "The cat sleeps.",
+        "Die Katze schläft.Point at a word to see which words it was translated from.",
+    ]
 
 
 def test_a_target_word_lights_the_source_words_it_looked_at_by_strength():
@@ -65,6 +77,7 @@ def test_the_tooltip_names_the_words_without_any_style_sheet():
 def test_the_style_sheet_does_not_grow_with_the_number_of_sentences():
     def sheet(page):
         return len(re.search(r"<style>.*</style>", page, re.DOTALL)[0])
+
     assert sheet(html(CAT)) == sheet(html(*[CAT] * 500))
 
 
@@ -91,8 +104,14 @@ def test_a_sentence_without_its_translation_yet_shows_an_ellipsis():
 
 def test_text_in_cells_tooltips_and_heads_is_never_markup():
     evil = '"><script>x</script>'
-    page = render(parallel_text([SentencePair(evil, evil, (evil,), (evil,), ((1.0,),)), SentencePair(evil, evil)],
-                                source_language=evil, target_language=evil, source_code=evil))
+    page = render(
+        parallel_text(
+            [SentencePair(evil, evil, (evil,), (evil,), ((1.0,),)), SentencePair(evil, evil)],
+            source_language=evil,
+            target_language=evil,
+            source_code=evil,
+        )
+    )
     assert "<script" not in page
     assert page.count("<style>") == 1
 

@@ -5,7 +5,9 @@ from llm_magics.display.progress import duration, progress_node, progress_text
 
 
 def test_the_text_bar_is_as_full_as_the_work():
-    assert progress_text(6, 24, "rows", 8) == "█" * 6 + "─" * 18 + "  6 of 24 · 25 % · 8 s left · rows"
+    assert (
+        progress_text(6, 24, "rows", 8) == "█" * 6 + "─" * 18 + "  6 of 24 · 25 % · 8 s left · rows"
+    )
     assert progress_text(24, 24).count("█") == 24
 
 
@@ -26,6 +28,8 @@ def test_more_than_all_is_all():
     assert "width:100.0%" in render(progress_node(5, 4))
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (125, "2 min 05 s"), (4320, "1 h 12 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (125, "2 min 05 s"), (4320, "1 h 12 min")]
+)
 def test_durations_read_as_people_say_them(seconds, text):
     assert duration(seconds) == text

@@ -11,9 +11,11 @@ def chunks(png):
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     found, at = {}, 8
     while at < len(png):
-        (size,), kind = struct.unpack(">I", png[at:at + 4]), png[at + 4:at + 8]
-        data = png[at + 8:at + 8 + size]
-        assert struct.unpack(">I", png[at + 8 + size:at + 12 + size])[0] == zlib.crc32(kind + data)
+        (size,), kind = struct.unpack(">I", png[at : at + 4]), png[at + 4 : at + 8]
+        data = png[at + 8 : at + 8 + size]
+        assert struct.unpack(">I", png[at + 8 + size : at + 12 + size])[0] == zlib.crc32(
+            kind + data
+        )
         found[kind], at = data, at + 12 + size
     return found
 
@@ -36,6 +38,7 @@ def test_more_is_always_further_from_the_background(paper):
     def distance(colour):
         *rgb, alpha = colour
         return sum(((value - paper) * alpha / 255) ** 2 for value in rgb)
+
     distances = [distance(colour) for colour in COLOURS]
     assert distances == sorted(distances)
     assert distances[0] == 0
@@ -43,7 +46,7 @@ def test_more_is_always_further_from_the_background(paper):
 
 def test_companding_keeps_a_weight_within_0_004():
     for weight in (0.0, 0.0005, 0.01, 0.3, 0.999, 1.0):
-        assert expand(round(255 * weight ** 0.5)) == pytest.approx(weight, abs=0.004)
+        assert expand(round(255 * weight**0.5)) == pytest.approx(weight, abs=0.004)
 
 
 @pytest.mark.parametrize("size", [(0, 1, b""), (2, 2, b"abc"), (1, 1, b"ab")])

@@ -19,8 +19,16 @@ class Saying(Result):
 
 @pytest.fixture
 def saying():
-    return Saying("a <b>\ud800", Provenance(model="embedded:x", why="ships with us", seconds=2.0, tokens=50,
-                                            parameters={"num_beams": 1, "p": float("nan"), "o": object}))
+    return Saying(
+        "a <b>\ud800",
+        Provenance(
+            model="embedded:x",
+            why="ships with us",
+            seconds=2.0,
+            tokens=50,
+            parameters={"num_beams": 1, "p": float("nan"), "o": object},
+        ),
+    )
 
 
 def shown(thing):

@@ -12,10 +12,18 @@ def test_hostile_text_is_still_one_well_formed_picture():
     assert root[1].text == "</text><script>x</script>" + 4 * "\ufffd" + "&"
 
 
-@pytest.mark.parametrize(("tag", "attributes"), [
-    ("script", {}), ("foreignObject", {}), ("a", {}), ("rect", {"onload": "x"}), ("rect", {"fill": "url(https://x)"}),
-    ("image", {"href": "https://example.org/x.png"}), ("image", {"href": "data:image/svg+xml;base64,AA=="}),
-])
+@pytest.mark.parametrize(
+    ("tag", "attributes"),
+    [
+        ("script", {}),
+        ("foreignObject", {}),
+        ("a", {}),
+        ("rect", {"onload": "x"}),
+        ("rect", {"fill": "url(https://x)"}),
+        ("image", {"href": "https://example.org/x.png"}),
+        ("image", {"href": "data:image/svg+xml;base64,AA=="}),
+    ],
+)
 def test_what_could_run_or_load_is_refused(tag, attributes):
     with pytest.raises(ValueError, match="SVG"):
         shape(tag, attributes)

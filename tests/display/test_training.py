@@ -10,7 +10,10 @@ NS = "{http://www.w3.org/2000/svg}"
 
 
 def pictures(html):
-    return [ElementTree.fromstring(base64.b64decode(data)) for data in re.findall(r"svg\+xml;base64,([^\"]+)", html)]
+    return [
+        ElementTree.fromstring(base64.b64decode(data))
+        for data in re.findall(r"svg\+xml;base64,([^\"]+)", html)
+    ]
 
 
 def texts(picture):
@@ -18,8 +21,12 @@ def texts(picture):
 
 
 def test_one_run_shows_loss_metrics_with_their_last_values_and_samples():
-    charts = Charts("play", [("", Series("train", [1, 2], [2, 1])), ("", Series("validation", [2], [1.5]))],
-                    [("", Series("exact_match", [1, 2], [0.5, 0.75]))], {"": [["a <b>", "c", ""]]})
+    charts = Charts(
+        "play",
+        [("", Series("train", [1, 2], [2, 1])), ("", Series("validation", [2], [1.5]))],
+        [("", Series("exact_match", [1, 2], [0.5, 0.75]))],
+        {"": [["a <b>", "c", ""]]},
+    )
     html = render(training_node(charts, "all in one line"))
     loss, metrics = pictures(html)
     assert {"play", "train 1", "validation 1.5"} <= set(texts(loss))
@@ -30,18 +37,25 @@ def test_one_run_shows_loss_metrics_with_their_last_values_and_samples():
 
 
 def test_several_runs_have_a_colour_each_and_are_named_once():
-    charts = Charts("two", [(run, Series(name, [1, 2], [2, 1])) for run in "ab" for name in ("train", "validation")],
-                    [(run, Series("bleu", [1, 2], [1, 2])) for run in "ba"])
+    charts = Charts(
+        "two",
+        [(run, Series(name, [1, 2], [2, 1])) for run in "ab" for name in ("train", "validation")],
+        [(run, Series("bleu", [1, 2], [1, 2])) for run in "ba"],
+    )
     loss, metrics = pictures(render(training_node(charts, "")))
     colours = [path.get("stroke") for path in loss.iter(f"{NS}path")]
-    assert len(set(colours)) == len(colours) == 2, "beside a validation loss, the training loss is left out"
+    assert len(set(colours)) == len(colours) == 2, (
+        "beside a validation loss, the training loss is left out"
+    )
     assert [text for text in texts(loss) if re.fullmatch(r"[ab] \d.*", text)] == ["a 1", "b 1"]
     assert {"a 2", "b 2"} <= set(texts(metrics))
     assert [path.get("stroke") for path in metrics.iter(f"{NS}path")] == colours[::-1]
 
 
 def test_a_run_without_validation_is_compared_by_its_training_loss():
-    charts = Charts(loss=[("a", Series("train", [1, 2], [2, 1])), ("b", Series("validation", [1, 2], [3, 2]))])
+    charts = Charts(
+        loss=[("a", Series("train", [1, 2], [2, 1])), ("b", Series("validation", [1, 2], [3, 2]))]
+    )
     (loss,) = pictures(render(training_node(charts, "")))
     assert {"a 1", "b 2"} <= set(texts(loss))
 
@@ -68,8 +82,10 @@ def test_small_charts_stay_in_their_cells():
     root = ElementTree.fromstring(small_charts_svg(charts, title=""))
     assert root.get("width") == "640"
     height = int(root.get("height"))
-    paths = [[tuple(map(float, point.split())) for point in re.split("[ML]", path.get("d"))[1:]]
-             for path in root.iter(f"{NS}path")]
+    paths = [
+        [tuple(map(float, point.split())) for point in re.split("[ML]", path.get("d"))[1:]]
+        for path in root.iter(f"{NS}path")
+    ]
     for i, path in enumerate(paths):
         left, top = i % 2 * 320, i // 2 * height / 2
         assert all(left <= x <= left + 320 and top <= y <= top + height / 2 for x, y in path)

@@ -11,7 +11,13 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-SENTENCES = ["The cat sleeps.", "A dog runs in the park.", "Where is the station?", "He said: it's {fine}!", "— \"'"]
+SENTENCES = [
+    "The cat sleeps.",
+    "A dog runs in the park.",
+    "Where is the station?",
+    "He said: it's {fine}!",
+    "— \"'",
+]
 
 
 class Cells:
@@ -29,7 +35,8 @@ class Cells:
         return outcome.result
 
     def refusal(self, cell):
-        """The one line of a UsageError, which must be of exactly that class and be shown as one line."""
+        """The one line of a UsageError, which must be of exactly that class and be shown as one
+        line."""
         with capture_output() as self.output:
             outcome = self.shell.run_cell(cell, store_history=False)
         error = outcome.error_in_exec
@@ -57,7 +64,8 @@ def cells(home):
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """The folder of an English to German model with random weights: real code, meaningless words."""
+    """The folder of an English to German model with random weights: real code, meaningless
+    words."""
     import torch
 
     from llm_magics.models.house import save_house
@@ -67,16 +75,32 @@ def tiny_model(tmp_path_factory):
 
     tokenizer = train_tokenizer(SENTENCES * 3, Tokenizer(vocab_size=320))
     size = tokenizer.get_vocab_size()
-    arguments = {"src_vocab_size": size, "tgt_vocab_size": size, "d_model": 16, "nhead": 2, "num_encoder_layers": 2,
-                 "num_decoder_layers": 1, "dim_feedforward": 32, "dropout": 0.0, "norm_first": True}
+    arguments = {
+        "src_vocab_size": size,
+        "tgt_vocab_size": size,
+        "d_model": 16,
+        "nhead": 2,
+        "num_encoder_layers": 2,
+        "num_decoder_layers": 1,
+        "dim_feedforward": 32,
+        "dropout": 0.0,
+        "norm_first": True,
+    }
     torch.manual_seed(12)
     module = Seq2SeqModel(**arguments)
     with torch.no_grad():  # far enough from the end mark that something is written
         for weight in module.parameters():
             weight.mul_(3 if weight.dim() > 1 else 1)
         module.decoder.norm.bias.copy_(-module.target_embedding.weight[:3].sum(0))
-    return save_house(tmp_path_factory.mktemp("model") / "tiny", module, arguments=arguments, task="translate",
-                      source_language="en", target_language="de", source_tokenizer=tokenizer)
+    return save_house(
+        tmp_path_factory.mktemp("model") / "tiny",
+        module,
+        arguments=arguments,
+        task="translate",
+        source_language="en",
+        target_language="de",
+        source_tokenizer=tokenizer,
+    )
 
 
 class Kernel:
@@ -126,8 +150,14 @@ def kernel(tmp_path_factory):
     from jupyter_client.manager import start_new_kernel
 
     folder = tmp_path_factory.mktemp("kernel")
-    env = {**os.environ, "LLM_MAGICS_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
-           "OMP_WAIT_POLICY": "passive", "IPYTHONDIR": str(folder / "ipython")}
+    env = {
+        **os.environ,
+        "LLM_MAGICS_HOME": str(folder / "home"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "passive",
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
     manager, client = start_new_kernel(env=env, cwd=os.fspath(folder))
     kernel = Kernel(manager, client, folder / "home")
     reply, outputs, _ = kernel.run("%load_ext llm_magics")

@@ -8,12 +8,18 @@ TEXT = "The Danube rises in the Black Forest. The Rhine rises in the Alps."
 def test_a_cell_with_the_text_above_and_questions_below(cells):
     asked = "Where does the Rhine rise?\nWhere does the Danube rise?"
     found = cells.run(f"%%ask --model embedded:extractive\n{TEXT}\n---\n{asked}")
-    assert [answer.text for answer in found] == ["The Rhine rises in the Alps.", "The Danube rises in the Black Forest."]
+    assert [answer.text for answer in found] == [
+        "The Rhine rises in the Alps.",
+        "The Danube rises in the Black Forest.",
+    ]
 
 
 def test_the_context_may_be_a_variable_or_a_file(cells, tmp_path):
     cells.shell.user_ns["article"] = TEXT
-    assert cells.run("%ask --context article Where does the Rhine rise?").text == "The Rhine rises in the Alps."
+    assert (
+        cells.run("%ask --context article Where does the Rhine rise?").text
+        == "The Rhine rises in the Alps."
+    )
     (tmp_path / "rivers.txt").write_text(TEXT, "utf-8")
     found = cells.run("%ask --context rivers.txt --out kept Where does the Danube rise?")
     assert found.text == "The Danube rises in the Black Forest."
@@ -21,13 +27,19 @@ def test_the_context_may_be_a_variable_or_a_file(cells, tmp_path):
 
 
 def test_rows_of_questions_share_one_context(cells):
-    cells.shell.user_ns.update(article=TEXT, asked=["Where does the Rhine rise?", "Where does the Danube rise?"])
+    cells.shell.user_ns.update(
+        article=TEXT, asked=["Where does the Rhine rise?", "Where does the Danube rise?"]
+    )
     rows = cells.run("%ask --each asked --context article --model embedded:extractive")
     assert rows.texts == ["The Rhine rises in the Alps.", "The Danube rises in the Black Forest."]
 
 
 def test_the_equivalent_python_runs(cells):
-    shown = str(cells.run(f"%%ask --code --model embedded:extractive\n{TEXT}\n---\nWhere does the Rhine rise?"))
+    shown = str(
+        cells.run(
+            f"%%ask --code --model embedded:extractive\n{TEXT}\n---\nWhere does the Rhine rise?"
+        )
+    )
     space = {}
     exec(shown, space)
     assert space["answers"].text == "The Rhine rises in the Alps."

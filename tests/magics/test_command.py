@@ -34,7 +34,9 @@ class Tensor:
     pass
 
 
-@pytest.mark.parametrize("error", [EmptyInput("nothing\nthere"), ModelNotFound("no \ud800 such model")])
+@pytest.mark.parametrize(
+    "error", [EmptyInput("nothing\nthere"), ModelNotFound("no \ud800 such model")]
+)
 def test_wrong_input_becomes_exactly_a_usage_error_of_one_line(cells, error):
     with pytest.raises(UsageError) as caught:
         Failing(error).answer(cells.shell, "", "text\n", {})
@@ -67,7 +69,13 @@ def test_a_notebook_sees_one_line_and_an_error(cells):
 
 
 def test_generated_python_leaves_out_what_was_not_given():
-    code = python_call("from llm_magics import translate", "translate", 'it\'s "quoted"', target="de", model=None)
-    assert code == "from llm_magics import translate\n\nresult = translate('it\\'s \"quoted\"', target='de')"
-    assert python_call("import x", "x.f", Source('df["a"]'), assign="y").endswith('y = x.f(df["a"])')
+    code = python_call(
+        "from llm_magics import translate", "translate", 'it\'s "quoted"', target="de", model=None
+    )
+    assert code == (
+        "from llm_magics import translate\n\nresult = translate('it\\'s \"quoted\"', target='de')"
+    )
+    assert python_call("import x", "x.f", Source('df["a"]'), assign="y").endswith(
+        'y = x.f(df["a"])'
+    )
     assert repr(PlainText("a\nb")) == "a\nb"

@@ -15,7 +15,9 @@ def complete(cells):
     def complete(text, at=None):
         with provisionalcompleter():
             found = list(cells.shell.Completer.completions(text, len(text) if at is None else at))
-        return [text[: item.start] + item.text + text[item.end:] for item in found], [item.text for item in found]
+        return [text[: item.start] + item.text + text[item.end :] for item in found], [
+            item.text for item in found
+        ]
 
     return complete
 
@@ -39,7 +41,9 @@ def test_languages_behind_to_and_auto_behind_from(complete):
     assert complete("%translate --to=d")[0][:2] == ["%translate --to=da", "%translate --to=de"]
 
 
-def test_models_loaded_ones_first_then_embedded_runs_and_the_cache(complete, home, tmp_path, tiny_model):
+def test_models_loaded_ones_first_then_embedded_runs_and_the_cache(
+    complete, home, tmp_path, tiny_model
+):
     from llm_magics.session import current_session
 
     (home / "runs" / "mine" / "model").mkdir(parents=True)
@@ -48,9 +52,15 @@ def test_models_loaded_ones_first_then_embedded_runs_and_the_cache(complete, hom
     current_session().manager.load(str(tiny_model))
     _, offers = complete("%translate --model ")
     assert offers[0] == str(tiny_model)
-    assert offers.index("embedded:extractive") < offers.index("run:mine") < offers.index("Helsinki-NLP/opus-mt-en-de")
+    assert (
+        offers.index("embedded:extractive")
+        < offers.index("run:mine")
+        < offers.index("Helsinki-NLP/opus-mt-en-de")
+    )
     assert complete("%translate --model run:m")[0] == ["%translate --model run:mine"]
-    assert complete("%translate --model=Helsinki-NLP/o")[0] == ["%translate --model=Helsinki-NLP/opus-mt-en-de"]
+    assert complete("%translate --model=Helsinki-NLP/o")[0] == [
+        "%translate --model=Helsinki-NLP/opus-mt-en-de"
+    ]
 
 
 def test_notebook_variables_that_hold_rows_or_text(complete, cells):
@@ -59,7 +69,16 @@ def test_notebook_variables_that_hold_rows_or_text(complete, cells):
 
 
 def test_words_of_models_and_attention(complete):
-    assert complete("%models ")[1] == ["load", "unload", "pin", "unpin", "info", "recommend", "remote", "panel"]
+    assert complete("%models ")[1] == [
+        "load",
+        "unload",
+        "pin",
+        "unpin",
+        "info",
+        "recommend",
+        "remote",
+        "panel",
+    ]
     assert complete("%models recommend t")[1] == ["translate"]
     assert "embedded:extractive" in complete("%models load embedded:")[1]
     assert "embedded:extractive" in complete("%attention embedded:")[1]

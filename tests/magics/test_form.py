@@ -1,4 +1,5 @@
-"""A magic as a form and back: every option once, and a line that reads back as what was filled in."""
+"""A magic as a form and back: every option once, and a line that reads back as what was filled
+in."""
 
 import pytest
 
@@ -37,9 +38,17 @@ def test_every_option_of_its_own_is_a_field_with_help_and_default_or_has_a_box(c
 
 def test_numbers_carry_their_bounds():
     fields = {field["name"]: field for field in form.form_of(find_command("translate"))["fields"]}
-    assert (fields["beams"]["kind"], fields["beams"]["low"], fields["beams"]["high"], fields["beams"]["step"]) == (
-        "number", 1, 64, 1)
-    assert [fields[name]["kind"] for name in ("from", "to", "model")] == ["language", "language", "model"]
+    assert (
+        fields["beams"]["kind"],
+        fields["beams"]["low"],
+        fields["beams"]["high"],
+        fields["beams"]["step"],
+    ) == ("number", 1, 64, 1)
+    assert [fields[name]["kind"] for name in ("from", "to", "model")] == [
+        "language",
+        "language",
+        "model",
+    ]
 
 
 def test_a_task_begins_with_an_example_that_needs_nothing_of_the_notebook(command):
@@ -52,11 +61,25 @@ def test_a_task_begins_with_an_example_that_needs_nothing_of_the_notebook(comman
         assert form.known_values(command, command.scanned(line, "x").arguments) == example["values"]
 
 
-@pytest.mark.parametrize("model", ["embedded:en-de", "./my model", "it's/here", 'models["a b"]', "a(b", "--to", "--odd",
-                                   "['a', \"it's\"]", " x "])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "embedded:en-de",
+        "./my model",
+        "it's/here",
+        'models["a b"]',
+        "a(b",
+        "--to",
+        "--odd",
+        "['a', \"it's\"]",
+        " x ",
+    ],
+)
 def test_any_value_reads_back_as_it_was(model):
     command = find_command("translate")
-    values, scanned = read_back(command, form.line_of(command, {"to": "de", "model": model, "beams": "4"}))
+    values, scanned = read_back(
+        command, form.line_of(command, {"to": "de", "model": model, "beams": "4"})
+    )
     assert (values["model"], values["to"], values["beams"], scanned.text) == (model, "de", 4, "")
 
 
@@ -91,8 +114,10 @@ def test_offers_are_those_of_completion_with_names_for_languages():
 
 def test_modules_of_the_notebook_are_offered_as_models():
     torch = pytest.importorskip("torch")
-    offers = form.offers_for(find_command("translate"), {"mine": torch.nn.Linear(1, 1), "pair": (torch.nn.Linear(1, 1), None),
-                                                          "words": ["a"]})
+    offers = form.offers_for(
+        find_command("translate"),
+        {"mine": torch.nn.Linear(1, 1), "pair": (torch.nn.Linear(1, 1), None), "words": ["a"]},
+    )
     names = {value: note for value, _, note in offers["model"]}
     assert names["mine"] == names["pair"] == "notebook variable"
     assert "words" not in names

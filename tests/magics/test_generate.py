@@ -17,14 +17,31 @@ def writer(tmp_path_factory):
     from llm_magics.training.data.tokenizer import train_tokenizer
     from llm_magics.training.recipe import Tokenizer
 
-    raw = train_tokenizer(["the cat sleeps on the sofa\nand the dog too", "a bee"], Tokenizer(kind="char", vocab_size=40))
-    arguments = {"vocab_size": raw.get_vocab_size(), "d_model": 16, "nhead": 2, "num_layers": 1, "dim_feedforward": 32}
+    raw = train_tokenizer(
+        ["the cat sleeps on the sofa\nand the dog too", "a bee"],
+        Tokenizer(kind="char", vocab_size=40),
+    )
+    arguments = {
+        "vocab_size": raw.get_vocab_size(),
+        "d_model": 16,
+        "nhead": 2,
+        "num_layers": 1,
+        "dim_feedforward": 32,
+    }
     torch.manual_seed(0)
     module = CausalLanguageModel(**arguments)
     with torch.no_grad():
         module.generator.bias[2] -= 12  # it does not end at once
-    return str(save_house(tmp_path_factory.mktemp("writer") / "letters", module, arguments=arguments, task="language-model",
-                          source_tokenizer=raw, trained_tokens=32))
+    return str(
+        save_house(
+            tmp_path_factory.mktemp("writer") / "letters",
+            module,
+            arguments=arguments,
+            task="language-model",
+            source_tokenizer=raw,
+            trained_tokens=32,
+        )
+    )
 
 
 def test_line_and_cell_give_the_same_with_a_seed(cells, writer):
@@ -37,9 +54,17 @@ def test_line_and_cell_give_the_same_with_a_seed(cells, writer):
 
 
 def test_all_options_arrive(cells, writer):
-    found = cells.run(f"%generate --model {writer} --temperature 0.5 --top-p 0.9 --top-k 7 --n 3 --seed 2 --max-tokens 9 the")
+    found = cells.run(
+        f"%generate --model {writer} --temperature 0.5 --top-p 0.9 --top-k 7 --n 3 --seed 2 "
+        "--max-tokens 9 the"
+    )
     given = found.provenance.parameters
-    assert (given["temperature"], given["top_p"], given["top_k"], found.provenance.seed) == (0.5, 0.9, 7, 2)
+    assert (given["temperature"], given["top_p"], given["top_k"], found.provenance.seed) == (
+        0.5,
+        0.9,
+        7,
+        2,
+    )
     assert len(found) == 3
 
 
@@ -50,13 +75,17 @@ def test_stop_strings_may_be_one_or_a_list_and_hold_a_line_break(cells, writer):
     assert cells.run(rf"{call} --stop \n the cat").text == whole.split("\n")[0]
     cells.shell.user_ns["marks"] = ["\n", "e"]
     for given in ("\"['\\n', 'e']\"", "{marks}"):
-        assert cells.run(f"{call} --stop {given} the cat").text == whole.split("\n")[0].split("e")[0]
+        assert (
+            cells.run(f"{call} --stop {given} the cat").text == whole.split("\n")[0].split("e")[0]
+        )
     assert "a list of strings expected" in cells.refusal(f"{call} --stop [1,2] the cat")
 
 
 def test_a_text_goes_on_from_an_earlier_result(cells, writer):
     first = cells.run(f"%generate --model {writer} --seed 1 --max-tokens 8 --out story the cat")
-    second = cells.run(f"%generate --model {writer} --seed 1 --max-tokens 8 --reply-to story and the dog")
+    second = cells.run(
+        f"%generate --model {writer} --seed 1 --max-tokens 8 --reply-to story and the dog"
+    )
     assert second.before == first.continued()
     cells.shell.user_ns["number"] = 3
     assert "not a int" in cells.refusal(f"%generate --model {writer} --reply-to number the")
@@ -69,11 +98,21 @@ def test_rows(cells, writer):
 
 
 def test_the_equivalent_python_runs(cells, writer):
-    cells.shell.user_ns["story"] = found = cells.run(f"%generate --model {writer} --seed 1 --max-tokens 8 the cat")
-    shown = str(cells.run(f"%generate --code --model {writer} --seed 5 --max-tokens 9 --stop \\n --reply-to story the dog"))
+    cells.shell.user_ns["story"] = found = cells.run(
+        f"%generate --model {writer} --seed 1 --max-tokens 8 the cat"
+    )
+    shown = str(
+        cells.run(
+            f"%generate --code --model {writer} --seed 5 --max-tokens 9 --stop \\n "
+            "--reply-to "
+            "story the dog"
+        )
+    )
     space = {"story": found}
     exec(shown, space)
-    again = cells.run(f"%generate --model {writer} --seed 5 --max-tokens 9 --stop \\n --reply-to story the dog")
+    again = cells.run(
+        f"%generate --model {writer} --seed 5 --max-tokens 9 --stop \\n --reply-to story the dog"
+    )
     assert space["result"].text == again.text
 
 
@@ -87,7 +126,9 @@ def test_the_default_model_is_a_setting(cells, writer):
 
 
 @pytest.mark.parametrize("magic", ["generate", "predict"])
-def test_without_a_network_an_embedded_language_model_writes(cells, writer, magic, tmp_path, monkeypatch):
+def test_without_a_network_an_embedded_language_model_writes(
+    cells, writer, magic, tmp_path, monkeypatch
+):
     import shutil
 
     from llm_magics.models import catalog, reference
@@ -126,7 +167,9 @@ def test_a_kernel_shows_the_text_while_it_grows_and_an_interrupt_keeps_it(kernel
 
     reply, outputs, updates = kernel.finish(message, until=until)
     assert reply["status"] == "error"
-    assert "the result is incomplete" in reply["evalue"] or "incomplete" in "".join(reply["traceback"])
+    assert "the result is incomplete" in reply["evalue"] or "incomplete" in "".join(
+        reply["traceback"]
+    )
     assert any("the cat" in update["data"]["text/html"] for update in updates)
     reply, outputs, _ = kernel.run("print(kept[0].finish, len(kept.text) > 20)")
     assert outputs[0]["text"] == "interrupted True\n"

@@ -19,7 +19,12 @@ def row(panel):
 def test_load_pin_unpin_and_unload_are_those_of_the_magic(panel, tiny_model):
     panel.act("load", str(tiny_model), dtype="float32")
     line = row(panel)
-    assert (line["name"], line["dtype"], line["state"], line["leases"]) == (str(tiny_model), "float32", "idle", 0)
+    assert (line["name"], line["dtype"], line["state"], line["leases"]) == (
+        str(tiny_model),
+        "float32",
+        "idle",
+        0,
+    )
     (cpu,) = [device for device in panel.devices if device["name"] == line["device"]]
     assert cpu["held_bytes"] == line["bytes"] == current_session().manager.rows()[0].bytes > 0
     assert cpu["budget_bytes"] > cpu["held_bytes"]
@@ -27,7 +32,11 @@ def test_load_pin_unpin_and_unload_are_those_of_the_magic(panel, tiny_model):
     assert (row(panel)["pinned"], row(panel)["state"]) == (True, "pinned")
     with current_session().manager.lease(str(tiny_model)):
         panel.refresh()
-        assert (row(panel)["leases"], row(panel)["state"], row(panel)["pinned"]) == (1, "in use", True)
+        assert (row(panel)["leases"], row(panel)["state"], row(panel)["pinned"]) == (
+            1,
+            "in use",
+            True,
+        )
         with pytest.raises(Exception, match="in use"):
             panel.act("unload", str(tiny_model))
     panel.act("unpin", str(tiny_model))

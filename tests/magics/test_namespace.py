@@ -10,23 +10,49 @@ from IPython.core.error import UsageError
 
 from llm_magics.magics.namespace import expand, look_up, variable_name
 
-SCOPE = {"rows": ["a", "b", "c"], "df": {"my col": [1, 2], "text": ["x"]},
-         "obj": SimpleNamespace(text=["t"]),
-         "lang": "de"}
+SCOPE = {
+    "rows": ["a", "b", "c"],
+    "df": {"my col": [1, 2], "text": ["x"]},
+    "obj": SimpleNamespace(text=["t"]),
+    "lang": "de",
+}
 
 
-@pytest.mark.parametrize(("expression", "value"), [
-    ("rows", ["a", "b", "c"]), ("rows[0]", "a"), ("rows[-1]", "c"), ("rows[:2]", ["a", "b"]), ("rows[::2]", ["a", "c"]),
-    ('df["my col"]', [1, 2]), ("df['text'][0]", "x"), ("obj.text", ["t"]), ("  rows ", ["a", "b", "c"]),
-])
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("rows", ["a", "b", "c"]),
+        ("rows[0]", "a"),
+        ("rows[-1]", "c"),
+        ("rows[:2]", ["a", "b"]),
+        ("rows[::2]", ["a", "c"]),
+        ('df["my col"]', [1, 2]),
+        ("df['text'][0]", "x"),
+        ("obj.text", ["t"]),
+        ("  rows ", ["a", "b", "c"]),
+    ],
+)
 def test_names_attributes_columns_and_slices_are_found(expression, value):
     assert look_up(expression, SCOPE, "%t") == value
 
 
-@pytest.mark.parametrize("expression", [
-    "rows + rows", "__import__('os')", "rows.copy()", "[r for r in rows]", "rows[lang]", "lambda: 0", "f'{rows}'", "1 +",
-    "rows[", "", "\x00", "rows; rows",
-])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "rows + rows",
+        "__import__('os')",
+        "rows.copy()",
+        "[r for r in rows]",
+        "rows[lang]",
+        "lambda: 0",
+        "f'{rows}'",
+        "1 +",
+        "rows[",
+        "",
+        "\x00",
+        "rows; rows",
+    ],
+)
 def test_whatever_would_have_to_run_is_refused(expression):
     with pytest.raises(UsageError) as caught:
         look_up(expression, SCOPE, "%t")

@@ -37,17 +37,35 @@ def refusal(line, **how):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("text", [
-    "He said \"it's {fine}\"  and   left", "rock 'n roll", "'tis", "{a} $b {{c}}", "-5 degrees", "- a dash", "— Oui",
-    "100 % of --unknown-things", "a\\b", "--- three dashes", "x = [1, 2", "\ud800 half a character",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'He said "it\'s {fine}"  and   left',
+        "rock 'n roll",
+        "'tis",
+        "{a} $b {{c}}",
+        "-5 degrees",
+        "- a dash",
+        "— Oui",
+        "100 % of --unknown-things",
+        "a\\b",
+        "--- three dashes",
+        "x = [1, 2",
+        "\ud800 half a character",
+    ],
+)
 def test_text_behind_the_options_is_verbatim(text):
     assert scanned(f"--to de {text}").text == text
     assert scanned(text).text == text
 
 
 def test_options_and_values_in_every_writing():
-    for line in ("--to de --quiet x", "--quiet --to=de x", "--to 'de' --quiet x", '  --to="de"  --quiet  x'):
+    for line in (
+        "--to de --quiet x",
+        "--quiet --to=de x",
+        "--to 'de' --quiet x",
+        '  --to="de"  --quiet  x',
+    ):
         found = scanned(line)
         assert set(found.arguments) == {"--to=de", "--quiet"}
         assert found.text == "x"
@@ -82,7 +100,9 @@ def test_an_abbreviated_option_is_unknown():
 
 
 def test_a_typographic_dash_is_named():
-    assert "'—to' begins with a dash that is no hyphen; did you mean '--to'?" in refusal("—to de hello")
+    assert "'—to' begins with a dash that is no hyphen; did you mean '--to'?" in refusal(
+        "—to de hello"
+    )
 
 
 def test_a_missing_value_is_named():
@@ -102,7 +122,11 @@ def test_an_open_quote_or_bracket_is_named():
 
 def test_words_come_before_the_text_with_options_among_them():
     found = scanned("load --to de ref the  text", words=2)
-    assert (found.words, found.arguments, found.text) == (("load", "ref"), ("--to=de",), "the  text")
+    assert (found.words, found.arguments, found.text) == (
+        ("load", "ref"),
+        ("--to=de",),
+        "the  text",
+    )
 
 
 def test_a_word_too_many_is_refused_where_no_text_is_taken():

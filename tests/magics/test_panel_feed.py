@@ -9,8 +9,16 @@ from llm_magics.widgets.training_panel import TrainingPanel
 
 
 def step(number, total=100, **values):
-    given = {"epoch": number / 10, "loss": 5.0 / number, "learning_rate": 1e-3, "grad_norm": 1.5, "tokens_per_s": 900.0,
-             "seconds": 0.5 * number, "padding": 0.1, **values}
+    given = {
+        "epoch": number / 10,
+        "loss": 5.0 / number,
+        "learning_rate": 1e-3,
+        "grad_norm": 1.5,
+        "tokens_per_s": 900.0,
+        "seconds": 0.5 * number,
+        "padding": 0.1,
+        **values,
+    }
     return e.StepDone(step=number, total_steps=total, **given)
 
 
@@ -55,7 +63,9 @@ def test_the_time_left_is_by_the_clock_of_the_run(panel, feed):
 
 
 def test_layers_go_to_their_groups_and_what_is_no_layer_has_no_activation(panel, feed):
-    feed.on_event(e.LayersSeen(10, ("embedding", "encoder.0"), (None, 0.25), (None, 1.5), (3.0, 4.0)))
+    feed.on_event(
+        e.LayersSeen(10, ("embedding", "encoder.0"), (None, 0.25), (None, 1.5), (3.0, 4.0))
+    )
     assert panel.series("gradient_norm") == {"embedding": [(10, 3.0)], "encoder.0": [(10, 4.0)]}
     assert panel.series("activation_std") == {"encoder.0": [(10, 1.5)]}
     assert panel.series("activation_mean") == {"encoder.0": [(10, 0.25)]}
@@ -63,7 +73,11 @@ def test_layers_go_to_their_groups_and_what_is_no_layer_has_no_activation(panel,
 
 def test_samples_and_attention_become_snapshots(panel, feed):
     feed.on_event(e.Sampled(10, (e.Sample("in", "out", "right"),)))
-    feed.on_event(e.AttentionSeen(10, "cross", ("a",), ("x", "y"), 1, 2, base64.b64encode(bytes([1, 2, 3, 4])).decode()))
+    feed.on_event(
+        e.AttentionSeen(
+            10, "cross", ("a",), ("x", "y"), 1, 2, base64.b64encode(bytes([1, 2, 3, 4])).decode()
+        )
+    )
     panel.finish()
     samples, attention = panel.snapshots
     assert samples["rows"] == [["in", "out", "right"]]
@@ -84,7 +98,10 @@ def test_turns_of_a_run_show_in_status_marks_and_notes(panel, feed):
     assert "2,048" in panel.progress["memory"]
     assert panel.progress["checkpoint"] == 8
     assert [(mark["step"], mark["text"]) for mark in panel.marks] == [
-        (5, "paused"), (6, "learning rate × 0.5"), (7, "batch split")]
+        (5, "paused"),
+        (6, "learning rate × 0.5"),
+        (7, "batch split"),
+    ]
 
 
 def test_a_stopped_panel_is_not_set_running_again(panel, feed):
@@ -95,30 +112,59 @@ def test_a_stopped_panel_is_not_set_running_again(panel, feed):
 
 def test_several_runs_are_overlaid_from_their_records():
     def record(value):
-        return [e.RunStarted("r", 0, 2, 1, 1, 1, "cpu"), step(1, 2), e.Evaluated(1, 0.1, value, {"bleu": value}), step(2, 2)]
+        return [
+            e.RunStarted("r", 0, 2, 1, 1, 1, "cpu"),
+            step(1, 2),
+            e.Evaluated(1, 0.1, value, {"bleu": value}),
+            step(2, 2),
+        ]
 
     panel = comparison_panel({"small": record(1.0), "large": record(2.0)})
     assert panel.title == "small · large"
     assert {name: len(points) for name, points in panel.series().items()} == {
-        "small train": 2, "small validation": 1, "large train": 2, "large validation": 1}
+        "small train": 2,
+        "small validation": 1,
+        "large train": 2,
+        "large validation": 1,
+    }
     assert panel.series("metric") == {"small bleu": [(1, 1.0)], "large bleu": [(1, 2.0)]}
     assert (panel.progress, panel.levers, panel.status) == ({}, [], "finished")
 
 
 def test_a_terminal_gets_one_line_a_turn(capsys):
     view = TerminalView()
-    for event in (e.RunStarted("play", 0, 100, 1234, 10, 10, "cpu", notes=("2 rows left out",)), step(1),
-                  e.Evaluated(5, 0.5, 0.7, {"bleu": 30.0}), e.Paused(5), e.Resumed(5), e.RateChanged(6, 0.5),
-                  e.BatchSplit(7, 2048), e.CheckpointSaved(8, "x"), e.CheckpointSkipped("step 8: a file is cut off"),
-                  e.Finished("completed", 100, 50.0)):
+    for event in (
+        e.RunStarted("play", 0, 100, 1234, 10, 10, "cpu", notes=("2 rows left out",)),
+        step(1),
+        e.Evaluated(5, 0.5, 0.7, {"bleu": 30.0}),
+        e.Paused(5),
+        e.Resumed(5),
+        e.RateChanged(6, 0.5),
+        e.BatchSplit(7, 2048),
+        e.CheckpointSaved(8, "x"),
+        e.CheckpointSkipped("step 8: a file is cut off"),
+        e.Finished("completed", 100, 50.0),
+    ):
         view.on_event(event)
     first = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert first == ["play:", "2", "step", "paused", "resumed", "learning", "memory", "a", "completed"]
+    assert first == [
+        "play:",
+        "2",
+        "step",
+        "paused",
+        "resumed",
+        "learning",
+        "memory",
+        "a",
+        "completed",
+    ]
 
 
 def test_what_comes_before_a_long_wait_is_sent_at_once(monkeypatch):
     sent = []
-    monkeypatch.setattr(TrainingPanel, "send", lambda self, content, buffers=None: sent.append(buffers))
+    monkeypatch.setattr(
+        TrainingPanel, "send", lambda self, content, buffers=None: sent.append(buffers)
+    )
     view = NotebookView("waits")
     for number in range(1, 31):
         view.on_event(step(number))

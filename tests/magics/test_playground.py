@@ -77,9 +77,15 @@ def test_an_empty_panel_begins_with_the_first_example(cells):
 def test_a_question_and_its_text_have_a_box_each(cells):
     cells.shell.user_ns["article"] = "Rome is old. It stands on seven hills."
     panel = cells.run("p = %ask --panel --context article On how many hills?\np")
-    assert panel.texts == {"context": "Rome is old. It stands on seven hills.", "text": "On how many hills?"}
+    assert panel.texts == {
+        "context": "Rome is old. It stands on seven hills.",
+        "text": "On how many hills?",
+    }
     assert panel.run()
-    assert cells.run("%%ask --panel\nRome is old.\n---\nHow old?").texts == {"context": "Rome is old.", "text": "How old?"}
+    assert cells.run("%%ask --panel\nRome is old.\n---\nHow old?").texts == {
+        "context": "Rome is old.",
+        "text": "How old?",
+    }
 
 
 def test_out_code_and_dry_run_mean_what_they_mean_elsewhere(cells):
@@ -93,13 +99,19 @@ def test_out_code_and_dry_run_mean_what_they_mean_elsewhere(cells):
 
 
 def test_a_panel_in_plain_python(cells):
-    panel = llm_magics.playground("summarize", "One stands here. Two stands here. Three ends it.", max_words=8)
-    assert panel.magic == "%%summarize --max-words 8\nOne stands here. Two stands here. Three ends it."
+    panel = llm_magics.playground(
+        "summarize", "One stands here. Two stands here. Three ends it.", max_words=8
+    )
+    assert (
+        panel.magic == "%%summarize --max-words 8\nOne stands here. Two stands here. Three ends it."
+    )
     panel.values = {**panel.values, "model": "embedded:extractive"}
     assert panel.run().extractive
 
 
-@pytest.mark.parametrize(("task", "message"), [("tranlate", "did you mean 'translate'"), ("models", "the tasks are ask")])
+@pytest.mark.parametrize(
+    ("task", "message"), [("tranlate", "did you mean 'translate'"), ("models", "the tasks are ask")]
+)
 def test_a_task_without_a_panel_is_an_input_error(task, message):
     with pytest.raises(InputError, match=message):
         llm_magics.playground(task)

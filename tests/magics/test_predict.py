@@ -17,12 +17,27 @@ def language_model(tmp_path_factory):
     raw = Tokenizer(models.BPE(unk_token="<unk>"))
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     special = ["<pad>", "<s>", "</s>", "<unk>"]
-    raw.train_from_iterator(["the cat sleeps on the sofa"] * 3, trainers.BpeTrainer(
-        vocab_size=60, special_tokens=special, show_progress=False))
-    arguments = {"vocab_size": raw.get_vocab_size(), "d_model": 16, "nhead": 2, "num_layers": 1, "dim_feedforward": 32}
+    raw.train_from_iterator(
+        ["the cat sleeps on the sofa"] * 3,
+        trainers.BpeTrainer(vocab_size=60, special_tokens=special, show_progress=False),
+    )
+    arguments = {
+        "vocab_size": raw.get_vocab_size(),
+        "d_model": 16,
+        "nhead": 2,
+        "num_layers": 1,
+        "dim_feedforward": 32,
+    }
     torch.manual_seed(0)
-    return str(save_house(tmp_path_factory.mktemp("language") / "model", CausalLanguageModel(**arguments), arguments=arguments,
-                          task="language-model", source_tokenizer=raw))
+    return str(
+        save_house(
+            tmp_path_factory.mktemp("language") / "model",
+            CausalLanguageModel(**arguments),
+            arguments=arguments,
+            task="language-model",
+            source_tokenizer=raw,
+        )
+    )
 
 
 def test_the_next_word_of_a_line_and_of_a_cell(cells, language_model):
@@ -43,7 +58,9 @@ def test_a_candidate_that_is_chosen_is_read_by_the_model(cells, language_model):
     assert longer == view.reading.text == view.result.source_text
     fresh = predict(longer, model=language_model, count=4)
     assert [one.token_id for one in view.result.next] == [one.token_id for one in fresh.next]
-    assert [one.probability for one in view.result.tokens] == [one.probability for one in fresh.tokens]
+    assert [one.probability for one in view.result.tokens] == [
+        one.probability for one in fresh.tokens
+    ]
     assert view.choose(chosen, 1).startswith(view.result.source_text[: view.result.tokens[1].start])
     view.undo()
     view.undo()
@@ -52,7 +69,11 @@ def test_a_candidate_that_is_chosen_is_read_by_the_model(cells, language_model):
 
 def test_marks_are_candidates_that_cannot_be_chosen(cells, language_model):
     view = cells.run(f"%predict --model {language_model} --count 60 the cat sleeps")
-    fixed = {view.result.next[i].text for i in range(len(view.result.next)) if not view.result.next[i].is_text}
+    fixed = {
+        view.result.next[i].text
+        for i in range(len(view.result.next))
+        if not view.result.next[i].is_text
+    }
     assert fixed == {"<pad>", "<s>", "</s>", "<unk>"}
     assert len([one for one in view.fixed if one[0] == len(view.result.tokens)]) == 4
 
@@ -61,7 +82,10 @@ def test_the_equivalent_python_opens_the_same_view(cells, language_model):
     shown = str(cells.run(f"%predict --code --model {language_model} --count 3 the cat"))
     space = {}
     exec(shown, space)
-    assert space["view"].pieces == cells.run(f"%predict --model {language_model} --count 3 the cat").pieces
+    assert (
+        space["view"].pieces
+        == cells.run(f"%predict --model {language_model} --count 3 the cat").pieces
+    )
 
 
 def test_the_default_model_is_a_setting(cells, language_model):

@@ -1,4 +1,5 @@
-"""Models at an endpoint through the magics: configured once, used by every task, and one line when something is wrong."""
+"""Models at an endpoint through the magics: configured once, used by every task, and one line when
+something is wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +38,11 @@ def line_of(cells, cell, of=EndpointError):
     """What the cell shows of its error: one line."""
     with pytest.raises(of) as caught:
         cells.run(cell)
-    shown = caught.value._render_traceback_() if of is not UsageError else [f"UsageError: {caught.value}"]
+    shown = (
+        caught.value._render_traceback_()
+        if of is not UsageError
+        else [f"UsageError: {caught.value}"]
+    )
     assert len(shown) == 1
     assert "\n" not in shown[0]
     return shown[0]
@@ -70,7 +75,12 @@ def test_plain_python_takes_an_address_too(server):
     with bad.running() as other:
         other.acts = [bad.says("Tag!")]
         options = {"endpoint": other.url}
-        assert llm_magics.translate("Good day.", target="de", model="openai:tiny", load_options=options).text == "Tag!"
+        assert (
+            llm_magics.translate(
+                "Good day.", target="de", model="openai:tiny", load_options=options
+            ).text
+            == "Tag!"
+        )
         assert "Authorization" not in other.requests[0][1]
 
 
@@ -82,7 +92,9 @@ def test_rows_are_translated_over_an_endpoint_and_a_bad_one_is_left_out(cells, s
     assert found.texts[3].endswith("Good night.")
 
 
-@pytest.mark.parametrize("cell", ["%predict --model openai:tiny A text", "%attention openai:tiny A text"])
+@pytest.mark.parametrize(
+    "cell", ["%predict --model openai:tiny A text", "%attention openai:tiny A text"]
+)
 def test_what_needs_weights_says_so_in_one_line(cells, server, cell):
     assert "only writes text" in line_of(cells, cell, of=WrongTask)
     assert server.requests == []
@@ -90,19 +102,29 @@ def test_what_needs_weights_says_so_in_one_line(cells, server, cell):
 
 def test_what_fails_at_the_endpoint_is_one_line_and_the_model_stays_usable(cells, server):
     server.acts = [bad.refuses(401)]
-    assert "LLM_MAGICS_API_KEY" in line_of(cells, "%translate --to de --model openai:tiny Good day.")
+    assert "LLM_MAGICS_API_KEY" in line_of(
+        cells, "%translate --to de --model openai:tiny Good day."
+    )
     server.acts = [bad.refuses(404, "model 'tiny' not found")]
     server.gets = [bad.serves("other")]
-    assert "it has other" in line_of(cells, "%translate --to de --model openai:tiny Good day.", of=UsageError)
+    assert "it has other" in line_of(
+        cells, "%translate --to de --model openai:tiny Good day.", of=UsageError
+    )
     server.acts = [lambda h: h.events("garbage")]
-    assert "no chat completion" in line_of(cells, "%translate --to de --model openai:tiny Good day.")
+    assert "no chat completion" in line_of(
+        cells, "%translate --to de --model openai:tiny Good day."
+    )
     assert current_session().manager.check() == []
     server.acts = [bad.says("Guten Tag.")]
     assert cells.run("%translate --to de --model openai:tiny Good day.").text == "Guten Tag."
 
 
 def test_models_shows_what_is_at_the_endpoint(cells, server):
-    assert cells.run("%models load openai:tiny").rows[0][:3] == ("openai:tiny", "chat", server.url.removesuffix("/v1"))
+    assert cells.run("%models load openai:tiny").rows[0][:3] == (
+        "openai:tiny",
+        "chat",
+        server.url.removesuffix("/v1"),
+    )
     assert server.requests == []
     about = dict(cells.run("%models info openai:tiny").rows)
     assert about["kind"] == "causal"
@@ -126,9 +148,18 @@ def test_a_dry_run_says_where_the_text_would_go_and_sends_nothing(cells, server)
 def test_an_address_that_cannot_be_used_is_refused_when_it_is_set(cells, server, caplog):
     for address in ("nowhere", "http://169.254.169.254/latest", "http://me:hunter2@host/v1"):
         caplog.clear()
-        cells.run(f"%config LLM.endpoint = {address!r}")  # IPython shows the reason as an error line of its own
-        shown = caplog.text + cells.refusal("%translate --to de --model openai:tiny Good day.") + repr(current_session())
-        assert shown.count("such as http://127.0.0.1:8000/v1") == 2 or shown.count("no user or password") == 2
+        cells.run(
+            f"%config LLM.endpoint = {address!r}"
+        )  # IPython shows the reason as an error line of its own
+        shown = (
+            caplog.text
+            + cells.refusal("%translate --to de --model openai:tiny Good day.")
+            + repr(current_session())
+        )
+        assert (
+            shown.count("such as http://127.0.0.1:8000/v1") == 2
+            or shown.count("no user or password") == 2
+        )
         assert "hunter2" not in shown
         caplog.clear()
         cells.run("%config LLM.target_language = 'de'")
@@ -146,17 +177,24 @@ def test_an_address_that_cannot_be_used_is_refused_when_it_is_set(cells, server,
 def test_without_an_endpoint_the_line_says_how_to_set_one(cells, monkeypatch):
     for name in ("LLM_MAGICS_ENDPOINT", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert "%config LLM.endpoint" in cells.refusal("%translate --to de --model openai:tiny Good day.")
+    assert "%config LLM.endpoint" in cells.refusal(
+        "%translate --to de --model openai:tiny Good day."
+    )
 
 
 def test_loading_the_extension_with_an_address_in_the_configuration_tells_the_session(home):
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
-    shell = InteractiveShell(config=Config({"LLM": {"endpoint": "http://127.0.0.1:9/v1", "endpoint_deadline_s": 5.0}}))
+    shell = InteractiveShell(
+        config=Config({"LLM": {"endpoint": "http://127.0.0.1:9/v1", "endpoint_deadline_s": 5.0}})
+    )
     shell.run_line_magic("load_ext", "llm_magics")
     try:
-        assert (current_session().endpoint.url, current_session().endpoint.deadline_s) == ("http://127.0.0.1:9/v1", 5.0)
+        assert (current_session().endpoint.url, current_session().endpoint.deadline_s) == (
+            "http://127.0.0.1:9/v1",
+            5.0,
+        )
     finally:
         shell.run_line_magic("unload_ext", "llm_magics")
     assert current_session().endpoint is None

@@ -36,8 +36,12 @@ every_steps = 3
 metric = "exact_match"
 rows = 3
 """
-EVENTS = [RunStarted("words", 0, 20, 1234, 90, 10, "cpu"), StepDone(10, 20, 1.0, 3.0, 1e-3, 1.0, 500.0, 2.0),
-          Evaluated(10, 1.0, 2.5, {"exact_match": 12.5}), Finished("completed", 20, 4.0, {"exact_match": 25.0})]
+EVENTS = [
+    RunStarted("words", 0, 20, 1234, 90, 10, "cpu"),
+    StepDone(10, 20, 1.0, 3.0, 1e-3, 1.0, 500.0, 2.0),
+    Evaluated(10, 1.0, 2.5, {"exact_match": 12.5}),
+    Finished("completed", 20, 4.0, {"exact_match": 25.0}),
+]
 
 
 @pytest.fixture
@@ -48,7 +52,9 @@ def made(cells, tiny_model):
 
     def made(name, events=EVENTS, **settings):
         document = {"name": "words", "data": {"source": "number-words", "languages": ["en"]}}
-        run = create_run(current_session().runs_root, recipe_from_dict(document).with_settings(settings), name)
+        run = create_run(
+            current_session().runs_root, recipe_from_dict(document).with_settings(settings), name
+        )
         for event in events:
             run.append(event)
         shutil.copytree(tiny_model, run.model_folder)
@@ -75,8 +81,16 @@ def test_the_list_tells_every_run_in_a_line(cells, made):
     (current_session().runs_root / "foreign").mkdir()
     assert names(cells.run("%runs")) == {"one", "foreign"}
     found = row(cells, "one")
-    assert (found["state"], found["task"], found["model"]) == ("finished", "translate", "transformer")
-    assert (found["step"], found["lowest loss"], found["metric"]) == ("20", "2.500", "exact match 25")
+    assert (found["state"], found["task"], found["model"]) == (
+        "finished",
+        "translate",
+        "transformer",
+    )
+    assert (found["step"], found["lowest loss"], found["metric"]) == (
+        "20",
+        "2.500",
+        "exact match 25",
+    )
     assert row(cells, "foreign")["state"].startswith("damaged: no recipe.json")
 
 
@@ -106,7 +120,10 @@ def test_a_renamed_run_takes_its_model_along_and_the_old_one_is_unloaded(cells, 
     assert "run:first" in cells.run("%runs rename one first")
     assert cells.run("%models").rows == ()
     assert names(cells.run("%runs")) == {"first"}
-    assert cells.run("%translate --from en --to de --model run:first The cat sleeps.").provenance.model == "run:first"
+    assert (
+        cells.run("%translate --from en --to de --model run:first The cat sleeps.").provenance.model
+        == "run:first"
+    )
     made("one")
     with pytest.raises(RunError, match="'first' exists"):
         cells.run("%runs rename one first")
@@ -163,19 +180,29 @@ def test_an_exported_run_translates_as_the_run_does(cells, made, tmp_path):
     written = cells.run(f"%runs export one --to {tmp_path / 'out'}")
     assert written.family == "pegasus"
     assert "AutoModelForSeq2SeqLM" in cells.output.stdout
-    texts = [cells.run(f"%translate --from en --to de --model {model} The cat sleeps.").text
-             for model in ("run:one", tmp_path / "out")]
+    texts = [
+        cells.run(f"%translate --from en --to de --model {model} The cat sleeps.").text
+        for model in ("run:one", tmp_path / "out")
+    ]
     assert len(texts[0]) > 50
-    assert texts[1].startswith(texts[0])  # the two have other limits to what a model of random weights writes
+    assert texts[1].startswith(
+        texts[0]
+    )  # the two have other limits to what a model of random weights writes
     for format in ("copy", "card"):
-        assert cells.run(f"%runs export one --to {tmp_path / format} --format {format}").format == format
+        assert (
+            cells.run(f"%runs export one --to {tmp_path / format} --format {format}").format
+            == format
+        )
 
 
 def test_what_has_no_twin_in_transformers_says_so_in_one_line(cells, made, tmp_path):
     run = made("one")
     config = run.model_folder / "config.json"
-    text = ('{"format": "llm_magics", "format_version": 1, "architecture": "RecurrentSeq2Seq", "arguments": '
-            '{"src_vocab_size": 9, "tgt_vocab_size": 9, "embedding_size": 8, "hidden_size": 8}}')
+    text = (
+        '{"format": "llm_magics", "format_version": 1, "architecture": "RecurrentSeq2Seq", '
+        '"arguments": '
+        '{"src_vocab_size": 9, "tgt_vocab_size": 9, "embedding_size": 8, "hidden_size": 8}}'
+    )
     config.write_text(text)
     with pytest.raises(WrongTask, match="no recurrent translators") as caught:
         cells.run(f"%runs export one --to {tmp_path / 'out'}")
@@ -185,11 +212,17 @@ def test_what_has_no_twin_in_transformers_says_so_in_one_line(cells, made, tmp_p
 def test_a_dry_run_changes_nothing(cells, made, tmp_path):
     made("one"), made("two")
     cells.run("%runs delete two")
-    for line, said in (("delete one", "would move to the trash: one"), ("delete --forever one", "would delete for good: one"),
-                       ("rename one other", "would rename one to other"), ("restore two", "would move two"),
-                       ("empty-trash", "would delete 1 run for good"), ("resume one --epochs 20", "parameters"),
-                       (f"export one --to {tmp_path / 'out'}", "family pegasus"), ("compare one two", "no model"),
-                       ("", "no model")):
+    for line, said in (
+        ("delete one", "would move to the trash: one"),
+        ("delete --forever one", "would delete for good: one"),
+        ("rename one other", "would rename one to other"),
+        ("restore two", "would move two"),
+        ("empty-trash", "would delete 1 run for good"),
+        ("resume one --epochs 20", "parameters"),
+        (f"export one --to {tmp_path / 'out'}", "family pegasus"),
+        ("compare one two", "no model"),
+        ("", "no model"),
+    ):
         assert said in str(cells.run(f"%runs {line} --dry-run")), line
     assert names(cells.run("%runs")) == {"one"}
     assert names(cells.run("%runs trash")) == {"two"}
@@ -199,8 +232,18 @@ def test_a_dry_run_changes_nothing(cells, made, tmp_path):
 def test_the_equivalent_python_does_the_same(cells, made):
     for name in ("one", "two", "three"):
         made(name)
-    for line in ("", "show one", "compare one two", "rename one first", "export first --to here --format card --force",
-                 "delete two three", "trash", "restore three", "delete --forever three", "empty-trash"):
+    for line in (
+        "",
+        "show one",
+        "compare one two",
+        "rename one first",
+        "export first --to here --format card --force",
+        "delete two three",
+        "trash",
+        "restore three",
+        "delete --forever three",
+        "empty-trash",
+    ):
         cells.run(str(cells.run(f"%runs --code {line}")))
     assert names(cells.run("%runs")) == {"first"}
     assert cells.run("%runs trash").rows == ()
@@ -209,13 +252,23 @@ def test_the_equivalent_python_does_the_same(cells, made):
     assert "train(name='first')" in cells.run("%runs resume first --code")
 
 
-@pytest.mark.parametrize(("line", "answer"), [
-    ("comprae a b", "did you mean 'compare'?"), ("compare a", "at least 2 names, 1 given: %runs compare A B"),
-    ("rename a", "2 names, 1 given: %runs rename OLD NEW"), ("delete", "at least 1 name, 0 given"),
-    ("show", "1 name, 0 given: %runs show NAME"), ("trash a", "0 names, 1 given"), ("export a", "--to FOLDER"),
-    ("export a --to x --format pickle", "pickle"), ("delete a --to x", "--to goes with %runs export"),
-    ("--forever", "--forever goes with %runs delete"), ("rename a b --background", "--background goes with %runs resume"),
-    ("compare a a", "no run named")])
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("comprae a b", "did you mean 'compare'?"),
+        ("compare a", "at least 2 names, 1 given: %runs compare A B"),
+        ("rename a", "2 names, 1 given: %runs rename OLD NEW"),
+        ("delete", "at least 1 name, 0 given"),
+        ("show", "1 name, 0 given: %runs show NAME"),
+        ("trash a", "0 names, 1 given"),
+        ("export a", "--to FOLDER"),
+        ("export a --to x --format pickle", "pickle"),
+        ("delete a --to x", "--to goes with %runs export"),
+        ("--forever", "--forever goes with %runs delete"),
+        ("rename a b --background", "--background goes with %runs resume"),
+        ("compare a a", "no run named"),
+    ],
+)
 def test_wrong_words_are_answered_in_one_line(cells, line, answer):
     if line == "compare a a":
         with pytest.raises(RunError, match=answer):
@@ -224,8 +277,19 @@ def test_wrong_words_are_answered_in_one_line(cells, line, answer):
         assert answer in cells.refusal(f"%runs {line}")
 
 
-@pytest.mark.parametrize("line", ["show ../x", "resume --list", "resume nothing", "rename nothing x", "restore nothing",
-                                  "export nothing --to x", "compare nothing x", "delete .."])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "show ../x",
+        "resume --list",
+        "resume nothing",
+        "rename nothing x",
+        "restore nothing",
+        "export nothing --to x",
+        "compare nothing x",
+        "delete ..",
+    ],
+)
 def test_what_is_no_run_is_refused_before_anything_happens(cells, made, line):
     made("one")
     with pytest.raises(Exception, match="run|option"):
@@ -248,15 +312,20 @@ def test_names_of_runs_are_completed_one_after_the_other(cells, made):
 
 @pytest.mark.slow
 def test_a_comparison_in_a_notebook_is_a_live_panel_that_is_also_a_picture(kernel):
-    setup = ("from llm_magics import current_session\nfrom llm_magics.training.recipe import recipe_from_dict\n"
-             "from llm_magics.training.runs import create_run\n"
-             "from llm_magics.training.events import Evaluated, RunStarted, StepDone\n"
-             "for number, name in enumerate(('one', 'two')):\n"
-             "    document = {'seed': number, 'data': {'source': 'number-words'}}\n"
-             "    run = create_run(current_session().runs_root, recipe_from_dict(document), name)\n"
-             "    for event in (RunStarted(name, 0, 9, 1, 1, 1, 'cpu'), StepDone(5, 9, 1.0, 3.0, 1e-3, 1.0, 9.0, 1.0),\n"
-             "                  Evaluated(5, 1.0, 2.5, {'bleu': 9.0}), StepDone(9, 9, 2.0, 2.0, 1e-3, 1.0, 9.0, 2.0)):\n"
-             "        run.append(event)\n")
+    setup = (
+        "from llm_magics import current_session\nfrom llm_magics.training.recipe import "
+        "recipe_from_dict\n"
+        "from llm_magics.training.runs import create_run\n"
+        "from llm_magics.training.events import Evaluated, RunStarted, StepDone\n"
+        "for number, name in enumerate(('one', 'two')):\n"
+        "    document = {'seed': number, 'data': {'source': 'number-words'}}\n"
+        "    run = create_run(current_session().runs_root, recipe_from_dict(document), name)\n"
+        "    for event in (RunStarted(name, 0, 9, 1, 1, 1, 'cpu'), StepDone(5, 9, 1.0, 3.0, "
+        "1e-3, 1.0, 9.0, 1.0),\n"
+        "                  Evaluated(5, 1.0, 2.5, {'bleu': 9.0}), StepDone(9, 9, 2.0, 2.0, 1e-3, "
+        "1.0, 9.0, 2.0)):\n"
+        "        run.append(event)\n"
+    )
     assert kernel.run(setup)[0]["status"] == "ok"
     reply, outputs, _ = kernel.run("%runs compare one two")
     assert reply["status"] == "ok"

@@ -115,13 +115,16 @@ def test_unloading_while_a_training_runs_does_not_end_it(cells):
     assert run.wait(60)
 
 
-@pytest.mark.parametrize(("cell", "name"), [
-    ("%train --recipe number-wrods", "RecipeError"),
-    ("%%train\nseed = 1\n[data]\nsorce = 'x'", "RecipeError"),
-    ("%train --attach nothing", "RunError"),
-    ("%train --stop nothing", "RunError"),
-    ("%train --recipe number-words --name ../x", "RunError"),
-])
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("%train --recipe number-wrods", "RecipeError"),
+        ("%%train\nseed = 1\n[data]\nsorce = 'x'", "RecipeError"),
+        ("%train --attach nothing", "RunError"),
+        ("%train --stop nothing", "RunError"),
+        ("%train --recipe number-words --name ../x", "RunError"),
+    ],
+)
 def test_what_the_training_room_refuses_is_one_line_that_says_so(cells, cell, name):
     with pytest.raises(Exception, match=".") as caught:
         cells.run(cell)
@@ -142,7 +145,9 @@ def test_interrupting_a_training_in_a_kernel_ends_it_in_order(kernel):
     assert "application/vnd.jupyter.widget-view+json" in outputs[0]["data"]
     assert "data:image/svg+xml" in updates[-1]["data"]["text/html"]
     assert "interrupted" in updates[-1]["data"]["text/plain"]
-    reply, outputs, _ = kernel.run("print(r.reason, r.folder.joinpath('model', 'config.json').is_file())")
+    reply, outputs, _ = kernel.run(
+        "print(r.reason, r.folder.joinpath('model', 'config.json').is_file())"
+    )
     assert outputs[-1]["text"].strip() == "stopped True"
 
 
@@ -158,16 +163,22 @@ def test_the_curve_of_a_finished_training_holds_its_values(kernel):
 
 
 def test_optimizer_and_learning_rate_take_the_place_of_the_recipes(cells):
-    assert "adam" in cells.refusal(f"%%train --name rated --epochs 0.2 --optimizer adm --lr 0.004\n{recipe(9)}")
-    cells.run(f"%%train --name rated --epochs 0.2 --optimizer momentum --lr 0.004 --quiet\n{recipe(9)}")
+    assert "adam" in cells.refusal(
+        f"%%train --name rated --epochs 0.2 --optimizer adm --lr 0.004\n{recipe(9)}"
+    )
+    cells.run(
+        f"%%train --name rated --epochs 0.2 --optimizer momentum --lr 0.004 --quiet\n{recipe(9)}"
+    )
     from llm_magics import current_session
 
     optimizer = current_session().find_run("rated").recipe().optimizer
     assert (optimizer.name, optimizer.lr) == ("momentum", 0.004)
 
 
-ROWS = [{"text": word, "label": "ab"[number % 2]} for number, word in
-        enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight"])]
+ROWS = [
+    {"text": word, "label": "ab"[number % 2]}
+    for number, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight"])
+]
 FEW = "--task classify --epochs 1 --set model.d_model=8"
 
 
@@ -199,20 +210,32 @@ def test_a_resume_that_fails_before_it_begins_says_nothing_of_the_run(cells):
         cells.run("%train --stop whole")
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("gru --data rows --task answer", "fine-tuning only"), ("gru --data rows --task classify --lora 2", "lora.rank = 2"),
-    ("gru --data rows --task classify --augment join=0.1", "augmentation.join"),
-    ("gru --data rows --task classify --set data.languages=en", "expected a list"),
-    ("net --data rows --task classify", "--loss"), ("net --data mapping --loss mse", "TensorDataset"),
-    ("net --data pairs.csv --loss mse", "object of the notebook"), ("held['net'] --data pairs --loss mse", "one shape"),
-    ("net --data pairs --loss broken", r"boom \(in broken, line 1"),
-    ("transformer --data rows --from en --to de", "--fields source="),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("gru --data rows --task answer", "fine-tuning only"),
+        ("gru --data rows --task classify --lora 2", "lora.rank = 2"),
+        ("gru --data rows --task classify --augment join=0.1", "augmentation.join"),
+        ("gru --data rows --task classify --set data.languages=en", "expected a list"),
+        ("net --data rows --task classify", "--loss"),
+        ("net --data mapping --loss mse", "TensorDataset"),
+        ("net --data pairs.csv --loss mse", "object of the notebook"),
+        ("held['net'] --data pairs --loss mse", "one shape"),
+        ("net --data pairs --loss broken", r"boom \(in broken, line 1"),
+        ("transformer --data rows --from en --to de", "--fields source="),
+    ],
+)
 def test_what_does_not_go_together_is_said_before_anything_is_trained(cells, line, message):
     import torch
 
     net, pairs = torch.nn.Linear(2, 1), [(torch.zeros(2), torch.tensor(1.0))] * 4
-    cells.shell.user_ns |= {"rows": ROWS, "net": net, "held": {"net": net}, "mapping": {"x": 1}, "pairs": pairs}
+    cells.shell.user_ns |= {
+        "rows": ROWS,
+        "net": net,
+        "held": {"net": net},
+        "mapping": {"x": 1},
+        "pairs": pairs,
+    }
     cells.run("def broken(output, target): raise ValueError('boom')")
     with pytest.raises(Exception, match=message) as caught:
         cells.run(f"%train {line}")
@@ -221,43 +244,71 @@ def test_what_does_not_go_together_is_said_before_anything_is_trained(cells, lin
 
 def test_a_finished_run_goes_on_to_a_later_end_and_says_what_that_does_to_the_rate(cells):
     first = cells.run(f"%%train --name long\n{recipe(1)}")
-    with pytest.raises(RunError, match=r"run long is finished .*; give --epochs.*: %train --resume long --epochs 2$"):
+    with pytest.raises(
+        RunError,
+        match=r"run long is finished .*; give --epochs.*: %train --resume long --epochs 2$",
+    ):
         cells.run("%train --resume long")
     second = cells.run("%train --resume long --epochs 2")
     assert "the schedule now runs to 2 epochs" in cells.output.stdout
     assert (second.reason, second.steps) == ("completed", 2 * first.steps)
-    assert dict(cells.run("%runs show long").rows)[f"until step {first.steps}"] == "schedule.epochs = 1.0"
+    assert (
+        dict(cells.run("%runs show long").rows)[f"until step {first.steps}"]
+        == "schedule.epochs = 1.0"
+    )
     with pytest.raises(Exception, match="not optimizer.lr"):
         cells.run("%train --resume long --epochs 3 --lr 0.1")
-    assert "overrides={'schedule.epochs': 3.0}" in str(cells.run("%train --resume long --epochs 3 --code"))
+    assert "overrides={'schedule.epochs': 3.0}" in str(
+        cells.run("%train --resume long --epochs 3 --code")
+    )
 
 
 def test_a_new_run_begins_with_the_model_of_another(cells):
     cells.shell.user_ns["rows"] = ROWS
     cells.run(f"%train gru --data rows {FEW} --name one")
     cells.run("%train run:one --data rows --name two")
-    assert "begun with the model and the tokenizer of run:one; the optimizer is new" in cells.output.stdout
+    assert (
+        "begun with the model and the tokenizer of run:one; the optimizer is new"
+        in cells.output.stdout
+    )
     assert dict(cells.run("%runs show two").rows)["begun with"] == "run:one"
     assert "%train --resume one" in cells.refusal("%train run:one")
-    assert "those of run:one" in dict(cells.run("%train run:one --data rows --dry-run").rows)["model"]
+    assert (
+        "those of run:one" in dict(cells.run("%train run:one --data rows --dry-run").rows)["model"]
+    )
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("net --data pairs --loss mse --from en --to de", "^--from is for translate and summarize; a module of the notebook"),
-    ("gru --data rows --task classify --to de", "^--to is for"),
-    ("gru --data rows --task classify --loss mse", "^--loss is for a module of the notebook"),
-    ("org/bert --data rows --task classify --tokenizer word", "^--tokenizer is for a model that is built from scratch; org"),
-    ("org/bert --data rows --task classify --vocab 100", "^--vocab is for"),
-    ("net --data pairs --loss mse --skip-bad-rows", "^--skip-bad-rows is for models of text"),
-    ("--recipe number-words --set batch.rows=8", "^batch.rows is for a module of the notebook"),
-    ("net --data pairs", "give --loss, a function of .* or one of cross_entropy, mse.*none was given"),
-    ("net --data pairs --loss mes", "got 'mes'"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "net --data pairs --loss mse --from en --to de",
+            "^--from is for translate and summarize; a module of the notebook",
+        ),
+        ("gru --data rows --task classify --to de", "^--to is for"),
+        ("gru --data rows --task classify --loss mse", "^--loss is for a module of the notebook"),
+        (
+            "org/bert --data rows --task classify --tokenizer word",
+            "^--tokenizer is for a model that is built from scratch; org",
+        ),
+        ("org/bert --data rows --task classify --vocab 100", "^--vocab is for"),
+        ("net --data pairs --loss mse --skip-bad-rows", "^--skip-bad-rows is for models of text"),
+        ("--recipe number-words --set batch.rows=8", "^batch.rows is for a module of the notebook"),
+        (
+            "net --data pairs",
+            "give --loss, a function of .* or one of cross_entropy, mse.*none was given",
+        ),
+        ("net --data pairs --loss mes", "got 'mes'"),
+    ],
+)
 def test_an_option_that_means_nothing_or_is_missing_is_said_at_the_call(cells, line, message):
     import torch
 
-    cells.shell.user_ns |= {"rows": ROWS, "net": torch.nn.Linear(2, 1),
-                            "pairs": [(torch.zeros(2), torch.zeros(1))] * 4}
+    cells.shell.user_ns |= {
+        "rows": ROWS,
+        "net": torch.nn.Linear(2, 1),
+        "pairs": [(torch.zeros(2), torch.zeros(1))] * 4,
+    }
     with pytest.raises(Exception, match=message):
         cells.run(f"%train {line} --background")
     assert current_session().runs() == []
@@ -275,7 +326,10 @@ def test_a_module_without_a_loss_fails_at_the_call():
 def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(cells):
     import torch
 
-    cells.shell.user_ns |= {"net": torch.nn.Linear(2, 1), "pairs": [(torch.zeros(2), torch.zeros(1))] * 40}
+    cells.shell.user_ns |= {
+        "net": torch.nn.Linear(2, 1),
+        "pairs": [(torch.zeros(2), torch.zeros(1))] * 40,
+    }
     cells.run("def broken(output, target): raise ValueError('boom')")
     with pytest.raises(Exception, match="boom"):
         cells.run("%train net --data pairs --loss broken --name mine")
@@ -290,9 +344,15 @@ def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(cells):
 def test_a_run_that_fails_later_keeps_its_record(cells):
     import torch
 
-    cells.shell.user_ns |= {"net": torch.nn.Linear(2, 1), "pairs": [(torch.zeros(2), torch.zeros(1))] * 90}
-    cells.run("calls = []\ndef tired(output, target):\n    calls.append(1)\n    if len(calls) > 2: raise ValueError('enough')\n"
-              "    return ((output - target) ** 2).mean()")
+    cells.shell.user_ns |= {
+        "net": torch.nn.Linear(2, 1),
+        "pairs": [(torch.zeros(2), torch.zeros(1))] * 90,
+    }
+    cells.run(
+        "calls = []\ndef tired(output, target):\n    calls.append(1)\n    if len(calls) > 2: "
+        "raise ValueError('enough')\n"
+        "    return ((output - target) ** 2).mean()"
+    )
     with pytest.raises(Exception, match="enough"):
         cells.run("%train net --data pairs --loss tired --name mine")
     assert [one.state for one in current_session().survey_runs()] == ["failed"]
@@ -305,9 +365,13 @@ def test_a_dry_run_reads_the_first_rows_and_says_what_is_not_known(cells, home):
         cells.run("%train gru --data rows.csv --task classify --dry-run")
     line = "%train gru --data rows.csv --task classify --fields text=review,label=stars"
     limited = dict(cells.run(f"{line} --vocab 500 --dry-run").rows)["model"]
-    most = int(re.search(r"at most ([\d,]+) parameters \(vocabulary limit 500\)", limited)[1].replace(",", ""))
+    most = int(
+        re.search(r"at most ([\d,]+) parameters \(vocabulary limit 500\)", limited)[1].replace(
+            ",", ""
+        )
+    )
     cells.run(f"{line} --vocab 500 --epochs 1 --name real --quiet")
-    trained, = (one.parameters for one in current_session().survey_runs())
+    (trained,) = (one.parameters for one in current_session().survey_runs())
     assert 0 < trained <= most
     assert [run.name for run in current_session().runs()] == ["real"]
 
@@ -315,8 +379,15 @@ def test_a_dry_run_reads_the_first_rows_and_says_what_is_not_known(cells, home):
 def test_a_dry_run_counts_the_parameters_of_a_module_and_of_a_model_to_fine_tune(cells):
     import torch
 
-    cells.shell.user_ns |= {"net": torch.nn.Linear(2, 1), "pairs": [(torch.zeros(2), torch.zeros(1))] * 4, "rows": ROWS}
-    assert "3 parameters" in dict(cells.run("%train net --data pairs --loss mse --dry-run").rows)["model"]
+    cells.shell.user_ns |= {
+        "net": torch.nn.Linear(2, 1),
+        "pairs": [(torch.zeros(2), torch.zeros(1))] * 4,
+        "rows": ROWS,
+    }
+    assert (
+        "3 parameters"
+        in dict(cells.run("%train net --data pairs --loss mse --dry-run").rows)["model"]
+    )
     absent = dict(cells.run("%train org/absent --data rows --task classify --dry-run").rows)
     assert "unknown before the download" in absent["model"]
     assert absent["memory needed"] == "unknown"

@@ -116,24 +116,30 @@ def test_the_equivalent_python_searches_the_same(cells):
     assert "find_study('pair')" in str(cells.run("%tune --attach pair --code"))
 
 
-@pytest.mark.parametrize(("cell", "message"), [
-    ("%tune --name x", "write what is trained and a \\[search\\] table"),
-    ("%%tune\nrecipe = 'number-words'", "--name NAME"),
-    ("%%tune --name x\nrecipe = number-words", "not valid TOML"),
-    ("%tune --list --attach x", "do not go together"),
-    ("%%tune --resume x\nrecipe = 'number-words'", "leave the cell below it empty"),
-    ("%tune --trials 0", "whole number"),
-])
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("%tune --name x", "write what is trained and a \\[search\\] table"),
+        ("%%tune\nrecipe = 'number-words'", "--name NAME"),
+        ("%%tune --name x\nrecipe = number-words", "not valid TOML"),
+        ("%tune --list --attach x", "do not go together"),
+        ("%%tune --resume x\nrecipe = 'number-words'", "leave the cell below it empty"),
+        ("%tune --trials 0", "whole number"),
+    ],
+)
 def test_what_makes_no_sense_is_refused_in_one_line(cells, cell, message):
     assert re.search(message, cells.refusal(cell))
 
 
-@pytest.mark.parametrize(("cell", "name"), [
-    ("%%tune --name x\nrecipe = 'number-words'", "RecipeError"),
-    ("%tune --attach nothing", "RunError"),
-    ("%tune --stop nothing", "RunError"),
-    ("%%tune --name ../x\nrecipe = 'number-words'\n[search]\nseed = [1]", "RunError"),
-])
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("%%tune --name x\nrecipe = 'number-words'", "RecipeError"),
+        ("%tune --attach nothing", "RunError"),
+        ("%tune --stop nothing", "RunError"),
+        ("%%tune --name ../x\nrecipe = 'number-words'\n[search]\nseed = [1]", "RunError"),
+    ],
+)
 def test_what_the_training_room_refuses_is_one_line_that_says_so(cells, cell, name):
     with pytest.raises(Exception, match=".") as caught:
         cells.run(cell)
@@ -141,10 +147,16 @@ def test_what_the_training_room_refuses_is_one_line_that_says_so(cells, cell, na
     assert len(caught.value._render_traceback_()) == 1
 
 
-@pytest.mark.parametrize(("cell", "message"), [
-    (words().replace('"number-words"', '"files"\ntrain = "absent.csv"'), "data file 'absent.csv' not found"),
-    (objects().replace('"mse"', '"broken"'), "boom"),
-])
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            words().replace('"number-words"', '"files"\ntrain = "absent.csv"'),
+            "data file 'absent.csv' not found",
+        ),
+        (objects().replace('"mse"', '"broken"'), "boom"),
+    ],
+)
 def test_what_every_trial_would_meet_ends_the_search_and_leaves_no_study(cells, cell, message):
     cells.run(f"{NOTEBOOK}\ndef broken(output, target): raise ValueError('boom')")
     with pytest.raises(Exception, match=message):
@@ -162,7 +174,9 @@ def test_an_error_that_every_trial_would_meet_leaves_a_study_that_goes_on_as_it_
     with pytest.raises(Exception, match="give both one shape"):
         cells.run("%tune --resume kept --trials 3")
     cells.run("rows = right")
-    assert [trial.state for trial in cells.run("%tune --resume kept --trials 3").trials] == ["complete"] * 3
+    assert [trial.state for trial in cells.run("%tune --resume kept --trials 3").trials] == [
+        "complete"
+    ] * 3
 
 
 BUSY = """import time
@@ -176,21 +190,30 @@ print(search.board().trials[0].state)
 @pytest.mark.slow
 def test_in_a_kernel_the_board_is_live_and_a_button_stops_one_trial_while_a_cell_runs(kernel):
     kernel.run(NOTEBOOK)
-    _, outputs, _ = kernel.run(f"%%tune --name live --trials 2 --background --out search\n{objects(100_000)}")
+    _, outputs, _ = kernel.run(
+        f"%%tune --name live --trials 2 --background --out search\n{objects(100_000)}"
+    )
     view = outputs[0]["data"]["application/vnd.jupyter.widget-view+json"]
-    kernel.run("import time\nwhile not (search.board().trials and search.board().trials[0].steps): time.sleep(0.02)")
+    kernel.run(
+        "import time\nwhile not (search.board().trials and search.board().trials[0].steps): "
+        "time.sleep(0.02)"
+    )
     request = kernel.start(BUSY)
     time.sleep(0.5)
     click(kernel, view["model_id"], {"do": "stop_trial", "trial": 0})
     _, outputs, _ = kernel.finish(request)
     assert outputs[-1]["text"].strip() == "stopped"
-    _, outputs, _ = kernel.run("from ipywidgets.widgets.widget import _instances\n"
-                               f"board, end = _instances[{view['model_id']!r}], time.monotonic() + 20\n"
-                               "while board.trials[0]['state'] == 'running' and time.monotonic() < end: time.sleep(0.05)\n"
-                               "print(board.trials[0]['state'], board.stoppable)")
+    _, outputs, _ = kernel.run(
+        "from ipywidgets.widgets.widget import _instances\n"
+        f"board, end = _instances[{view['model_id']!r}], time.monotonic() + 20\n"
+        "while board.trials[0]['state'] == 'running' and time.monotonic() < end: time.sleep(0.05)\n"
+        "print(board.trials[0]['state'], board.stoppable)"
+    )
     assert outputs[-1]["text"].split() == ["stopped", "True"]
     kernel.run("r = %tune --stop live")
-    _, outputs, _ = kernel.run("import time\ntime.sleep(1)\nprint(board.status, board.stoppable, r.reason)")
+    _, outputs, _ = kernel.run(
+        "import time\ntime.sleep(1)\nprint(board.status, board.stoppable, r.reason)"
+    )
     assert outputs[-1]["text"].split() == ["interrupted", "False", "stopped"]
 
 
@@ -211,7 +234,9 @@ def click(kernel, model_id, content):
     client = kernel.client
     client.control_channel.send(client.session.msg("create_subshell_request", {}))
     subshell = client.get_control_msg(timeout=20)["content"].get("subshell_id")
-    message = client.session.msg("comm_msg", {"comm_id": model_id, "data": {"method": "custom", "content": content}})
+    message = client.session.msg(
+        "comm_msg", {"comm_id": model_id, "data": {"method": "custom", "content": content}}
+    )
     message["header"]["subshell_id"] = subshell
     client.shell_channel.send(message)
 
@@ -228,7 +253,9 @@ def test_interrupting_the_cell_ends_the_search_in_order_and_it_goes_on_later(ker
             kernel.manager.interrupt_kernel()
 
     cell = objects(100_000)
-    reply, outputs, _ = kernel.finish(kernel.start(f"%%tune --name cut --out r\n{cell}"), until=interrupt)
+    reply, outputs, _ = kernel.finish(
+        kernel.start(f"%%tune --name cut --out r\n{cell}"), until=interrupt
+    )
     assert reply["status"] == "ok", json.dumps(outputs)[:2000]
     _, outputs, _ = kernel.run("print(r.reason, r.trials[0].state)")
     assert outputs[-1]["text"].strip() == "stopped interrupted"

@@ -20,16 +20,24 @@ def test_a_line_and_a_cell_give_the_same(cells):
 
 
 def test_a_model_by_option_and_by_setting(cells, tagger):
-    found = cells.run(f"%understand --show entities --model {tagger} Angela Merkel met Macron in Berlin.")
+    found = cells.run(
+        f"%understand --show entities --model {tagger} Angela Merkel met Macron in Berlin."
+    )
     assert found.by["entities"].model == tagger
     cells.run(f"%config LLM.entities_model = {tagger!r}")
     again = cells.run("%understand Angela Merkel met Macron in Berlin.")
     assert again.by["entities"].why == "your default"
-    assert [(one.start, one.end) for one in again.entities] == [(one.start, one.end) for one in found.entities]
+    assert [(one.start, one.end) for one in again.entities] == [
+        (one.start, one.end) for one in found.entities
+    ]
 
 
 def test_precision_is_that_of_the_weights(cells, tagger):
-    found = cells.run(f"%understand --show entities --precision int8 --model {tagger} Angela Merkel met Macron in Berlin.")
+    found = cells.run(
+        f"%understand --show entities --precision int8 --model {tagger} Angela Merkel met "
+        "Macron "
+        "in Berlin."
+    )
     assert found.by["entities"].parameters["dtype"] == "int8"
 
 
@@ -44,14 +52,22 @@ def test_rows_of_a_file_into_a_file(cells, tmp_path):
     import json
 
     (tmp_path / "rows.txt").write_text("It was wonderful.\nIt was terrible.\n", "utf-8")
-    cells.run(f"%understand --show sentiment --each {tmp_path / 'rows.txt'} --out-file {tmp_path / 'moods.jsonl'}")
-    written = [json.loads(line) for line in (tmp_path / "moods.jsonl").read_text("utf-8").splitlines()]
+    cells.run(
+        f"%understand --show sentiment --each {tmp_path / 'rows.txt'} --out-file "
+        f"{tmp_path / 'moods.jsonl'}"
+    )
+    written = [
+        json.loads(line) for line in (tmp_path / "moods.jsonl").read_text("utf-8").splitlines()
+    ]
     assert [row["sentiment"]["label"] for row in written] == ["positive", "negative"]
     assert written[0]["by"] == {"sentiment": "textblob"}
 
 
 def test_the_equivalent_python_runs_and_gives_the_same(cells):
-    code = cells.run('%understand --code --show phrases --count 2 --labels ""  The wind tunnel. The wind tunnel is old.')
+    code = cells.run(
+        '%understand --code --show phrases --count 2 --labels ""  The wind tunnel. The wind '
+        "tunnel is old."
+    )
     assert str(code).startswith("from llm_magics import understand\n")
     names = {}
     exec(str(code), names)
@@ -59,7 +75,9 @@ def test_the_equivalent_python_runs_and_gives_the_same(cells):
 
 
 def test_a_dry_run_names_what_each_aspect_would_take(cells, tagger):
-    shown = str(cells.run(f"%understand --dry-run --show sentiment,entities --model {tagger} Some text."))
+    shown = str(
+        cells.run(f"%understand --dry-run --show sentiment,entities --model {tagger} Some text.")
+    )
     assert tagger.rpartition("/")[2] in shown
     table = cells.run("%understand --dry-run The film was wonderful.")
     assert ["sentiment", "textblob"] in [list(row[:2]) for row in table.rows]

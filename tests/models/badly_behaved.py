@@ -59,7 +59,9 @@ class Handler(BaseHTTPRequestHandler):
             self.event(event)
 
     def event(self, event):
-        self.wfile.write(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
+        self.wfile.write(
+            f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode()
+        )
         self.wfile.flush()
 
 
@@ -87,7 +89,9 @@ class Server(ThreadingHTTPServer):
 def running():
     """A server, until the end of the block."""
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield server
@@ -104,8 +108,12 @@ def delta(text, finish=None):
 
 def says(*parts, finish="stop", done=True) -> Act:
     """A stream of these parts, well ended."""
-    return lambda handler: handler.events({"choices": [{"delta": {"role": "assistant"}}]}, *map(delta, parts),
-                                          delta("", finish), *(["[DONE]"] if done else []))
+    return lambda handler: handler.events(
+        {"choices": [{"delta": {"role": "assistant"}}]},
+        *map(delta, parts),
+        delta("", finish),
+        *(["[DONE]"] if done else []),
+    )
 
 
 def echoes(handler):
@@ -120,7 +128,9 @@ def refuses(status, message="no", kind="openai", **headers) -> Act:
 
 
 def serves(*names) -> Act:
-    return lambda handler: handler.whole({"object": "list", "data": [{"id": name, "owned_by": "me"} for name in names]})
+    return lambda handler: handler.whole(
+        {"object": "list", "data": [{"id": name, "owned_by": "me"} for name in names]}
+    )
 
 
 def free_port():

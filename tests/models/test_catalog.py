@@ -15,7 +15,7 @@ from llm_magics.models.catalog import (
     native_language,
     nllb_code,
     recommend,
-)  # fmt: skip
+)
 from llm_magics.models.catalog_entries import CLASSES, TASKS, catalog, entries, pair_entry
 from llm_magics.models.reference import parse_reference
 
@@ -26,9 +26,20 @@ FACTS = {"parameters_m", "megabytes", "licence", "languages", "paper", "code", "
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("de", "de"), ("German", "de"), (" GERMAN ", "de"), ("deu_Latn", "de"), ("deu", "de"), ("pt-BR", "pt"),
-     ("zh-Hans", "zh"), ("jap", "ja"), ("no", "no"), ("Norwegian Bokmål", "nb"), ("yue", "yue")],
-)  # fmt: skip
+    [
+        ("de", "de"),
+        ("German", "de"),
+        (" GERMAN ", "de"),
+        ("deu_Latn", "de"),
+        ("deu", "de"),
+        ("pt-BR", "pt"),
+        ("zh-Hans", "zh"),
+        ("jap", "ja"),
+        ("no", "no"),
+        ("Norwegian Bokmål", "nb"),
+        ("yue", "yue"),
+    ],
+)
 def test_a_language_may_be_a_code_or_a_name(text, code):
     assert find_language(text) == code
 
@@ -49,7 +60,10 @@ def test_every_language_is_found_by_its_name_and_its_codes():
     for code, name in languages().items():
         assert find_language(code) == code
         assert find_language(name) == code
-        if nllb_code(code) and code not in ("no", "nb"):  # Norwegian is written in Bokmål unless said otherwise
+        if nllb_code(code) and code not in (
+            "no",
+            "nb",
+        ):  # Norwegian is written in Bokmål unless said otherwise
             assert find_language(nllb_code(code)) == code
 
 
@@ -145,9 +159,13 @@ def test_every_model_is_recommended_for_some_task_and_nothing_else_is_in_the_fil
 def test_what_is_for_small_machines_fits_them(task):
     for entry in entries(task):
         if "small-gpu" in entry.classes:
-            assert 2 * entry.parameters < 0.8 * 8e9, f"{entry.repository}: bfloat16 weights leave no room in 8 GB"
+            assert 2 * entry.parameters < 0.8 * 8e9, (
+                f"{entry.repository}: bfloat16 weights leave no room in 8 GB"
+            )
         if "cpu" in entry.classes:
-            assert 4 * entry.parameters < 4e9, f"{entry.repository}: float32 weights of 4 GB are no first choice for a CPU"
+            assert 4 * entry.parameters < 4e9, (
+                f"{entry.repository}: float32 weights of 4 GB are no first choice for a CPU"
+            )
         if entry.is_large:
             assert entry.parameters > 2e9, f"{entry.repository}: would do for a smaller GPU"
 

@@ -12,7 +12,10 @@ from llm_magics.errors import BrokenModel
 from llm_magics.models import chat
 from llm_magics.models.manager import ModelManager
 
-MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi {{ 1 + 1 }}"}]
+MESSAGES = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hi {{ 1 + 1 }}"},
+]
 
 
 @pytest.fixture
@@ -32,9 +35,14 @@ def with_template(models):
 
 
 TEMPLATES = [
-    "{% for m in messages %}\n  {% if loop.first %}{{ bos_token }}{% endif %}\n[{{ m.role }}] {{ m['content'] | trim }}"
+    "{% for m in messages %}\n  {% if loop.first %}{{ bos_token }}{% endif %}\n[{{ m.role }}] {{ "
+    "m['content'] | trim }}"
     "{{ eos_token }}\n{% endfor %}{% if add_generation_prompt %}>>{% endif %}",
-    "{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}{{ m | tojson }}{% endfor %}",
+    (
+        "{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}{{ m | "
+        "tojson "
+        "}}{% endfor %}"
+    ),
     "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}",
     "{{ messages | tojson(indent=2) }}{% if tools %}tools{% endif %}",
 ]
@@ -43,7 +51,9 @@ TEMPLATES = [
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_template_renders_as_transformers_renders_it(with_template, template):
     model = with_template(template)
-    expected = model.tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+    expected = model.tokenizer.apply_chat_template(
+        MESSAGES, tokenize=False, add_generation_prompt=True
+    )
     assert chat.render_chats(model, [MESSAGES, MESSAGES]) == [expected, expected]
 
 
@@ -56,7 +66,11 @@ def test_a_template_renders_as_transformers_renders_it(with_template, template):
         "{{ raise_exception('only user and assistant') }}",
         "{% for",
         "{{ 'x' * 2000000000 }}",
-        "{% for a in range(99999) %}{% for b in range(99999) %}xxxxxxxxxxxxxxxx{% endfor %}{% endfor %}",
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}xxxxxxxxxxxxxxxx{% endfor "
+            "%}{% "
+            "endfor %}"
+        ),
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
         "{% include '/etc/passwd' %}",
     ],
@@ -75,7 +89,9 @@ def test_a_template_that_never_ends_is_killed(with_template, monkeypatch):
         killed.append(options["timeout"])
         raise subprocess.TimeoutExpired(args[0], options["timeout"])
 
-    monkeypatch.setattr(chat, "subprocess", SimpleNamespace(run=too_slow, TimeoutExpired=subprocess.TimeoutExpired))
+    monkeypatch.setattr(
+        chat, "subprocess", SimpleNamespace(run=too_slow, TimeoutExpired=subprocess.TimeoutExpired)
+    )
     with pytest.raises(BrokenModel, match="did not end"):
         chat.render_chats(with_template("{{ 1 }}"), [MESSAGES])
     assert killed == [chat.TIMEOUT_S]
@@ -85,5 +101,7 @@ def test_the_renderer_sees_nothing_of_the_current_folder(tmp_path, monkeypatch, 
     (tmp_path / "jinja2.py").write_text("raise SystemExit('imported from the current folder')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert chat.render_chats(with_template("{{ messages[1].content }}"), [MESSAGES]) == ["Hi {{ 1 + 1 }}"]
+    assert chat.render_chats(with_template("{{ messages[1].content }}"), [MESSAGES]) == [
+        "Hi {{ 1 + 1 }}"
+    ]
     assert sys.executable

@@ -1,4 +1,5 @@
-"""Open text: the distribution of what is drawn, seeds, stop strings, and every family beside its own greedy decoding."""
+"""Open text: the distribution of what is drawn, seeds, stop strings, and every family beside its
+own greedy decoding."""
 
 from __future__ import annotations
 
@@ -38,15 +39,30 @@ def house_language_model(folder, *, trained_tokens=None, recurrent=False, **chan
         arguments = {"vocab_size": size, "embedding_size": 8, "hidden_size": 16}
         module = RecurrentLanguageModel(**arguments)
     else:
-        arguments = {"vocab_size": size, "d_model": 16, "nhead": 2, "num_layers": 2, "dim_feedforward": 32,
-                     "shared_embeddings": False, **changes}
+        arguments = {
+            "vocab_size": size,
+            "d_model": 16,
+            "nhead": 2,
+            "num_layers": 2,
+            "dim_feedforward": 32,
+            "shared_embeddings": False,
+            **changes,
+        }
         module = CausalLanguageModel(**arguments)
     with torch.no_grad():
         for weight in module.parameters():
             weight.mul_(3 if weight.dim() > 1 else 1)
         module.generator.bias[2] -= 12  # texts that do not end at once
-    return save_house(folder, module, arguments=arguments, task="language-model", source_language="en", target_language="en",
-                      source_tokenizer=raw, trained_tokens=trained_tokens)
+    return save_house(
+        folder,
+        module,
+        arguments=arguments,
+        task="language-model",
+        source_language="en",
+        target_language="en",
+        source_tokenizer=raw,
+        trained_tokens=trained_tokens,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +71,9 @@ def house(tmp_path_factory):
 
 
 def written(model, text=TEXT, *, seed=1, stop=None, on_text=None, **wanted):
-    return continue_texts(model, [text], Wanted(**wanted), seeds=[seed], stop=stop, on_text=on_text)[0]
+    return continue_texts(
+        model, [text], Wanted(**wanted), seeds=[seed], stop=stop, on_text=on_text
+    )[0]
 
 
 def test_tokens_come_as_often_as_their_probability_says():
@@ -66,24 +84,40 @@ def test_tokens_come_as_often_as_their_probability_says():
     chosen = choose_tokens(logits.expand(draws, -1), Drawing(temperature=0.7), dice, range(draws))
     counts = torch.bincount(chosen, minlength=12).double()
     expected = (logits.double() / 0.7).softmax(-1) * draws
-    assert ((counts - expected) ** 2 / expected).sum() < 31.3  # χ² of 11 degrees: exceeded once in 1,000 times
+    assert (
+        (counts - expected) ** 2 / expected
+    ).sum() < 31.3  # χ² of 11 degrees: exceeded once in 1,000 times
 
 
-@pytest.mark.parametrize(("drawing", "allowed"), [
-    (Drawing(temperature=1.0, top_k=2), {0, 1}),
-    (Drawing(temperature=1.0, top_p=0.6), {0, 1}),  # 0.5 + 0.25 is the least that makes up 0.6
-    (Drawing(temperature=1.0, top_p=0.4), {0}),
-    (Drawing(temperature=1.0), {0, 1, 2, 3}),
-    (Drawing(), {0}),
-])
+@pytest.mark.parametrize(
+    ("drawing", "allowed"),
+    [
+        (Drawing(temperature=1.0, top_k=2), {0, 1}),
+        (Drawing(temperature=1.0, top_p=0.6), {0, 1}),  # 0.5 + 0.25 is the least that makes up 0.6
+        (Drawing(temperature=1.0, top_p=0.4), {0}),
+        (Drawing(temperature=1.0), {0, 1, 2, 3}),
+        (Drawing(), {0}),
+    ],
+)
 def test_only_likely_tokens_are_drawn(drawing, allowed):
     logits = torch.tensor([0.5, 0.25, 0.15, 0.10]).log().expand(400, -1)
     dice = Dice([(1, i) for i in range(400)])
     assert set(choose_tokens(logits, drawing, dice, range(400)).tolist()) == allowed
 
 
-@pytest.mark.parametrize("values", [{"temperature": -1}, {"temperature": "hot"}, {"temperature": float("nan")}, {"top_p": 0},
-                                    {"top_p": 1.5}, {"top_k": -1}, {"top_k": 2.5}, {"temperature": True}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": -1},
+        {"temperature": "hot"},
+        {"temperature": float("nan")},
+        {"top_p": 0},
+        {"top_p": 1.5},
+        {"top_k": -1},
+        {"top_k": 2.5},
+        {"temperature": True},
+    ],
+)
 def test_values_without_meaning_are_refused(values):
     with pytest.raises(InputError, match=next(iter(values))):
         Drawing(**values)
@@ -106,7 +140,9 @@ def test_a_candidate_is_the_same_whatever_is_written_beside_it(models, manager, 
         many = written(model, drawing=FREE, max_new_tokens=15, count=3)
         assert len({one.text for one in many}) == 3
         assert written(model, drawing=FREE, max_new_tokens=15)[0] == many[0]
-        both = continue_texts(model, ["A dog", TEXT], Wanted(drawing=FREE, max_new_tokens=15), seeds=[4, 1])
+        both = continue_texts(
+            model, ["A dog", TEXT], Wanted(drawing=FREE, max_new_tokens=15), seeds=[4, 1]
+        )
         assert both[1] == [many[0]]
 
 
@@ -116,10 +152,18 @@ def test_temperature_zero_is_what_transformers_finds_most_probable(models, manag
         found = written(model, max_new_tokens=20)[0]
         inputs = model.tokenizer(TEXT, return_tensors="pt")
         inputs.pop("token_type_ids", None)
-        row = model.module.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=20)[0].tolist()
+        row = model.module.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=20)[
+            0
+        ].tolist()
         start = inputs["input_ids"].shape[1] if model.kind == "causal" else 1
-        everything = [*inputs["input_ids"][0].tolist(), *row[start:]] if model.kind == "causal" else row[start:]
-        whole = model.tokenizer.decode(everything, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        everything = (
+            [*inputs["input_ids"][0].tolist(), *row[start:]]
+            if model.kind == "causal"
+            else row[start:]
+        )
+        whole = model.tokenizer.decode(
+            everything, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         assert (TEXT if model.kind == "causal" else "") + found.text == whole
         ended = row[-1] == model.module.generation_config.eos_token_id
         assert found.finish == ("end" if ended else "length")
@@ -158,7 +202,9 @@ def test_a_text_longer_than_the_model_can_look_back_on_goes_on(manager, tmp_path
 def test_a_text_ends_right_before_a_stop_string_and_no_later_token_is_computed(models, manager):
     with manager.lease(models("llama")) as model:
         whole = written(model, drawing=FREE, max_new_tokens=40)[0]
-        pieces = [model.tokenizer.decode([token]) for token in model.tokenizer(whole.text)["input_ids"]]
+        pieces = [
+            model.tokenizer.decode([token]) for token in model.tokenizer(whole.text)["input_ids"]
+        ]
         assert len(pieces) > 15
         stop = whole.text[11:16]  # lies across tokens, which are shorter
         assert not any(stop in piece for piece in pieces)
@@ -178,14 +224,25 @@ def test_candidates_end_one_by_one(models, manager):
             assert after.text == before.text.split(stop)[0]
 
 
-def test_what_is_shown_meanwhile_only_grows_and_holds_no_half_stop_string(models, manager, monkeypatch):
+def test_what_is_shown_meanwhile_only_grows_and_holds_no_half_stop_string(
+    models, manager, monkeypatch
+):
     monkeypatch.setattr(continuation.Throttle, "due", lambda self: True)
     with manager.lease(models("llama")) as model:
         stop = written(model, drawing=FREE, max_new_tokens=40)[0].text[11:16]
         shown = []
-        found = written(model, drawing=FREE, max_new_tokens=40, stops=(stop,), on_text=lambda s, c, text: shown.append(text))[0]
+        found = written(
+            model,
+            drawing=FREE,
+            max_new_tokens=40,
+            stops=(stop,),
+            on_text=lambda s, c, text: shown.append(text),
+        )[0]
         assert len(shown) == found.n_tokens
-        assert all(later.startswith(earlier) for earlier, later in zip(shown, [*shown[1:], found.text], strict=True))
+        assert all(
+            later.startswith(earlier)
+            for earlier, later in zip(shown, [*shown[1:], found.text], strict=True)
+        )
 
 
 def test_stopping_keeps_what_there_is(models, manager, house):
@@ -219,13 +276,19 @@ def test_rows_that_do_not_fit_together_are_written_in_halves(models, manager, mo
         monkeypatch.setattr(continue_transformers, "write_rows", small)
         assert written(model, drawing=FREE, max_new_tokens=10, count=3) == expected
         assert sizes == [3, 2, 1, 1, 1]
-        monkeypatch.setattr(continue_transformers, "write_rows", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        monkeypatch.setattr(
+            continue_transformers, "write_rows", lambda *_: (_ for _ in ()).throw(MemoryError())
+        )
         with pytest.raises(DoesNotFit, match="too little memory left for one text alone"):
             written(model, max_new_tokens=10)
 
 
 def test_what_cannot_be_written_is_refused(models, manager):
-    for family, said in (("bert", "encodes text"), ("marian", "translates, it does not"), ("house", "use %%translate")):
+    for family, said in (
+        ("bert", "encodes text"),
+        ("marian", "translates, it does not"),
+        ("house", "use %%translate"),
+    ):
         with manager.lease(models(family)) as model, pytest.raises(WrongTask, match=said):
             written(model)
     with manager.lease(models("llama")) as model, pytest.raises(TooLong):

@@ -1,4 +1,5 @@
-"""Models computed by CTranslate2: they write what transformers writes, are converted once, and are held like any other."""
+"""Models computed by CTranslate2: they write what transformers writes, are converted once, and are
+held like any other."""
 
 from __future__ import annotations
 
@@ -23,9 +24,14 @@ from llm_magics.models.manager import ModelManager
 pytest.importorskip("ctranslate2", reason="needs pip install 'llm_magics[fast]'")
 
 TEXTS = [
-    "The cat sat on the mat.", "No.", "We read a good book about the sea and she plays the piano in the park.",
-    "Where is the station?", "It is raining again today.", "I do not know a dog.", "A cat runs.",
-]  # fmt: skip
+    "The cat sat on the mat.",
+    "No.",
+    "We read a good book about the sea and she plays the piano in the park.",
+    "Where is the station?",
+    "It is raining again today.",
+    "I do not know a dog.",
+    "A cat runs.",
+]
 OF_MANY_LANGUAGES = ("m2m_100", "nllb", "mbart")
 FAMILIES = ["marian", *OF_MANY_LANGUAGES, "t5", "first_t5", "mt5", "bart", "pegasus"]
 AS_CTRANSLATE2_SEARCHES = {"early_stopping": True, "renormalize_logits": True}
@@ -58,10 +64,20 @@ def languages_for(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_search_writes_what_transformers_writes(models, manager, family):
     with manager.lease(models(family)) as slow, fast(manager, models(family)) as model:
-        default = {} if model.max_source_tokens else {"max_new_tokens": 40}  # hundreds of tokens come to a tie some time
-        for limits in (default, {"max_new_tokens": 24}, {"max_new_tokens": 9, "min_new_tokens": 7}, {"max_new_tokens": 1}):
+        default = (
+            {} if model.max_source_tokens else {"max_new_tokens": 40}
+        )  # hundreds of tokens come to a tie some time
+        for limits in (
+            default,
+            {"max_new_tokens": 24},
+            {"max_new_tokens": 9, "min_new_tokens": 7},
+            {"max_new_tokens": 1},
+        ):
             expected = generate(slow, TEXTS, token_budget=40, **limits, **languages_for(family))
-            assert generate(model, TEXTS, token_budget=40, **limits, **languages_for(family)) == expected
+            assert (
+                generate(model, TEXTS, token_budget=40, **limits, **languages_for(family))
+                == expected
+            )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -71,42 +87,69 @@ def test_beam_search_finds_the_texts_of_transformers_and_its_alternatives(models
         expected = generate(slow, TEXTS[:4], extra=AS_CTRANSLATE2_SEARCHES, **options)
         found = generate(model, TEXTS[:4], **options)
         assert [item.token_ids for item in found] == [item.token_ids for item in expected]
-        # Tiny t5 finds alternatives equally good; the authors of the other two force an end at the limit.
+        # Tiny t5 finds alternatives equally good; the authors of the other two force an end at the
+        # limit.
         assert found == expected or family in ("t5", "bart", "pegasus")
         assert {1, 2, 3} >= {len(item.alternatives) for item in found} >= {3}
 
 
 def test_the_authors_settings_hold_and_can_be_overridden(models, manager):
-    with manager.lease(models("bart")) as slow, fast(manager, models("bart")) as model:  # min_length=8, no_repeat_ngram_size=3
+    with (
+        manager.lease(models("bart")) as slow,
+        fast(manager, models("bart")) as model,
+    ):  # min_length=8, no_repeat_ngram_size=3
         assert min(item.n_new_tokens for item in generate(model, TEXTS)) == 8
-        for extra in ({"no_repeat_ngram_size": 2}, {"suppress_tokens": [18, 127]}, {"bad_words_ids": [[127, 127], [42]]},
-                      {"min_length": 12}):
+        for extra in (
+            {"no_repeat_ngram_size": 2},
+            {"suppress_tokens": [18, 127]},
+            {"bad_words_ids": [[127, 127], [42]]},
+            {"min_length": 12},
+        ):
             changed = generate(model, TEXTS, extra=extra)
             assert changed == generate(slow, TEXTS, extra=extra)
             assert changed != generate(model, TEXTS)
-        shorter = generate(model, TEXTS, min_new_tokens=3)  # in place of min_length, also where it is less
+        shorter = generate(
+            model, TEXTS, min_new_tokens=3
+        )  # in place of min_length, also where it is less
         assert shorter == generate(slow, TEXTS, min_new_tokens=3)
         assert min(item.n_new_tokens for item in shorter) < 8
     with manager.lease(models("m2m_100")) as slow, fast(manager, models("m2m_100")) as model:
-        beams, short = {"num_beams": 3, "max_new_tokens": 12, **languages_for("m2m_100")}, {"length_penalty": -2.0}
+        beams, short = (
+            {"num_beams": 3, "max_new_tokens": 12, **languages_for("m2m_100")},
+            {"length_penalty": -2.0},
+        )
         expected = generate(slow, TEXTS, extra=short | AS_CTRANSLATE2_SEARCHES, **beams)
-        assert [item.token_ids for item in generate(model, TEXTS, extra=short, **beams)] == [i.token_ids for i in expected]
-        assert [item.token_ids for item in generate(model, TEXTS, **beams)] != [item.token_ids for item in expected]
+        assert [item.token_ids for item in generate(model, TEXTS, extra=short, **beams)] == [
+            i.token_ids for i in expected
+        ]
+        assert [item.token_ids for item in generate(model, TEXTS, **beams)] != [
+            item.token_ids for item in expected
+        ]
     with manager.lease(models("pegasus")) as slow, fast(manager, models("pegasus")) as model:
         expected = generate(slow, TEXTS, extra={"repetition_penalty": 1.7}, max_new_tokens=12)
-        assert generate(model, TEXTS, extra={"repetition_penalty": 1.7}, max_new_tokens=12) == expected
+        assert (
+            generate(model, TEXTS, extra={"repetition_penalty": 1.7}, max_new_tokens=12) == expected
+        )
         assert generate(model, TEXTS, max_new_tokens=12) != expected
 
 
 def test_a_setting_it_lacks_is_named_and_nothing_is_drawn_at_random(models, manager, copy_of):
     with fast(manager, models("marian")) as model:
         for extra in ({"do_sample": True}, {"temperature": 0.7}, {"stop_strings": ["x"]}):
-            with pytest.raises(InputError, match=f"no setting {next(iter(extra))}=.*leave the engine out, or use length_pen"):
+            with pytest.raises(
+                InputError,
+                match=f"no setting {next(iter(extra))}=.*leave the engine out, or use length_pen",
+            ):
                 generate(model, TEXTS[:1], extra=extra)
     folder = copy_of("bart")
     settings = json.loads((folder / "generation_config.json").read_text())
-    (folder / "generation_config.json").write_text(json.dumps(settings | {"encoder_no_repeat_ngram_size": 2}))
-    with fast(manager, folder) as model, pytest.raises(WrongTask, match="writes with encoder_no_repeat_ngram_size"):
+    (folder / "generation_config.json").write_text(
+        json.dumps(settings | {"encoder_no_repeat_ngram_size": 2})
+    )
+    with (
+        fast(manager, folder) as model,
+        pytest.raises(WrongTask, match="writes with encoder_no_repeat_ngram_size"),
+    ):
         generate(model, TEXTS[:1])
 
 
@@ -118,9 +161,21 @@ def test_authors_settings_are_found_where_transformers_finds_them(models, manage
                 (folder / "generation_config.json").unlink()
             manager_of_this = ModelManager(device="cpu")
             with manager_of_this.lease(folder) as slow, fast(manager_of_this, folder) as model:
-                ours, theirs = model.generation_config.to_dict(), slow.module.generation_config.to_dict()
-            names = ("eos_token_id", "pad_token_id", "forced_eos_token_id", "decoder_start_token_id", "bad_words_ids",
-                     "min_length", "max_length", "no_repeat_ngram_size", "num_beams")
+                ours, theirs = (
+                    model.generation_config.to_dict(),
+                    slow.module.generation_config.to_dict(),
+                )
+            names = (
+                "eos_token_id",
+                "pad_token_id",
+                "forced_eos_token_id",
+                "decoder_start_token_id",
+                "bad_words_ids",
+                "min_length",
+                "max_length",
+                "no_repeat_ngram_size",
+                "num_beams",
+            )
             assert [ours.get(name) for name in names] == [theirs.get(name) for name in names]
             manager_of_this.close()
 
@@ -135,7 +190,9 @@ def test_long_sources_are_read_whole(models, manager):
 
 def test_no_more_is_written_than_there_are_positions(models, manager):
     with fast(manager, models("m2m_100")) as model:
-        item = generate(model, TEXTS[3:4], max_new_tokens=1000, min_new_tokens=1000, **languages_for("m2m_100"))[0]
+        item = generate(
+            model, TEXTS[3:4], max_new_tokens=1000, min_new_tokens=1000, **languages_for("m2m_100")
+        )[0]
         assert item.n_new_tokens == model.max_source_tokens == 128
 
 
@@ -155,14 +212,22 @@ def test_a_marian_model_starts_from_its_own_padding_token(copy_of, manager):
 
 
 def test_int8_is_smaller_and_stands_beside_float32(models, manager):
-    with fast(manager, models("m2m_100")) as whole, fast(manager, models("m2m_100"), dtype="int8") as small:
+    with (
+        fast(manager, models("m2m_100")) as whole,
+        fast(manager, models("m2m_100"), dtype="int8") as small,
+    ):
         assert (whole.dtype, small.dtype) == ("float32", "int8")
         assert small.translator.compute_type == "int8_float32"
         assert small.n_bytes < whole.n_bytes / 2
-        assert all(item.n_new_tokens for item in generate(small, TEXTS, max_new_tokens=9, **languages_for("m2m_100")))
+        assert all(
+            item.n_new_tokens
+            for item in generate(small, TEXTS, max_new_tokens=9, **languages_for("m2m_100"))
+        )
 
 
-def test_texts_stream_in_the_callers_thread_and_the_last_call_is_final(models, manager, monkeypatch):
+def test_texts_stream_in_the_callers_thread_and_the_last_call_is_final(
+    models, manager, monkeypatch
+):
     monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
     monkeypatch.setattr("llm_magics.models.generation.STREAM_SHARE", 1000.0)
     calls, threads = [], set()
@@ -174,15 +239,23 @@ def test_texts_stream_in_the_callers_thread_and_the_last_call_is_final(models, m
     with fast(manager, models("m2m_100")) as model:
         for _ in range(20):  # a tiny model may be done before the first look
             calls.clear()
-            written = generate(model, TEXTS, max_new_tokens=120, min_new_tokens=110, on_text=on_text,
-                               **languages_for("m2m_100"))
+            written = generate(
+                model,
+                TEXTS,
+                max_new_tokens=120,
+                min_new_tokens=110,
+                on_text=on_text,
+                **languages_for("m2m_100"),
+            )
             if any(not final and text for _, text, final in calls):
                 break
     assert threads == {threading.current_thread()}
     seen = [(index, text) for index, text, final in calls if not final]
     assert any(text for _, text in seen)
     assert all(written[index].text.startswith(text[:-2]) for index, text in seen)
-    assert [(i, item.text, True) for i, item in enumerate(written)] == sorted(call for call in calls if call[2])
+    assert [(i, item.text, True) for i, item in enumerate(written)] == sorted(
+        call for call in calls if call[2]
+    )
 
 
 def test_a_stop_ends_greedy_search_within_the_batch(models, manager):
@@ -194,7 +267,9 @@ def test_a_stop_ends_greedy_search_within_the_batch(models, manager):
 
     with fast(manager, models("pegasus")) as model:
         many = TEXTS * 300  # a batch that takes a while
-        written = generate(model, many, max_new_tokens=120, min_new_tokens=110, stop=stop, token_budget=10**6)
+        written = generate(
+            model, many, max_new_tokens=120, min_new_tokens=110, stop=stop, token_budget=10**6
+        )
         assert not any(item.finished for item in written)
         assert all(item.n_new_tokens < 110 for item in written)
         assert all(item.finished for item in generate(model, TEXTS, max_new_tokens=4))
@@ -208,7 +283,15 @@ def test_a_stop_ends_beam_search_between_batches(models, manager):
         return len(asked) > 1
 
     with fast(manager, models("pegasus")) as model:
-        written = generate(model, TEXTS, max_new_tokens=100, min_new_tokens=90, num_beams=2, token_budget=8, stop=stop)
+        written = generate(
+            model,
+            TEXTS,
+            max_new_tokens=100,
+            min_new_tokens=90,
+            num_beams=2,
+            token_budget=8,
+            stop=stop,
+        )
     done = [item for item in written if item.finished]
     assert len(done) == 1
     assert done[0].n_new_tokens == 100
@@ -223,7 +306,14 @@ def test_what_a_callers_report_raises_comes_through(models, manager, monkeypatch
 
     with fast(manager, models("pegasus")) as model:
         with pytest.raises(ZeroDivisionError, match="the caller's own"):
-            generate(model, TEXTS * 50, max_new_tokens=60, min_new_tokens=50, token_budget=10**5, on_text=on_text)
+            generate(
+                model,
+                TEXTS * 50,
+                max_new_tokens=60,
+                min_new_tokens=50,
+                token_budget=10**5,
+                on_text=on_text,
+            )
         assert all(item.finished for item in generate(model, TEXTS, max_new_tokens=4))
 
 
@@ -277,8 +367,13 @@ except KeyboardInterrupt:
 
 def test_a_model_is_freed_while_an_interrupted_batch_goes_on(models):
     """A translator that is freed in its own thread would end the process."""
-    done = subprocess.run([sys.executable, "-c", ABANDONED, models("pegasus")], capture_output=True, text=True, timeout=120,
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ABANDONED, models("pegasus")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, "freed []\n"), done.stderr
 
 
@@ -309,13 +404,18 @@ def test_a_second_load_reads_the_conversion_and_not_the_weights(copy_of):
     folder, file = copy_of("t5"), "model.safetensors"
     first = ModelManager(device="cpu")
     with fast(first, folder) as model:
-        written, made = generate(model, TEXTS, max_new_tokens=8), model.conversion.folder / "model.bin"
+        written, made = (
+            generate(model, TEXTS, max_new_tokens=8),
+            model.conversion.folder / "model.bin",
+        )
     before = made.stat()
     first.close()
     time_of_weights = (folder / file).stat()
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content[:-5000] + b"\0" * 5000)
-    os.utime(folder / file, ns=(time_of_weights.st_atime_ns, time_of_weights.st_mtime_ns))  # as if nothing had happened
+    os.utime(
+        folder / file, ns=(time_of_weights.st_atime_ns, time_of_weights.st_mtime_ns)
+    )  # as if nothing had happened
     again = ModelManager(device="cpu")
     with fast(again, folder) as model:
         assert generate(model, TEXTS, max_new_tokens=8) == written
@@ -330,7 +430,10 @@ def test_other_weights_in_the_same_folder_are_converted_anew_in_the_place_of_the
     with fast(manager, folder) as model:
         before = generate(model, TEXTS, max_new_tokens=8)
     manager.unload(folder)
-    weights = {name: tensor.flip(0).contiguous() for name, tensor in load_file(folder / "model.safetensors").items()}
+    weights = {
+        name: tensor.flip(0).contiguous()
+        for name, tensor in load_file(folder / "model.safetensors").items()
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with fast(manager, folder) as model, manager.lease(folder) as slow:
         after = generate(model, TEXTS, max_new_tokens=8)
@@ -340,9 +443,14 @@ def test_other_weights_in_the_same_folder_are_converted_anew_in_the_place_of_the
     manager.close()
 
 
-@pytest.mark.parametrize("damage", [lambda folder: (folder / "model.bin").write_bytes(b"\0" * 100),
-                                    lambda folder: (folder / "conversion.json").write_text("{"),
-                                    lambda folder: (folder / "conversion.json").unlink()])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "model.bin").write_bytes(b"\0" * 100),
+        lambda folder: (folder / "conversion.json").write_text("{"),
+        lambda folder: (folder / "conversion.json").unlink(),
+    ],
+)
 def test_a_damaged_conversion_is_made_again(models, damage):
     manager = ModelManager(device="cpu")
     with fast(manager, models("pegasus")) as model:
@@ -352,14 +460,23 @@ def test_a_damaged_conversion_is_made_again(models, damage):
     assert find_conversion(inspect_folder(models("pegasus")), "float32") is None
     with fast(manager, models("pegasus")) as model:
         assert generate(model, TEXTS, max_new_tokens=8) == written
-    assert find_conversion(inspect_folder(models("pegasus")), "float32").n_bytes == (folder / "model.bin").stat().st_size
+    assert (
+        find_conversion(inspect_folder(models("pegasus")), "float32").n_bytes
+        == (folder / "model.bin").stat().st_size
+    )
     manager.close()
 
 
-@pytest.mark.parametrize("damage", [lambda folder: (folder / "config.json").write_text("{"),
-                                    lambda folder: (folder / "shared_vocabulary.json").unlink(),
-                                    lambda folder: (folder / "model.bin").write_bytes(
-                                        b"\0" * (folder / "model.bin").stat().st_size)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "config.json").write_text("{"),
+        lambda folder: (folder / "shared_vocabulary.json").unlink(),
+        lambda folder: (folder / "model.bin").write_bytes(
+            b"\0" * (folder / "model.bin").stat().st_size
+        ),
+    ],
+)
 def test_a_conversion_that_looks_whole_and_cannot_be_opened_is_made_again(models, damage):
     manager = ModelManager(device="cpu")
     with fast(manager, models("pegasus")) as model:
@@ -396,8 +513,13 @@ def test_a_conversion_that_breaks_off_leaves_nothing(copy_of):
 def test_a_conversion_that_computes_something_else_is_refused(models, tmp_path, compute_type):
     with ModelManager(device="cpu").lease(models("first_t5")) as slow:
         convert_copy = slow.module
-    convert_copy.lm_head.register_forward_hook(lambda module, inputs, output: output * 3)  # which no converter sees
-    with pytest.raises(BrokenModel, match="computes this t5 model otherwise than transformers does .*leave the engine out"):
+    convert_copy.lm_head.register_forward_hook(
+        lambda module, inputs, output: output * 3
+    )  # which no converter sees
+    with pytest.raises(
+        BrokenModel,
+        match="computes this t5 model otherwise than transformers does .*leave the engine out",
+    ):
         convert(convert_copy, tmp_path, compute_type)
 
 
@@ -405,7 +527,9 @@ def test_the_ledger_counts_what_it_holds_and_unload_frees_it(models):
     manager = ModelManager(device="cpu")
     with manager.lease(models("marian")), fast(manager, models("marian"), dtype="int8") as model:
         assert {(row.dtype, row.engine, row.format) for row in manager.rows()} == {
-            ("float32", "torch", "float32"), ("int8", "ctranslate2", "int8 ctranslate2")}
+            ("float32", "torch", "float32"),
+            ("int8", "ctranslate2", "int8 ctranslate2"),
+        }
         row = next(row for row in manager.rows() if row.engine == "ctranslate2")
         assert row.bytes == model.n_bytes == (model.conversion.folder / "model.bin").stat().st_size
         assert row.parameters == model.n_parameters
@@ -441,24 +565,37 @@ def test_what_needs_a_module_is_told_why_there_is_none(models, manager):
 
     with fast(manager, models("marian")) as model:
         for use in (lambda: model.module, lambda: explore(model, "A cat.", "Eine Katze.")):
-            with pytest.raises(WrongTask, match="computed by CTranslate2 here, which only writes text.*leave the engine out"):
+            with pytest.raises(
+                WrongTask,
+                match="computed by CTranslate2 here, which only writes text.*leave the engine out",
+            ):
                 use()
 
 
 @pytest.mark.parametrize("family", ["llama", "bert", "house"])
 def test_families_it_is_not_for_are_refused_with_those_it_is_for(models, manager, family):
-    with pytest.raises(WrongTask, match=r"which torch computes; .* families marian, m2m_100, .*leave the engine out"), \
-            fast(manager, models(family)):
+    with (
+        pytest.raises(
+            WrongTask,
+            match=r"which torch computes; .* families marian, m2m_100, .*leave the engine out",
+        ),
+        fast(manager, models(family)),
+    ):
         pass
-    assert str(models(family)) not in {row.name for row in manager.rows() if row.engine == "ctranslate2"}
+    assert str(models(family)) not in {
+        row.name for row in manager.rows() if row.engine == "ctranslate2"
+    }
 
 
 @pytest.mark.parametrize("reference", ["embedded:en-de", "openai:some-model", "variable:mine"])
 def test_a_reference_it_cannot_serve_is_refused(manager, models, reference):
     with manager.lease(models("marian")) as slow:
         manager.add_variable("mine", slow.module, slow.tokenizer)
-    expected = {"embedded:en-de": (WrongTask, "a model of this project"), "openai:some-model": (InputError, "at its endpoint"),
-                "variable:mine": (WrongTask, "module of the notebook.*save_pretrained")}[reference]
+    expected = {
+        "embedded:en-de": (WrongTask, "a model of this project"),
+        "openai:some-model": (InputError, "at its endpoint"),
+        "variable:mine": (WrongTask, "module of the notebook.*save_pretrained"),
+    }[reference]
     with pytest.raises(expected[0], match=expected[1]), fast(manager, reference):
         pass
     manager.unload("variable:mine")
@@ -468,13 +605,20 @@ def test_pickles_and_code_are_refused_even_where_the_load_allows_them(copy_of, m
     folder = copy_of("marian")
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
-    with pytest.raises(UnsafeModel, match="pickled weights: the engine ctranslate2 takes safetensors"), \
-            fast(manager, folder, allow_pickle=True):
+    with (
+        pytest.raises(
+            UnsafeModel, match="pickled weights: the engine ctranslate2 takes safetensors"
+        ),
+        fast(manager, folder, allow_pickle=True),
+    ):
         pass
     folder = copy_of("bart")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "x.Y"}}))
-    with pytest.raises(UnsafeModel, match="its own Python code"), fast(manager, folder, trust_remote_code=True):
+    with (
+        pytest.raises(UnsafeModel, match="its own Python code"),
+        fast(manager, folder, trust_remote_code=True),
+    ):
         pass
 
 
@@ -495,8 +639,10 @@ def test_a_plan_says_what_converting_takes_and_then_what_holding_takes(copy_of):
     before = manager.plan(folder, engine="ctranslate2", dtype="int8")
     assert (before.engine, before.dtype, before.cached) == ("ctranslate2", "int8", True)
     assert before.needed_bytes == int(2.5 * inspect_folder(folder).needed_bytes(4))
-    assert before.note == ("it is converted for CTranslate2 first, which needs this memory; the result is kept in "
-                           f"{conversions_root()}")
+    assert before.note == (
+        "it is converted for CTranslate2 first, which needs this memory; the result is kept in "
+        f"{conversions_root()}"
+    )
     row = manager.load(folder, engine="ctranslate2", dtype="int8")
     assert manager.plan(folder, engine="ctranslate2", dtype="int8").resident
     assert not manager.plan(folder, dtype="int8").resident

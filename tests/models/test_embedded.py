@@ -1,4 +1,5 @@
-"""What ships with the package: every model has a card with figures, loads, is found by its pair, and all together are small."""
+"""What ships with the package: every model has a card with figures, loads, is found by its pair,
+and all together are small."""
 
 from __future__ import annotations
 
@@ -15,8 +16,10 @@ from llm_magics.tasks.plan import choose_for
 
 MODELS = [name for name in embedded_names() if name != EXTRACTIVE]
 TRANSLATORS = [name for name in MODELS if embedded_task(name) == "translate"]
-FIGURES = {"translate": ("sacreBLEU (cased, detokenised)", "chrF2"),
-           "language-model": ("perplexity of a token", "bits a character")}
+FIGURES = {
+    "translate": ("sacreBLEU (cased, detokenised)", "chrF2"),
+    "language-model": ("perplexity of a token", "bits a character"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -13,36 +13,64 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-@pytest.mark.parametrize(("url", "origin"), [
-    ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000"),
-    ("https://models.example/v1", "https://models.example"),
-    ("https://Models.Example:443/v1", "https://models.example"),
-    ("http://[::1]:8000/v1", "http://[::1]:8000"),
-])
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000"),
+        ("https://models.example/v1", "https://models.example"),
+        ("https://Models.Example:443/v1", "https://models.example"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000"),
+    ],
+)
 def test_an_address_has_an_origin(url, origin):
     endpoint = Endpoint(url)
     assert endpoint.origin == origin
     assert not endpoint.url.endswith("/")
 
 
-@pytest.mark.parametrize("url", [
-    "", "nowhere", "file:///etc/passwd", "gopher://127.0.0.1/", "ftp://host/v1", "http://", "http://host:port/v1", "http://h/v1?k=1",
-    "http://h/v1#x", "http://169.254.169.254/v1", "http://[fe80::1]/v1", "http://2852039166/v1", "http://0xa9fea9fe/v1",
-    "http://[::ffff:169.254.169.254]/v1", "http://0.0.0.0:8000/v1", "http://host /v1", "http://h\nost/v1", 7, None,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nowhere",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "ftp://host/v1",
+        "http://",
+        "http://host:port/v1",
+        "http://h/v1?k=1",
+        "http://h/v1#x",
+        "http://169.254.169.254/v1",
+        "http://[fe80::1]/v1",
+        "http://2852039166/v1",
+        "http://0xa9fea9fe/v1",
+        "http://[::ffff:169.254.169.254]/v1",
+        "http://0.0.0.0:8000/v1",
+        "http://host /v1",
+        "http://h\nost/v1",
+        7,
+        None,
+    ],
+)
 def test_what_is_no_address_of_a_model_server_is_refused(url):
     with pytest.raises(InputError):
         Endpoint(url)
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated():
-    for url in ("http://me:hunter2@host/v1", "gopher://me:hunter2@host/v1", "http://me:hunter2@host:port/v1"):
+    for url in (
+        "http://me:hunter2@host/v1",
+        "gopher://me:hunter2@host/v1",
+        "http://me:hunter2@host:port/v1",
+    ):
         with pytest.raises(InputError) as caught:
             Endpoint(url)
         assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"deadline_s": 0}, {"deadline_s": float("nan")}, {"tries": 0}, {"max_bytes": True}])
+@pytest.mark.parametrize(
+    "options", [{"deadline_s": 0}, {"deadline_s": float("nan")}, {"tries": 0}, {"max_bytes": True}]
+)
 def test_limits_that_make_no_sense_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
         Endpoint("http://localhost/v1", **options)

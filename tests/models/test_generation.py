@@ -1,4 +1,5 @@
-"""Batched generation equals one-by-one `generate` of transformers, token for token, for every family."""
+"""Batched generation equals one-by-one `generate` of transformers, token for token, for every
+family."""
 
 from __future__ import annotations
 
@@ -11,9 +12,14 @@ from llm_magics.models.generation import count_tokens, generate
 from llm_magics.models.manager import ModelManager
 
 TEXTS = [
-    "The cat sat on the mat.", "No.", "We read a good book about the sea and she plays the piano in the park.",
-    "Where is the station?", "It is raining again today.", "I do not know a dog.", "A cat runs.",
-]  # fmt: skip
+    "The cat sat on the mat.",
+    "No.",
+    "We read a good book about the sea and she plays the piano in the park.",
+    "Where is the station?",
+    "It is raining again today.",
+    "I do not know a dog.",
+    "A cat runs.",
+]
 LANGUAGES = {"m2m_100": ("en", "de"), "nllb": ("eng_Latn", "deu_Latn")}
 FAMILIES = ["marian", "m2m_100", "nllb", "t5", "bart", "pegasus", "llama"]
 
@@ -52,7 +58,9 @@ def one_by_one(model, family, texts, **options):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_batches_equal_transformers_token_for_token(models, manager, family):
     with manager.lease(models(family)) as model:
-        written = generate(model, TEXTS, max_new_tokens=24, token_budget=40, **languages_for(family))
+        written = generate(
+            model, TEXTS, max_new_tokens=24, token_budget=40, **languages_for(family)
+        )
         expected = one_by_one(model, family, TEXTS)
         assert [item.token_ids for item in written] == expected
         assert all(item.finished for item in written)
@@ -75,31 +83,45 @@ def test_texts_end_at_different_lengths_in_these_tests(models, manager):
 
 
 @pytest.mark.parametrize("family", ["marian", "llama"])
-@pytest.mark.parametrize("extra", [{}, {"renormalize_logits": True, "exponential_decay_length_penalty": (30, 1.1)}])
+@pytest.mark.parametrize(
+    "extra", [{}, {"renormalize_logits": True, "exponential_decay_length_penalty": (30, 1.1)}]
+)
 def test_each_source_may_have_its_own_limit(models, manager, family, extra):
     limits = [3, 24, 1, 7, 12, 5, 9]
     with manager.lease(models(family)) as model:
         whole = generate(model, TEXTS, max_new_tokens=24, extra=extra)
         written = generate(model, TEXTS, max_new_tokens=limits, extra=extra)
         for own, alone, limit in zip(written, whole, limits, strict=True):
-            assert own.token_ids in (alone.token_ids[:limit], alone.token_ids[: limit - 1])  # Marian's last one is forced
+            assert own.token_ids in (
+                alone.token_ids[:limit],
+                alone.token_ids[: limit - 1],
+            )  # Marian's last one is forced
             assert own.n_new_tokens == min(alone.n_new_tokens, limit)
         with pytest.raises(InputError, match="2 limits of new tokens for 7 sources"):
             generate(model, TEXTS, max_new_tokens=[3, 4])
         with pytest.raises(InputError, match="max_new_tokens must be at least 1"):
             generate(model, TEXTS[:2], max_new_tokens=[3, 0])
-    with manager.lease(models("house")) as model, pytest.raises(InputError, match="one max_new_tokens for all"):
+    with (
+        manager.lease(models("house")) as model,
+        pytest.raises(InputError, match="one max_new_tokens for all"),
+    ):
         generate(model, TEXTS[:2], max_new_tokens=[3, 4])
 
 
 def test_the_authors_settings_hold_unless_something_else_is_asked_for(models, manager):
-    with manager.lease(models("bart")) as model:  # its authors say min_length=8, no_repeat_ngram_size=3
+    with manager.lease(
+        models("bart")
+    ) as model:  # its authors say min_length=8, no_repeat_ngram_size=3
         written = generate(model, TEXTS)
         assert all(8 <= item.n_new_tokens + 1 <= 20 for item in written)
         for item in written:
-            trigrams = list(zip(item.token_ids, item.token_ids[1:], item.token_ids[2:], strict=False))
+            trigrams = list(
+                zip(item.token_ids, item.token_ids[1:], item.token_ids[2:], strict=False)
+            )
             assert len(trigrams) == len(set(trigrams))
-        assert {item.n_new_tokens for item in generate(model, TEXTS, max_new_tokens=3, min_new_tokens=3)} == {3}
+        assert {
+            item.n_new_tokens for item in generate(model, TEXTS, max_new_tokens=3, min_new_tokens=3)
+        } == {3}
 
 
 def test_a_house_model_in_batches_equals_itself_one_by_one(models, manager):
@@ -115,7 +137,9 @@ def test_texts_stream_and_the_last_call_is_final(models, manager, family, monkey
     monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
     calls = []
     with manager.lease(models(family)) as model:
-        written = generate(model, TEXTS, max_new_tokens=10, on_text=lambda *call: calls.append(call))
+        written = generate(
+            model, TEXTS, max_new_tokens=10, on_text=lambda *call: calls.append(call)
+        )
     for index, item in enumerate(written):
         mine = [call for call in calls if call[0] == index]
         assert [final for _, _, final in mine] == [False] * (len(mine) - 1) + [True]
@@ -124,11 +148,19 @@ def test_texts_stream_and_the_last_call_is_final(models, manager, family, monkey
         assert len(mine[0][1]) <= len(mine[-2][1])
 
 
-def test_beams_that_come_with_the_further_settings_stream_nothing_but_the_end(models, manager, monkeypatch):
+def test_beams_that_come_with_the_further_settings_stream_nothing_but_the_end(
+    models, manager, monkeypatch
+):
     monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
     calls = []
     with manager.lease(models("marian")) as model:
-        written = generate(model, TEXTS, max_new_tokens=10, extra={"num_beams": 3}, on_text=lambda *call: calls.append(call))
+        written = generate(
+            model,
+            TEXTS,
+            max_new_tokens=10,
+            extra={"num_beams": 3},
+            on_text=lambda *call: calls.append(call),
+        )
         assert written == generate(model, TEXTS, max_new_tokens=10, num_beams=3)
     assert sorted(calls) == [(index, item.text, True) for index, item in enumerate(written)]
 
@@ -182,12 +214,19 @@ def test_a_chat_model_reads_messages_through_its_own_template(models, manager):
         assert model.is_chat
         messages = [{"role": "user", "content": "Where is {{ 6 * 7 }} <b>the cat</b>?"}]
         [written] = generate(model, [messages], max_new_tokens=6)
-        prompt = model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        prompt = model.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
         ids = model.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        row = model.module.generate(ids, do_sample=False, max_new_tokens=6)[0, ids.shape[1] :].tolist()
+        row = model.module.generate(ids, do_sample=False, max_new_tokens=6)[
+            0, ids.shape[1] :
+        ].tolist()
         assert list(written.token_ids) == row[: len(written.token_ids)]
         assert written.n_source_tokens == ids.shape[1]
-        assert generate(model, ["plain"], max_new_tokens=2)[0].n_source_tokens < written.n_source_tokens
+        assert (
+            generate(model, ["plain"], max_new_tokens=2)[0].n_source_tokens
+            < written.n_source_tokens
+        )
 
 
 def test_a_marian_model_of_several_languages_gets_its_prefix(manager, builders, tmp_path):
@@ -198,7 +237,11 @@ def test_a_marian_model_of_several_languages_gets_its_prefix(manager, builders, 
         assert count_tokens(model, ["A cat."]) == [len(model.tokenizer("A cat.")["input_ids"])]
         [german] = generate(model, ["A cat."], target_language="de", max_new_tokens=6)
         [dutch] = generate(model, ["A cat."], target_language="nl", max_new_tokens=6)
-        assert german.n_source_tokens == dutch.n_source_tokens == count_tokens(model, ["A cat."])[0] + 1
+        assert (
+            german.n_source_tokens
+            == dutch.n_source_tokens
+            == count_tokens(model, ["A cat."])[0] + 1
+        )
         with pytest.raises(UnknownLanguage, match="say which"):
             generate(model, ["A cat."])
         with pytest.raises(UnknownLanguage, match="French"):
@@ -209,7 +252,9 @@ def test_sampling_settings_go_through_and_unknown_ones_are_named(models, manager
     with manager.lease(models("llama")) as model:
         torch.manual_seed(0)
         drawn = {
-            generate(model, TEXTS[:1], max_new_tokens=8, extra={"do_sample": True, "temperature": 5.0})[0].token_ids
+            generate(
+                model, TEXTS[:1], max_new_tokens=8, extra={"do_sample": True, "temperature": 5.0}
+            )[0].token_ids
             for _ in range(5)
         }
         assert len(drawn) > 1
@@ -249,9 +294,14 @@ def test_what_a_model_cannot_do_is_said_before_it_starts(models, manager):
 @pytest.mark.parametrize("family", ["marian", "m2m_100", "t5", "llama", "house"])
 def test_hostile_text_is_only_text(models, manager, family):
     texts = [
-        "\ud800 lone", "nul \x00 here", "<script>alert(1)</script>", "שלום עולם", "👩‍👩‍👧‍👦", "{curly} 'quotes'",
+        "\ud800 lone",
+        "nul \x00 here",
+        "<script>alert(1)</script>",
+        "שלום עולם",
+        "👩‍👩‍👧‍👦",
+        "{curly} 'quotes'",
         "\u202eabc",
-    ]  # fmt: skip
+    ]
     with manager.lease(models(family)) as model:
         written = generate(model, texts, max_new_tokens=3, **languages_for(family))
     assert len(written) == len(texts)

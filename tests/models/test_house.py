@@ -26,9 +26,16 @@ def saved_again(folder, place, *, dtype="float32", shared=False):
     torch.manual_seed(3)
     module = Seq2SeqModel(**arguments).eval()
     save_house(
-        place, module, arguments=arguments, task="translate", source_language="en", target_language="de",
-        source_tokenizer=tokenizer.source, target_tokenizer=None if shared else tokenizer.target, dtype=dtype,
-    )  # fmt: skip
+        place,
+        module,
+        arguments=arguments,
+        task="translate",
+        source_language="en",
+        target_language="de",
+        source_tokenizer=tokenizer.source,
+        target_tokenizer=None if shared else tokenizer.target,
+        dtype=dtype,
+    )
     return module, place
 
 
@@ -43,7 +50,9 @@ def test_a_saved_model_comes_back_exactly(models, tmp_path, shared):
     assert torch.equal(module(ids, ids), loaded(ids, ids))
     assert config["source_language"] == "en"
     names = {path.name for path in folder.iterdir()}
-    tokenizers = {"tokenizer.json"} if shared else {"source_tokenizer.json", "target_tokenizer.json"}
+    tokenizers = (
+        {"tokenizer.json"} if shared else {"source_tokenizer.json", "target_tokenizer.json"}
+    )
     assert names == {"config.json", "model.safetensors", "card.md"} | tokenizers
 
 
@@ -54,7 +63,11 @@ def test_shared_weights_are_written_once_and_still_shared_when_read(models, tmp_
     from safetensors import safe_open
 
     with safe_open(folder / "model.safetensors", "pt") as file:
-        embeddings = [name for name in file.keys() if "embedding" in name or name == "generator.weight"]  # noqa: SIM118
+        embeddings = [
+            name
+            for name in file.keys()  # noqa: SIM118  safetensors has keys only
+            if "embedding" in name or name == "generator.weight"
+        ]
     assert len(embeddings) == 1
 
 
@@ -93,7 +106,9 @@ def test_the_tokenizer_adds_the_end_and_takes_special_tokens_away(models):
     [ids] = tokenizer.encode_source([text])
     assert ids[-1] == tokenizer.special["eos"]
     assert tokenizer.special["bos"] not in ids
-    assert tokenizer.decode_source([tokenizer.special["bos"], *ids, tokenizer.special["pad"]]) == text
+    assert (
+        tokenizer.decode_source([tokenizer.special["bos"], *ids, tokenizer.special["pad"]]) == text
+    )
     [target] = tokenizer.encode_target(["Wo ist der Bahnhof?"])
     assert tokenizer.decode_target(target) == "Wo ist der Bahnhof?"
     assert len(tokenizer.source_tokens(ids)) == len(ids) == len(tokenizer.source_offsets(text))
@@ -113,10 +128,17 @@ def broken(folder, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-@pytest.mark.parametrize("values", [
-    {"format_version": 99}, {"architecture": "os.system"}, {"arguments": None}, {"arguments": {"d_model": 16}},
-    {"special": {"pad": 0}}, {"special": None},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"format_version": 99},
+        {"architecture": "os.system"},
+        {"arguments": None},
+        {"arguments": {"d_model": 16}},
+        {"special": {"pad": 0}},
+        {"special": None},
+    ],
+)
 def test_a_configuration_that_makes_no_sense_is_refused(copy_of, values):
     folder = copy_of("house")
     broken(folder, **values)
@@ -124,10 +146,19 @@ def test_a_configuration_that_makes_no_sense_is_refused(copy_of, values):
         load_house(folder)
 
 
-@pytest.mark.parametrize("change", [
-    {"d_model": 32}, {"nhead": 3}, {"num_encoder_layers": 2}, {"unknown": 1}, {"d_model": 10**7},
-    {"dim_feedforward": -1}, {"shared_embeddings": True}, {"num_decoder_layers": "2"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"d_model": 32},
+        {"nhead": 3},
+        {"num_encoder_layers": 2},
+        {"unknown": 1},
+        {"d_model": 10**7},
+        {"dim_feedforward": -1},
+        {"shared_embeddings": True},
+        {"num_decoder_layers": "2"},
+    ],
+)
 def test_a_configuration_that_does_not_match_the_weights_is_refused(copy_of, change):
     folder = copy_of("house")
     broken(folder, arguments=arguments_of(folder) | change)
@@ -148,8 +179,11 @@ def test_a_regular_expression_that_panics_the_tokenizer_is_one_of_our_errors(cop
     path = folder / "source_tokenizer.json"
     content = json.loads(path.read_text())
     content["pre_tokenizer"] = {
-        "type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False,
-    }  # fmt: skip
+        "type": "Split",
+        "pattern": {"Regex": "(a+)+$"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
     path.write_text(json.dumps(content))
     with pytest.raises(BrokenModel, match="the tokenizer"):
         load_house(folder)[1].encode_source(["a" * 40 + "!"])

@@ -1,4 +1,5 @@
-"""The hub, played by a server on this machine; each client is a process of its own, as a kernel would be."""
+"""The hub, played by a server on this machine; each client is a process of its own, as a kernel
+would be."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ class Hub(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def publish(self, name, folder, revision="main", leave_out=()):
-        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in leave_out}
+        files = {
+            path.name: path.read_bytes() for path in folder.iterdir() if path.name not in leave_out
+        }
         self.repositories[name, revision] = files
         return commit_of(name, revision)
 
@@ -65,15 +68,27 @@ class Answer(BaseHTTPRequestHandler):
             return self.reply(status, b"{}", {"X-Error-Code": code})
         if rest[:1] == ["discussions"]:
             found = self.server.discussions.get(name, [])
-            return self.reply(200, json.dumps({"discussions": found, "count": len(found), "start": 0}).encode())
+            return self.reply(
+                200, json.dumps({"discussions": found, "count": len(found), "start": 0}).encode()
+            )
         revision = "/".join(rest[1:]) or "main"
         files = self.files(name, revision)
         if files is None:
             known = any(key[0] == name for key in self.server.repositories)
-            return self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"})
+            return self.reply(
+                404, b"{}", {"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"}
+            )
         siblings = [{"rfilename": file, "size": len(data)} for file, data in files.items()]
-        info = {"id": name, "modelId": name, "sha": self.commit(name, revision), "siblings": siblings,
-                "private": False, "tags": [], "downloads": 0, "likes": 0}  # fmt: skip
+        info = {
+            "id": name,
+            "modelId": name,
+            "sha": self.commit(name, revision),
+            "siblings": siblings,
+            "private": False,
+            "tags": [],
+            "downloads": 0,
+            "likes": 0,
+        }
         return self.reply(200, json.dumps(info).encode())
 
     def files(self, name, revision):
@@ -90,7 +105,10 @@ class Answer(BaseHTTPRequestHandler):
         data = files.get("/".join(rest[1:]))
         if data is None:
             return self.reply(404, b"", {"X-Error-Code": "EntryNotFound"})
-        extra = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": self.commit(name, rest[0])}
+        extra = {
+            "ETag": f'"{hashlib.sha1(data).hexdigest()}"',
+            "X-Repo-Commit": self.commit(name, rest[0]),
+        }
         return self.reply(200, data, extra)
 
     def reply(self, status, body, headers=()):
@@ -122,19 +140,34 @@ def silent():
 
 def client(url, home, script, **extra):
     """Runs a script against the hub at `url`; what it prints last is JSON."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
-    environment |= {"HF_ENDPOINT": url, "HF_HOME": str(home), "OMP_NUM_THREADS": "1", "NO_PROXY": "*"} | extra
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("HF_", "TRANSFORMERS_"))
+    }
+    environment |= {
+        "HF_ENDPOINT": url,
+        "HF_HOME": str(home),
+        "OMP_NUM_THREADS": "1",
+        "NO_PROXY": "*",
+    } | extra
     prelude = (
-        "import json\nfrom llm_magics.errors import *\nfrom llm_magics.models.reference import parse_reference as ref\n"
-        "from llm_magics.models.hub import describe, fetch\nfrom llm_magics.models.hub_cache import *\n"
+        "import json\nfrom llm_magics.errors import *\nfrom llm_magics.models.reference import "
+        "parse_reference as ref\n"
+        "from llm_magics.models.hub import describe, fetch\nfrom llm_magics.models.hub_cache "
+        "import *\n"
         "def refusal(work):\n"
         "    try:\n        work()\n"
         "    except LLMMagicsError as error:\n        return [type(error).__name__, str(error)]\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", prelude + script], env=environment, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", prelude + script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -142,8 +175,10 @@ def client(url, home, script, **extra):
 def test_a_model_is_fetched_once_loaded_and_then_needs_no_hub(hub, models, tmp_path):
     commit = hub.publish("Helsinki-NLP/opus-mt-en-de", models("marian"))
     hub.repositories["Helsinki-NLP/opus-mt-en-de", "main"] |= {
-        "pytorch_model.bin": b"never fetched", "evil.py": b"never fetched", "README.md": b"never fetched",
-    }  # fmt: skip
+        "pytorch_model.bin": b"never fetched",
+        "evil.py": b"never fetched",
+        "README.md": b"never fetched",
+    }
     script = """
 from llm_magics.models.manager import ModelManager
 manager = ModelManager(device="cpu")
@@ -163,21 +198,30 @@ print(json.dumps({"shown": shown, "plans": [before.cached, before.download_bytes
     assert got["files"] == sorted(wanted)
     assert got["cached"] == ["Helsinki-NLP/opus-mt-en-de"]
     assert got["check"] == []
-    assert abs(got["needed"][0] - got["needed"][1]) < 20_000  # the header of the file is not weights
+    assert (
+        abs(got["needed"][0] - got["needed"][1]) < 20_000
+    )  # the header of the file is not weights
     hub.requests.clear()
-    again = "from llm_magics.models.loading import locate\nprint(json.dumps(locate(ref('{name}')).family))"
+    again = (
+        "from llm_magics.models.loading import "
+        "locate\nprint(json.dumps(locate(ref('{name}')).family))"
+    )
     assert client(hub.url, tmp_path, again.format(name="Helsinki-NLP/opus-mt-en-de")) == "marian"
     assert hub.requests == []
 
 
 def test_a_revision_is_fetched_from_its_commit(hub, models, tmp_path):
     commit = hub.publish("a/b", models("bert"), revision="v2")
-    got = client(hub.url, tmp_path, """
+    got = client(
+        hub.url,
+        tmp_path,
+        """
 model = describe(ref("a/b@v2"))
 folder = fetch(model)
 print(json.dumps([model.commit, str(folder), str(cached_folder(ref("a/b@v2"))), cached_folder(ref("a/b")) is None,
                   refusal(lambda: describe(ref("a/b@v3")))]))
-""")
+""",
+    )
     assert got[0] == commit
     assert got[1].endswith(commit)
     assert got[2] == got[1]
@@ -187,19 +231,30 @@ print(json.dumps([model.commit, str(folder), str(cached_folder(ref("a/b@v2"))), 
 
 def test_each_refusal_of_the_hub_says_what_to_do(hub, models, tmp_path):
     hub.publish("Helsinki-NLP/opus-mt-en-de", models("bert"))
-    hub.statuses |= {"gated/model": (403, "GatedRepo"), "busy/model": (429, ""), "down/model": (503, "")}
+    hub.statuses |= {
+        "gated/model": (403, "GatedRepo"),
+        "busy/model": (429, ""),
+        "down/model": (503, ""),
+    }
     hub.repositories["no/weights", "main"] = {"config.json": b"{}"}
     hub.repositories["no/config", "main"] = {"model.safetensors": b""}
-    got = client(hub.url, tmp_path, """
+    got = client(
+        hub.url,
+        tmp_path,
+        """
 names = ["Helsinki-NLP/opus-mt-en-dee", "gated/model", "busy/model", "down/model", "no/weights", "no/config"]
 print(json.dumps({name: refusal(lambda: describe(ref(name))) for name in names}))
-""")
+""",
+    )
     kinds = {name: answer[0] for name, answer in got.items()}
     assert kinds == {
-        "Helsinki-NLP/opus-mt-en-dee": "ModelNotFound", "gated/model": "ModelNotFound",
-        "busy/model": "HubUnreachable", "down/model": "HubUnreachable", "no/weights": "ModelNotFound",
+        "Helsinki-NLP/opus-mt-en-dee": "ModelNotFound",
+        "gated/model": "ModelNotFound",
+        "busy/model": "HubUnreachable",
+        "down/model": "HubUnreachable",
+        "no/weights": "ModelNotFound",
         "no/config": "ModelNotFound",
-    }  # fmt: skip
+    }
     assert "did you mean Helsinki-NLP/opus-mt-en-de?" in got["Helsinki-NLP/opus-mt-en-dee"][1]
     assert "log in" in got["gated/model"][1]
     assert "rate limit" in got["busy/model"][1]
@@ -207,13 +262,24 @@ print(json.dumps({name: refusal(lambda: describe(ref(name))) for name in names})
 
 
 def test_a_pickle_only_model_is_refused_before_it_is_downloaded(hub, tmp_path):
-    hub.repositories["a/pickle", "main"] = {"config.json": b"{}", "pytorch_model.bin": b"pickle", "vocab.json": b"{}"}
+    hub.repositories["a/pickle", "main"] = {
+        "config.json": b"{}",
+        "pytorch_model.bin": b"pickle",
+        "vocab.json": b"{}",
+    }
     hub.discussions["a/pickle"] = [discussion(1, "somebody-else")]
-    hub.repositories["a/pickle", "refs/pr/1"] = {"config.json": b"{}", "model.safetensors": b"planted"}
-    got = client(hub.url, tmp_path, """
+    hub.repositories["a/pickle", "refs/pr/1"] = {
+        "config.json": b"{}",
+        "model.safetensors": b"planted",
+    }
+    got = client(
+        hub.url,
+        tmp_path,
+        """
 print(json.dumps([refusal(lambda: describe(ref("a/pickle"))),
                   list(describe(ref("a/pickle"), allow_pickle=True).files)]))
-""")
+""",
+    )
     assert got[0][0] == "UnsafeModel"
     assert "--allow-pickle" in got[0][1]
     assert got[1] == ["config.json", "vocab.json", "pytorch_model.bin"]
@@ -221,9 +287,15 @@ print(json.dumps([refusal(lambda: describe(ref("a/pickle"))),
 
 
 def discussion(number, author):
-    return {"title": "Adding `safetensors` variant of this model", "num": number, "author": {"name": author},
-            "createdAt": "2024-01-01T00:00:00.000Z", "status": "open", "isPullRequest": True,
-            "repo": {"name": "a/pickle", "type": "model"}}  # fmt: skip
+    return {
+        "title": "Adding `safetensors` variant of this model",
+        "num": number,
+        "author": {"name": author},
+        "createdAt": "2024-01-01T00:00:00.000Z",
+        "status": "open",
+        "isPullRequest": True,
+        "repo": {"name": "a/pickle", "type": "model"},
+    }
 
 
 def test_the_hubs_own_conversion_to_safetensors_is_used_and_found_again(hub, models, tmp_path):
@@ -232,18 +304,26 @@ def test_the_hubs_own_conversion_to_safetensors_is_used_and_found_again(hub, mod
     hub.repositories["a/pickle", "main"]["pytorch_model.bin"] = b"pickle"
     hub.discussions["a/pickle"] = [discussion(1, "somebody-else"), discussion(2, "SFconvertbot")]
     commit = hub.publish("a/pickle", folder, revision="refs/pr/2")
-    got = client(hub.url, tmp_path, """
+    got = client(
+        hub.url,
+        tmp_path,
+        """
 model = describe(ref("a/pickle"))
 folder = fetch(model)
 print(json.dumps([model.converted, model.commit, str(cached_folder(ref("a/pickle"))) == str(folder)]))
-""")
+""",
+    )
     assert got == [True, commit, True]
 
 
 def test_a_silent_hub_is_given_up_and_the_message_says_what_else_there_is(silent, tmp_path):
-    got = client(silent, tmp_path, """
+    got = client(
+        silent,
+        tmp_path,
+        """
 print(json.dumps([hub_answers(0.3), refusal(lambda: describe(ref("a/b")))]))
-""")
+""",
+    )
     assert got[0] is False
     assert got[1][0] == "HubUnreachable"
     assert "embedded" in got[1][1]
@@ -253,7 +333,9 @@ def test_the_default_patience_is_three_seconds(silent, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", silent)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     waited = []
-    monkeypatch.setattr(hub_cache, "within", lambda seconds, work, what: waited.append(seconds) or work)
+    monkeypatch.setattr(
+        hub_cache, "within", lambda seconds, work, what: waited.append(seconds) or work
+    )
     hub_cache.hub_answers()
     assert waited == [3.0]
 
@@ -285,7 +367,12 @@ def test_a_half_fetched_model_does_not_count_as_cached(hub, models, tmp_path, mo
     for name, is_whole in (("config.json", False), ("tokenizer.json", False)):
         (snapshot / name).write_text("{}")
         assert (hub_cache.cached_folder(reference) is not None) is is_whole
-    parts = {"weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}
+    parts = {
+        "weight_map": {
+            "x": "model-00001-of-00002.safetensors",
+            "y": "model-00002-of-00002.safetensors",
+        }
+    }
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(parts))
     (snapshot / "model-00001-of-00002.safetensors").write_bytes(b"")
     assert hub_cache.cached_folder(reference) is None

@@ -48,7 +48,9 @@ def test_an_adapter_is_not_a_whole_model(copy_of):
         inspect_folder(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": 1}' + b" " * (5 << 20)])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": 1}' + b" " * (5 << 20)]
+)
 def test_an_unreadable_configuration_is_broken(copy_of, content):
     folder = copy_of("t5")
     (folder / "config.json").write_bytes(content)
@@ -65,9 +67,14 @@ def test_sizes_no_model_has_are_refused_before_anything_is_allocated(copy_of, ke
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "generation_config.json"])
-@pytest.mark.parametrize("extra", [
-    {"auto_map": {"AutoModel": "evil.Model"}}, {"deep": [{"auto_map": {}}]}, {"trust_remote_code": True},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"auto_map": {"AutoModel": "evil.Model"}},
+        {"deep": [{"auto_map": {}}]},
+        {"trust_remote_code": True},
+    ],
+)
 def test_a_folder_that_names_code_is_refused_unless_trusted(copy_of, file, extra):
     folder = copy_of("t5")
     change(folder / file, **extra)
@@ -97,14 +104,25 @@ def sharded(folder, name):
     target = folder.parent / "outside.safetensors"
     shutil.copy(folder / "model.safetensors", target)
     (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"shared.weight": name}}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"shared.weight": name}})
+    )
     return target
 
 
-@pytest.mark.parametrize("name", [
-    "../outside.safetensors", "{absolute}", "sub/../../outside.safetensors", "..\\outside.safetensors",
-    "a\x00.safetensors", "config.json", "model.bin", "",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.safetensors",
+        "{absolute}",
+        "sub/../../outside.safetensors",
+        "..\\outside.safetensors",
+        "a\x00.safetensors",
+        "config.json",
+        "model.bin",
+        "",
+    ],
+)
 def test_an_index_that_leads_out_of_the_folder_is_refused(copy_of, name):
     folder = copy_of("t5")
     absolute = str(folder.parent / "outside.safetensors")
@@ -168,16 +186,32 @@ def header(entries, data=b"", length=None):
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"1234567", header({}, length=2**63), header({}, length=200 << 20), header(b"{"), header(b"[]"),
-    b"\x80\x04\x95pickle of some sort.........", header({"a": F32}), header({"a": F32}, b"x" * 7),
-    header({"a": F32}, b"x" * 9), header({"a": F32, "b": F32}, b"x" * 8),
-    header({"a": F32, "b": F32 | {"data_offsets": [12, 20]}}, b"x" * 20),
-    header({"a": F32 | {"shape": [3]}}, b"x" * 8), header({"a": F32 | {"shape": [-2, -1]}}, b"x" * 8),
-    header({"a": F32 | {"dtype": "Q7"}}, b"x" * 8), header({"a": F32 | {"shape": 2}}, b"x" * 8),
-    header({"a": F32 | {"data_offsets": ["0", "8"]}}, b"x" * 8), header({"a": 3}), header({"a": {}}),
-    header({f"t{number}": F32 for number in range(50_001)}), header(b'{"a":' + b"[" * 100_000),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"1234567",
+        header({}, length=2**63),
+        header({}, length=200 << 20),
+        header(b"{"),
+        header(b"[]"),
+        b"\x80\x04\x95pickle of some sort.........",
+        header({"a": F32}),
+        header({"a": F32}, b"x" * 7),
+        header({"a": F32}, b"x" * 9),
+        header({"a": F32, "b": F32}, b"x" * 8),
+        header({"a": F32, "b": F32 | {"data_offsets": [12, 20]}}, b"x" * 20),
+        header({"a": F32 | {"shape": [3]}}, b"x" * 8),
+        header({"a": F32 | {"shape": [-2, -1]}}, b"x" * 8),
+        header({"a": F32 | {"dtype": "Q7"}}, b"x" * 8),
+        header({"a": F32 | {"shape": 2}}, b"x" * 8),
+        header({"a": F32 | {"data_offsets": ["0", "8"]}}, b"x" * 8),
+        header({"a": 3}),
+        header({"a": {}}),
+        header({f"t{number}": F32 for number in range(50_001)}),
+        header(b'{"a":' + b"[" * 100_000),
+    ],
+)
 def test_a_bad_safetensors_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)

@@ -44,7 +44,10 @@ def test_the_layers_of_a_model_are_computed_by_it_inside_and_not_outside(calls):
     assert not calls
     with torch.no_grad(), faster_linear():
         model.train()  # torch has a fused way of its own for evaluation
-        assert torch.allclose(torch.nn.Sequential(model.linear1, model.linear2)(hidden), model.linear2(model.linear1(hidden)))
+        assert torch.allclose(
+            torch.nn.Sequential(model.linear1, model.linear2)(hidden),
+            model.linear2(model.linear1(hidden)),
+        )
         assert calls == [(2, 5, 32), (2, 5, 64)] * 2
     with faster_linear():
         model.linear1(hidden).sum().backward()

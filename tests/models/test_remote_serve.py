@@ -1,4 +1,5 @@
-"""Models at an endpoint, against a real `transformers serve` process with a small chat model built on the spot."""
+"""Models at an endpoint, against a real `transformers serve` process with a small chat model built
+on the spot."""
 
 import importlib.util
 import os
@@ -27,15 +28,33 @@ def _load(name, file):
 
 @pytest.fixture(scope="module")
 def served(models, tmp_path_factory):
-    """(address, folder of the model) of a server of the tiny chat model, which it calls tiny-chat."""
+    """(address, folder of the model) of a server of the tiny chat model, which it calls
+    tiny-chat."""
     root = tmp_path_factory.mktemp("serve")
     (root / "tiny-chat").symlink_to(models("llama"), target_is_directory=True)
     port = _load("badly_behaved", "badly_behaved.py").free_port()
     program = "from transformers.cli.transformers import main; main()"
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HF_HOME": str(root / "hf")}
     with (root / "log").open("wb") as log:
-        server = subprocess.Popen([sys.executable, "-c", program, "serve", "tiny-chat", "--host", "127.0.0.1", "--port",
-                                   str(port), "--device", "cpu"], cwd=root, env=env, stdout=log, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                program,
+                "serve",
+                "tiny-chat",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--device",
+                "cpu",
+            ],
+            cwd=root,
+            env=env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     try:
         _wait(server, f"http://127.0.0.1:{port}/health", root / "log")
         yield f"http://127.0.0.1:{port}/v1", models("llama")
@@ -58,7 +77,9 @@ def _wait(server, url, log):
                 return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(f"transformers serve did not start: {log.read_text(errors='replace')[-2000:]}")
+    raise AssertionError(
+        f"transformers serve did not start: {log.read_text(errors='replace')[-2000:]}"
+    )
 
 
 @pytest.mark.slow
@@ -72,16 +93,24 @@ def test_answers_of_transformers_serve_equal_those_of_the_same_model_loaded_here
             expected = generate(here, chats, max_new_tokens=12)
         seen = []
         with manager.lease("openai:tiny-chat") as remote:
-            found = generate(remote, chats, max_new_tokens=12, on_text=lambda *news: seen.append(news))
+            found = generate(
+                remote, chats, max_new_tokens=12, on_text=lambda *news: seen.append(news)
+            )
             drawing = {"do_sample": True, "temperature": 0.9, "top_p": 0.9, "seed": 5}
-            drawn, again = (generate(remote, chats[:1], max_new_tokens=12, extra=drawing)[0].text for _ in range(2))
+            drawn, again = (
+                generate(remote, chats[:1], max_new_tokens=12, extra=drawing)[0].text
+                for _ in range(2)
+            )
         assert any(one.text.strip() for one in expected)
         assert [one.text.strip() for one in found] == [one.text.strip() for one in expected]
         assert [one.n_source_tokens for one in found] == [one.n_source_tokens for one in expected]
         assert all(one.finished and one.n_new_tokens <= 12 for one in found)
         assert {index for index, _, final in seen if final} == {0, 1}
         assert drawn == again
-        with pytest.raises((EndpointError, ModelNotFound), match="other"), manager.lease("openai:other") as remote:
+        with (
+            pytest.raises((EndpointError, ModelNotFound), match="other"),
+            manager.lease("openai:other") as remote,
+        ):
             generate(remote, chats[:1])
     finally:
         manager.close()

@@ -1,4 +1,5 @@
-"""Runs test files in forks of a process that has torch: "FOLDER<tab>TEST FILE" in, the exit status out, a line each.
+"""Runs test files in forks of a process that has torch: "FOLDER<tab>TEST FILE" in, the exit status
+out, a line each.
 
 FOLDER comes first on the path and takes what the tests write, in output.txt.
 """
@@ -23,7 +24,20 @@ def run(folder: str, tests: str) -> int:
         os.dup2(output, 2)
         os.chdir(folder)
         sys.path.insert(0, folder)
-        status = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull, tests]))
+        status = int(
+            pytest.main(
+                [
+                    "-q",
+                    "-x",
+                    "-p",
+                    "no:cacheprovider",
+                    "--import-mode=importlib",
+                    "-c",
+                    os.devnull,
+                    tests,
+                ]
+            )
+        )
     finally:
         os._exit(status)
 

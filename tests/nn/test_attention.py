@@ -15,7 +15,9 @@ def twin(ours: MultiHeadAttention) -> nn.MultiheadAttention:
     """torch's layer with the same weights."""
     theirs = nn.MultiheadAttention(ours.d_model, ours.n_head, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key.weight, ours.value.weight]))
+        theirs.in_proj_weight.copy_(
+            torch.cat([ours.query.weight, ours.key.weight, ours.value.weight])
+        )
         theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key.bias, ours.value.bias]))
         theirs.out_proj.weight.copy_(ours.output.weight)
         theirs.out_proj.bias.copy_(ours.output.bias)
@@ -34,9 +36,9 @@ def test_values_and_gradients_equal_torchs_layer(layer):
     padding = torch.zeros(B, S, dtype=torch.bool)
     padding[1, 4:] = True
     ours_out = layer(x, padding[:, None, None], memory)
-    ours_grad, = torch.autograd.grad(ours_out.square().sum(), x)
+    (ours_grad,) = torch.autograd.grad(ours_out.square().sum(), x)
     theirs_out, _ = theirs(x, memory, memory, key_padding_mask=padding)
-    theirs_grad, = torch.autograd.grad(theirs_out.square().sum(), x)
+    (theirs_grad,) = torch.autograd.grad(theirs_out.square().sum(), x)
     torch.testing.assert_close(ours_out, theirs_out)
     torch.testing.assert_close(ours_grad, theirs_grad)
 
@@ -79,7 +81,7 @@ def test_scores_are_divided_by_the_root_of_the_head_width():
     """A closed form: one query, two keys; softmax of q·k/√d_k."""
     q, k = torch.tensor([[2.0, 0, 0, 0]]), torch.tensor([[3.0, 0, 0, 0], [0, 0, 0, 0]])
     _, weights = scaled_dot_product(q, k, k)
-    expected = torch.tensor([[torch.e ** 3, 1.0]])  # 2·3/√4 = 3
+    expected = torch.tensor([[torch.e**3, 1.0]])  # 2·3/√4 = 3
     torch.testing.assert_close(weights, expected / expected.sum())
 
 
@@ -100,7 +102,7 @@ def test_the_observer_sees_what_is_computed(layer):
     layer.observer = calls.append
     x = torch.randn(B, T, D).double()
     out = layer(x, causal=True)
-    call, = calls
+    (call,) = calls
     value = layer.project(x)[1]
     assert call.scaling == pytest.approx((D / H) ** -0.5)
     heads, _ = scaled_dot_product(call.query, call.key, value, causal_mask(T))

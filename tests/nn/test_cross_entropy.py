@@ -1,4 +1,5 @@
-"""The cross-entropy without logits in memory against torch's with them, in float64: values and gradients."""
+"""The cross-entropy without logits in memory against torch's with them, in float64: values and
+gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ D, V = 5, 11
 
 def case(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(rows)
-    hidden, weight, bias = (torch.randn(*shape, dtype=torch.float64).requires_grad_() for shape in ((rows, D), (V, D), (V,)))
+    hidden, weight, bias = (
+        torch.randn(*shape, dtype=torch.float64).requires_grad_()
+        for shape in ((rows, D), (V, D), (V,))
+    )
     return hidden, weight, bias, torch.randint(0, V, (rows,))
 
 
@@ -25,14 +29,22 @@ def test_value_and_gradients_equal_torchs(rows, smoothing):
     if rows == 1:
         targets[0] = 4
     loss = linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=smoothing)
-    expected = F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="sum", label_smoothing=smoothing)
-    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=0)  # the sum is kept in float32
+    expected = F.cross_entropy(
+        F.linear(hidden, weight, bias), targets, reduction="sum", label_smoothing=smoothing
+    )
+    torch.testing.assert_close(
+        loss.double(), expected, rtol=1e-6, atol=0
+    )  # the sum is kept in float32
     mine = torch.autograd.grad(3 * loss, (hidden, weight, bias))
-    for one, other in zip(mine, torch.autograd.grad(3 * expected, (hidden, weight, bias)), strict=True):
+    for one, other in zip(
+        mine, torch.autograd.grad(3 * expected, (hidden, weight, bias)), strict=True
+    ):
         torch.testing.assert_close(one, other)
     assert not mine[0][targets == -100].any()
     with torch.no_grad():
-        assert linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=smoothing).equal(loss)
+        assert linear_cross_entropy(hidden, weight, bias, targets, label_smoothing=smoothing).equal(
+            loss
+        )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
@@ -40,12 +52,18 @@ def test_gradients_are_finite_differences(smoothing):
     hidden, weight, bias, targets = case(6)
     targets[2] = 0  # to be left out below, as a padding id would be
     grads = torch.autograd.grad(
-        linear_cross_entropy(hidden, weight, bias, targets, ignore_index=0, label_smoothing=smoothing), (hidden, weight, bias))
+        linear_cross_entropy(
+            hidden, weight, bias, targets, ignore_index=0, label_smoothing=smoothing
+        ),
+        (hidden, weight, bias),
+    )
 
     def written_out() -> torch.Tensor:
         log_p = (hidden @ weight.T + bias).log_softmax(-1)[targets != 0]
         asked = targets[targets != 0]
-        return -((1 - smoothing) * log_p[range(len(asked)), asked] + smoothing * log_p.mean(-1)).sum()
+        return -(
+            (1 - smoothing) * log_p[range(len(asked)), asked] + smoothing * log_p.mean(-1)
+        ).sum()
 
     for tensor, grad in zip((hidden, weight, bias), grads, strict=True):
         with torch.no_grad():
@@ -57,7 +75,9 @@ def test_gradients_are_finite_differences(smoothing):
                 below = written_out()
                 flat[place] += 1e-6
                 difference = (above - below).item() / 2e-6
-                assert grad.reshape(-1)[place].item() == pytest.approx(difference, rel=1e-5, abs=1e-7)
+                assert grad.reshape(-1)[place].item() == pytest.approx(
+                    difference, rel=1e-5, abs=1e-7
+                )
 
 
 def test_large_scores_neither_overflow_nor_vanish():

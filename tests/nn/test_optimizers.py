@@ -1,4 +1,5 @@
-"""The optimizers against torch.optim's, in float64, over many steps; and Adam's first step in closed form."""
+"""The optimizers against torch.optim's, in float64, over many steps; and Adam's first step in
+closed form."""
 
 from __future__ import annotations
 
@@ -12,10 +13,22 @@ from llm_magics.nn.optimizers import SGD, Adam, Momentum
 
 PAIRS = {
     "sgd": (lambda p: SGD(p, 0.05), lambda p: torch.optim.SGD(p, 0.05)),
-    "sgd with decay": (lambda p: SGD(p, 0.05, weight_decay=0.1), lambda p: torch.optim.SGD(p, 0.05, weight_decay=0.1)),
-    "momentum": (lambda p: Momentum(p, 0.02, momentum=0.8), lambda p: torch.optim.SGD(p, 0.02, momentum=0.8)),
-    "adam": (lambda p: Adam(p, 0.01, betas=(0.8, 0.95)), lambda p: torch.optim.Adam(p, 0.01, betas=(0.8, 0.95))),
-    "adam with decay": (lambda p: Adam(p, weight_decay=0.1), lambda p: torch.optim.Adam(p, weight_decay=0.1)),
+    "sgd with decay": (
+        lambda p: SGD(p, 0.05, weight_decay=0.1),
+        lambda p: torch.optim.SGD(p, 0.05, weight_decay=0.1),
+    ),
+    "momentum": (
+        lambda p: Momentum(p, 0.02, momentum=0.8),
+        lambda p: torch.optim.SGD(p, 0.02, momentum=0.8),
+    ),
+    "adam": (
+        lambda p: Adam(p, 0.01, betas=(0.8, 0.95)),
+        lambda p: torch.optim.Adam(p, 0.01, betas=(0.8, 0.95)),
+    ),
+    "adam with decay": (
+        lambda p: Adam(p, weight_decay=0.1),
+        lambda p: torch.optim.Adam(p, weight_decay=0.1),
+    ),
 }
 
 
@@ -40,7 +53,9 @@ def test_adams_first_step_is_the_learning_rate_in_the_direction_of_the_gradients
     optimizer = Adam([weight], lr=0.1)
     (weight * torch.tensor([5.0, -0.3, 1e-3])).sum().backward()
     optimizer.step()
-    torch.testing.assert_close(weight.detach(), torch.tensor([0.9, -1.9, 2.9], dtype=torch.float64), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        weight.detach(), torch.tensor([0.9, -1.9, 2.9], dtype=torch.float64), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_state_that_was_saved_goes_on_as_if_nothing_had_happened():

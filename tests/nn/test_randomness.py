@@ -1,4 +1,5 @@
-"""Randomness of one's own: dropout is torch's in distribution, and neither reads nor moves torch's generator when asked."""
+"""Randomness of one's own: dropout is torch's in distribution, and neither reads nor moves torch's
+generator when asked."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ def test_dropout_keeps_the_mean_and_passes_the_gradient_of_what_it_keeps():
     out = Dropout(0.25)(x)
     assert set(out.unique().tolist()) == {0.0, 1 / 0.75}
     assert out.mean().item() == pytest.approx(1.0, abs=0.02)
-    grad, = torch.autograd.grad(out.sum(), x)
+    (grad,) = torch.autograd.grad(out.sum(), x)
     torch.testing.assert_close(grad, out.detach())
     assert Dropout(0.25).eval()(x) is x
 
@@ -39,9 +40,16 @@ def test_draws_from_ones_own_generator_do_not_depend_on_torchs():
     assert not torch.get_rng_state().equal(before)
 
 
-@pytest.mark.parametrize("build", [
-    lambda: RecurrentSeq2Seq(9, 9, embedding_size=4, hidden_size=6, attention="additive", bidirectional=True),
-    lambda: TextClassifier(9, 2, encoder="transformer", d_model=8), lambda: TextClassifier(9, 2, encoder="lstm", d_model=8)])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: RecurrentSeq2Seq(
+            9, 9, embedding_size=4, hidden_size=6, attention="additive", bidirectional=True
+        ),
+        lambda: TextClassifier(9, 2, encoder="transformer", d_model=8),
+        lambda: TextClassifier(9, 2, encoder="lstm", d_model=8),
+    ],
+)
 def test_weights_are_a_function_of_the_seed_alone(build):
     before = torch.get_rng_state()
     first, again, other = (initialised_from(build, seed).state_dict() for seed in (1, 1, 2))

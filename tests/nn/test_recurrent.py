@@ -1,4 +1,5 @@
-"""RNN, LSTM and GRU against torch's own layers with copied weights, in float64: values and gradients."""
+"""RNN, LSTM and GRU against torch's own layers with copied weights, in float64: values and
+gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ KINDS = {"rnn": (RNN, nn.RNN), "lstm": (LSTM, nn.LSTM), "gru": (GRU, nn.GRU)}
 def twins(kind: str, layers: int, bidirectional: bool):
     torch.manual_seed(0)
     ours = KINDS[kind][0](N, D, layers, bidirectional=bidirectional).double()
-    theirs = KINDS[kind][1](N, D, layers, bidirectional=bidirectional, batch_first=True, dtype=torch.float64)
+    theirs = KINDS[kind][1](
+        N, D, layers, bidirectional=bidirectional, batch_first=True, dtype=torch.float64
+    )
     for number, layer in enumerate(ours.layers):
         for way, direction in enumerate(layer):
             suffix = f"l{number}" + ("_reverse" if way else "")
@@ -25,7 +28,7 @@ def twins(kind: str, layers: int, bidirectional: bool):
             getattr(theirs, f"bias_ih_{suffix}").copy_(direction.bias)
             hidden = getattr(theirs, f"bias_hh_{suffix}").zero_()
             if kind == "gru":
-                hidden[2 * D:] = direction.bias_hidden
+                hidden[2 * D :] = direction.bias_hidden
     return ours, theirs
 
 
@@ -41,8 +44,12 @@ def test_values_states_and_gradients_equal_torchs_layer(kind, layers, bidirectio
     torch.testing.assert_close(torch.stack([s[0] for s in final]), hidden)
     if kind == "lstm":
         torch.testing.assert_close(torch.stack([s[1] for s in final]), state[1])
-    weights = [(ours.layers[0][0].input, theirs.weight_ih_l0), (ours.layers[0][0].recurrent, theirs.weight_hh_l0),
-               (ours.layers[0][0].bias, theirs.bias_ih_l0), (x, x)]
+    weights = [
+        (ours.layers[0][0].input, theirs.weight_ih_l0),
+        (ours.layers[0][0].recurrent, theirs.weight_hh_l0),
+        (ours.layers[0][0].bias, theirs.bias_ih_l0),
+        (x, x),
+    ]
     mine = torch.autograd.grad(out.square().sum(), [pair[0] for pair in weights])
     other = torch.autograd.grad(expected.square().sum(), [pair[1] for pair in weights])
     for a, b in zip(mine, other, strict=True):
@@ -59,7 +66,9 @@ def test_padding_gives_what_packed_sequences_give(kind):
     expected, _ = nn.utils.rnn.pad_packed_sequence(expected, batch_first=True)
     out, final = ours(x, padding)
     torch.testing.assert_close(out, expected)
-    torch.testing.assert_close(torch.stack([s[0] for s in final]), state[0] if kind == "lstm" else state)
+    torch.testing.assert_close(
+        torch.stack([s[0] for s in final]), state[0] if kind == "lstm" else state
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,7 +88,9 @@ def test_the_rnn_is_its_formula():
     x, h = torch.randn(1, 3, N).double(), torch.zeros(1, D).double()
     out, _ = ours(x)
     for t in range(3):
-        h = torch.tanh(direction.input @ x[0, t] + direction.recurrent @ h[0] + direction.bias)[None]
+        h = torch.tanh(direction.input @ x[0, t] + direction.recurrent @ h[0] + direction.bias)[
+            None
+        ]
         torch.testing.assert_close(out[:, t], h)
 
 

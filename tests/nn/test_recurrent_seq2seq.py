@@ -1,4 +1,5 @@
-"""The recurrent translators against their formulas, written out with torch's own layers and copied weights, in float64."""
+"""The recurrent translators against their formulas, written out with torch's own layers and copied
+weights, in float64."""
 
 from __future__ import annotations
 
@@ -12,14 +13,25 @@ from llm_magics.nn.decoding import beam, greedy
 V, W, E, D, LAYERS = 31, 29, 6, 8, 2
 THEIRS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 CELLS = pytest.mark.parametrize("cell", THEIRS)
-KINDS = pytest.mark.parametrize(("attention", "bidirectional"), [
-    ("none", False), ("context", False), ("additive", False), ("additive", True)])
+KINDS = pytest.mark.parametrize(
+    ("attention", "bidirectional"),
+    [("none", False), ("context", False), ("additive", False), ("additive", True)],
+)
 
 
 def make(attention: str, bidirectional: bool = False, cell: str = "gru") -> RecurrentSeq2Seq:
     torch.manual_seed(0)
-    model = RecurrentSeq2Seq(V, W, embedding_size=E, hidden_size=D, num_layers=LAYERS, cell=cell, attention=attention,
-                             bidirectional=bidirectional, dropout=0.0).double()
+    model = RecurrentSeq2Seq(
+        V,
+        W,
+        embedding_size=E,
+        hidden_size=D,
+        num_layers=LAYERS,
+        cell=cell,
+        attention=attention,
+        bidirectional=bidirectional,
+        dropout=0.0,
+    ).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
     return model
@@ -34,8 +46,14 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def twin(ours, cell: str) -> nn.RNNBase:
-    theirs = THEIRS[cell](ours.layers[0][0].input.shape[1], D, LAYERS, bidirectional=ours.ways == 2, batch_first=True,
-                          dtype=torch.float64)
+    theirs = THEIRS[cell](
+        ours.layers[0][0].input.shape[1],
+        D,
+        LAYERS,
+        bidirectional=ours.ways == 2,
+        batch_first=True,
+        dtype=torch.float64,
+    )
     for number, layer in enumerate(ours.layers):
         for way, direction in enumerate(layer):
             suffix = f"l{number}" + ("_reverse" if way else "")
@@ -44,11 +62,13 @@ def twin(ours, cell: str) -> nn.RNNBase:
             getattr(theirs, f"bias_ih_{suffix}").copy_(direction.bias)
             hidden = getattr(theirs, f"bias_hh_{suffix}").zero_()
             if cell == "gru":
-                hidden[2 * D:] = direction.bias_hidden
+                hidden[2 * D :] = direction.bias_hidden
     return theirs
 
 
-def written_out(model: RecurrentSeq2Seq, cell: str, src: torch.Tensor, tgt: torch.Tensor) -> torch.Tensor:
+def written_out(
+    model: RecurrentSeq2Seq, cell: str, src: torch.Tensor, tgt: torch.Tensor
+) -> torch.Tensor:
     """Logits (T, W) of one sentence without padding: src (S,), tgt (T,)."""
     encoder, decoder = twin(model.encoder, cell), twin(model.decoder, cell)
     outputs, last = encoder(model.source_embedding(src))  # (S, N)
@@ -62,9 +82,18 @@ def written_out(model: RecurrentSeq2Seq, cell: str, src: torch.Tensor, tgt: torc
         e = model.target_embedding(token)
         if model.attention is not None:
             query = (state[0] if cell == "lstm" else state)[-1]
-            scores = torch.stack([model.attention.score.weight[0] @ torch.tanh(
-                model.attention.query.weight @ query + model.attention.key.weight @ key) for key in outputs])
-            context = sum(weight * key for weight, key in zip(scores.softmax(0), outputs, strict=True))
+            scores = torch.stack(
+                [
+                    model.attention.score.weight[0]
+                    @ torch.tanh(
+                        model.attention.query.weight @ query + model.attention.key.weight @ key
+                    )
+                    for key in outputs
+                ]
+            )
+            context = sum(
+                weight * key for weight, key in zip(scores.softmax(0), outputs, strict=True)
+            )
         given = torch.cat([e, context]) if model.fed else e
         out, state = decoder(given[None], state)
         logits.append(model.generator(torch.cat([out[0], context, e]) if model.fed else out[0]))
@@ -77,7 +106,9 @@ def test_values_and_gradients_are_the_formulas(cell, attention, bidirectional, b
     src, tgt, padding = batch
     model = make(attention, bidirectional, cell)
     logits = model(src, tgt, padding)
-    expected = torch.stack([written_out(model, cell, s[~p], t) for s, p, t in zip(src, padding, tgt, strict=True)])
+    expected = torch.stack(
+        [written_out(model, cell, s[~p], t) for s, p, t in zip(src, padding, tgt, strict=True)]
+    )
     torch.testing.assert_close(logits, expected)
     # Weights that the written-out model uses as they are, not as copies
     weights = [model.target_embedding.weight, model.source_embedding.weight, model.generator.weight]
@@ -94,7 +125,9 @@ def test_every_gradient_is_the_finite_difference(attention, bidirectional, batch
     model = make(attention, bidirectional)
     loss = model(src, tgt, padding).square().mean()
     names, parameters = zip(*model.named_parameters(), strict=True)
-    for name, parameter, grad in zip(names, parameters, torch.autograd.grad(loss, parameters), strict=True):
+    for name, parameter, grad in zip(
+        names, parameters, torch.autograd.grad(loss, parameters), strict=True
+    ):
         place = int(grad.abs().argmax())
         with torch.no_grad():
             flat = parameter.view(-1)
@@ -103,7 +136,9 @@ def test_every_gradient_is_the_finite_difference(attention, bidirectional, batch
             flat[place] -= 2e-6
             below = model(src, tgt, padding).square().mean()
             flat[place] += 1e-6
-        assert grad.view(-1)[place].item() == pytest.approx((above - below).item() / 2e-6, rel=1e-5), name
+        assert grad.view(-1)[place].item() == pytest.approx(
+            (above - below).item() / 2e-6, rel=1e-5
+        ), name
 
 
 @KINDS
@@ -122,7 +157,9 @@ def test_every_cached_step_has_the_logits_of_the_whole(cell, attention, bidirect
     memory, cache, whole = model.encode(src, padding), model.new_cache(), model(src, tgt, padding)
     torch.testing.assert_close(model.decode_step(tgt[:, :2], memory, padding, cache), whole[:, 1])
     for t in range(2, tgt.shape[1]):
-        torch.testing.assert_close(model.decode_step(tgt[:, t:t + 1], memory, padding, cache), whole[:, t])
+        torch.testing.assert_close(
+            model.decode_step(tgt[:, t : t + 1], memory, padding, cache), whole[:, t]
+        )
     assert cache.length == tgt.shape[1]
 
 
@@ -131,13 +168,19 @@ def test_every_cached_step_has_the_logits_of_the_whole(cell, attention, bidirect
 def test_cached_greedy_decoding_gives_the_tokens_of_the_uncached(attention, bidirectional, batch):
     src, _, padding = batch
     model = make(attention, bidirectional).eval()
-    ends = int(model(src[:1], torch.tensor([[1]]), padding[:1])[0, -1].argmax())  # the first sentence ends at once
+    ends = int(
+        model(src[:1], torch.tensor([[1]]), padding[:1])[0, -1].argmax()
+    )  # the first sentence ends at once
     together = greedy(model, src, padding, bos=1, eos=ends, max_new_tokens=12)
     assert together[0] == []
     for row in range(3):
         sequence = [1]
         for _ in range(12):
-            token = int(model(src[row:row + 1], torch.tensor([sequence]), padding[row:row + 1])[0, -1].argmax())
+            token = int(
+                model(src[row : row + 1], torch.tensor([sequence]), padding[row : row + 1])[
+                    0, -1
+                ].argmax()
+            )
             if token == ends:
                 break
             sequence.append(token)
@@ -146,7 +189,9 @@ def test_cached_greedy_decoding_gives_the_tokens_of_the_uncached(attention, bidi
 
 @torch.no_grad()
 @KINDS
-def test_beams_may_be_reordered_and_give_what_each_sentence_gives_alone(attention, bidirectional, batch):
+def test_beams_may_be_reordered_and_give_what_each_sentence_gives_alone(
+    attention, bidirectional, batch
+):
     src, _, padding = batch
     model = make(attention, bidirectional).eval()
     common = {"bos": 1, "eos": 2, "max_new_tokens": 8}
@@ -157,7 +202,9 @@ def test_beams_may_be_reordered_and_give_what_each_sentence_gives_alone(attentio
 
     def score(row: int, tokens: list[int]) -> float:
         ids = [1, *tokens, 2][: common["max_new_tokens"] + 1]
-        log_p = model(src[row:row + 1], torch.tensor([ids[:-1]]), padding[row:row + 1])[0].log_softmax(-1)
+        log_p = model(src[row : row + 1], torch.tensor([ids[:-1]]), padding[row : row + 1])[
+            0
+        ].log_softmax(-1)
         return sum(log_p[i, token].item() for i, token in enumerate(ids[1:])) / (len(ids) - 1)
 
     for row, tokens in enumerate(greedy(model, src, padding, **common)):
@@ -183,8 +230,11 @@ def test_attention_weights_can_be_watched_and_sum_to_one_over_the_words(batch):
 
 
 def test_the_published_sizes_have_the_published_numbers_of_parameters():
-    """bentrevett's second model (embeddings 256, state 512, 7,853 and 5,893 words), whose GRUs have one bias more a gate."""
-    model = RecurrentSeq2Seq(7853, 5893, embedding_size=256, hidden_size=512, cell="gru", attention="context")
+    """bentrevett's second model (embeddings 256, state 512, 7,853 and 5,893 words), whose GRUs have
+    one bias more a gate."""
+    model = RecurrentSeq2Seq(
+        7853, 5893, embedding_size=256, hidden_size=512, cell="gru", attention="context"
+    )
     second_bias = 2 * 2 * 512  # of r and z, in encoder and decoder
     assert sum(p.numel() for p in model.parameters()) + second_bias == 14_219_781
 

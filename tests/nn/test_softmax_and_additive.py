@@ -1,4 +1,5 @@
-"""Softmax regression and additive attention against closed forms, torch's own and finite differences."""
+"""Softmax regression and additive attention against closed forms, torch's own and finite
+differences."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def test_loss_and_gradient_equal_torchs_cross_entropy_and_finite_differences():
     loss = model.loss(x, y)
     expected = nn.functional.cross_entropy(x @ model.alpha.T, y)
     torch.testing.assert_close(loss, expected)
-    grad, = torch.autograd.grad(loss, model.alpha)
+    (grad,) = torch.autograd.grad(loss, model.alpha)
     with torch.no_grad():
         for c, n in ((0, 0), (2, 3)):
             model.alpha[c, n] += 1e-6
@@ -69,8 +70,13 @@ def test_additive_attention_is_its_formula_and_ignores_padding():
     padding[1, 4:] = True
     context, weights = attention(query, keys, padding)
     for b, length in ((0, 6), (1, 4)):
-        energies = torch.stack([attention.score.weight[0] @ torch.tanh(
-            attention.query.weight @ query[b] + attention.key.weight @ keys[b, s]) for s in range(length)])
+        energies = torch.stack(
+            [
+                attention.score.weight[0]
+                @ torch.tanh(attention.query.weight @ query[b] + attention.key.weight @ keys[b, s])
+                for s in range(length)
+            ]
+        )
         expected = energies.exp() / energies.exp().sum()
         torch.testing.assert_close(weights[b, :length], expected)
         torch.testing.assert_close(context[b], (expected[:, None] * keys[b, :length]).sum(0))

@@ -1,4 +1,5 @@
-"""The Transformer against torch.nn.Transformer with copied weights, in float64: values and gradients."""
+"""The Transformer against torch.nn.Transformer with copied weights, in float64: values and
+gradients."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def copy_attention(ours, theirs) -> None:
 
 @torch.no_grad()
 def twin(ours: Seq2SeqModel, norm_first: bool) -> nn.Transformer:
-    theirs = nn.Transformer(D, H, 2, 3, F, dropout=0.0, batch_first=True, norm_first=norm_first, dtype=torch.float64)
+    theirs = nn.Transformer(
+        D, H, 2, 3, F, dropout=0.0, batch_first=True, norm_first=norm_first, dtype=torch.float64
+    )
     for mine, other in zip(ours.encoder.layers, theirs.encoder.layers, strict=True):
         copy_attention(mine.self_attention, other.self_attn)
         copy_rest(mine, other, [mine.around_attention, mine.around_feed_forward])
@@ -69,13 +72,18 @@ def test_values_and_gradients_equal_torchs_transformer(norm_first, batch):
     ours = make(norm_first)
     theirs = twin(ours, norm_first)
     logits = ours(src, tgt, src_key_padding_mask=padding)
-    grad, = torch.autograd.grad(logits.square().sum(), ours.source_embedding.weight)
+    (grad,) = torch.autograd.grad(logits.square().sum(), ours.source_embedding.weight)
     embed = lambda table, ids: ours.positions(table(ids) * math.sqrt(D))  # noqa: E731 - used twice, here only
     hidden = nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
-    out = theirs(embed(ours.source_embedding, src), embed(ours.target_embedding, tgt), tgt_mask=hidden,
-                 src_key_padding_mask=padding, memory_key_padding_mask=padding)
+    out = theirs(
+        embed(ours.source_embedding, src),
+        embed(ours.target_embedding, tgt),
+        tgt_mask=hidden,
+        src_key_padding_mask=padding,
+        memory_key_padding_mask=padding,
+    )
     expected = ours.generator(out)
-    expected_grad, = torch.autograd.grad(expected.square().sum(), ours.source_embedding.weight)
+    (expected_grad,) = torch.autograd.grad(expected.square().sum(), ours.source_embedding.weight)
     torch.testing.assert_close(logits, expected)
     torch.testing.assert_close(grad, expected_grad)
 
@@ -103,7 +111,9 @@ def test_every_cached_step_has_the_logits_of_the_whole(batch):
     memory, cache = model.encode(src, src_key_padding_mask=padding), model.new_cache()
     whole = model(src, tgt, src_key_padding_mask=padding)
     for t in range(tgt.shape[1]):
-        torch.testing.assert_close(model.decode_step(tgt[:, t:t + 1], memory, padding, cache), whole[:, t])
+        torch.testing.assert_close(
+            model.decode_step(tgt[:, t : t + 1], memory, padding, cache), whole[:, t]
+        )
 
 
 def test_cached_greedy_decoding_gives_the_tokens_of_the_uncached(batch):
@@ -114,7 +124,11 @@ def test_cached_greedy_decoding_gives_the_tokens_of_the_uncached(batch):
         for row in range(len(src)):
             sequence = [1]
             for _ in range(15):
-                logits = model(src[row:row + 1], torch.tensor([sequence]), src_key_padding_mask=padding[row:row + 1])
+                logits = model(
+                    src[row : row + 1],
+                    torch.tensor([sequence]),
+                    src_key_padding_mask=padding[row : row + 1],
+                )
                 token = int(logits[0, -1].argmax())
                 if token == 2:
                     break
@@ -125,41 +139,69 @@ def test_cached_greedy_decoding_gives_the_tokens_of_the_uncached(batch):
 def test_finished_sentences_leave_the_batch_without_changing_the_others(batch):
     src, _, padding = batch
     model = make(True).eval()
-    tokens = [int(t) for t in model(src[:1], torch.tensor([[1]]), src_key_padding_mask=padding[:1])[0].argmax(-1)]
-    together = greedy(model, src, padding, bos=1, eos=tokens[0], max_new_tokens=8)  # the first ends at once
+    tokens = [
+        int(t)
+        for t in model(src[:1], torch.tensor([[1]]), src_key_padding_mask=padding[:1])[0].argmax(-1)
+    ]
+    together = greedy(
+        model, src, padding, bos=1, eos=tokens[0], max_new_tokens=8
+    )  # the first ends at once
     assert together[0] == []
     for row in (1, 2):
-        alone = greedy(model, src[row:row + 1], padding[row:row + 1], bos=1, eos=tokens[0], max_new_tokens=8)
+        alone = greedy(
+            model,
+            src[row : row + 1],
+            padding[row : row + 1],
+            bos=1,
+            eos=tokens[0],
+            max_new_tokens=8,
+        )
         assert together[row] == alone[0]
 
 
 def test_decoding_can_be_stopped_between_tokens(batch):
     src, _, padding = batch
     seen: list[int] = []
-    out = greedy(make(True).eval(), src, padding, bos=1, eos=-1, max_new_tokens=50,
-                 on_token=lambda rows: seen.append(len(rows[0])), stop=lambda: len(seen) >= 4)
+    out = greedy(
+        make(True).eval(),
+        src,
+        padding,
+        bos=1,
+        eos=-1,
+        max_new_tokens=50,
+        on_token=lambda rows: seen.append(len(rows[0])),
+        stop=lambda: len(seen) >= 4,
+    )
     assert seen == [1, 2, 3, 4]
     assert [len(row) for row in out] == [4, 4, 4]
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_a_wide_enough_beam_finds_the_best_of_all_sequences(length_penalty):
-    """Against enumeration: every sequence of at most 3 tokens from a vocabulary of 5, the end mark among them."""
+    """Against enumeration: every sequence of at most 3 tokens from a vocabulary of 5, the end mark
+    among them."""
     torch.manual_seed(3)
     model = Seq2SeqModel(5, 5, D, H, 1, 1, F, dropout=0.0).double().eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     src, longest, eos = torch.randint(3, 5, (2, 4)), 3, 2
     others = [token for token in range(5) if token != eos]
-    found = beam(model, src, bos=1, eos=eos, max_new_tokens=longest, beams=200, length_penalty=length_penalty)
+    found = beam(
+        model, src, bos=1, eos=eos, max_new_tokens=longest, beams=200, length_penalty=length_penalty
+    )
     for row in range(2):
         best = (-math.inf, [])
         for size in range(longest + 1):
             for body in itertools.product(others, repeat=size):
                 whole = [*body, eos] if size < longest else list(body)
                 with torch.no_grad():
-                    log_p = model(src[row:row + 1], torch.tensor([[1, *whole[:-1]]]))[0].log_softmax(-1)
-                score = sum(log_p[i, token].item() for i, token in enumerate(whole)) / len(whole) ** length_penalty
+                    log_p = model(src[row : row + 1], torch.tensor([[1, *whole[:-1]]]))[
+                        0
+                    ].log_softmax(-1)
+                score = (
+                    sum(log_p[i, token].item() for i, token in enumerate(whole))
+                    / len(whole) ** length_penalty
+                )
                 best = max(best, (score, list(body)), key=lambda item: item[0])
         assert found[row] == best[1]
 
@@ -199,24 +241,38 @@ def test_learned_positions_of_both_sides_are_added_to_what_torchs_transformer_re
     read = ours.source_embedding(src) * math.sqrt(D) + ours.positions.table[:7]
     written = ours.target_embedding(tgt) * math.sqrt(D) + ours.target_positions.table[:6]
     hidden = nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
-    expected = ours.generator(theirs(read, written, tgt_mask=hidden, src_key_padding_mask=padding,
-                                     memory_key_padding_mask=padding))
+    expected = ours.generator(
+        theirs(
+            read,
+            written,
+            tgt_mask=hidden,
+            src_key_padding_mask=padding,
+            memory_key_padding_mask=padding,
+        )
+    )
     logits = ours(src, tgt, src_key_padding_mask=padding)
     torch.testing.assert_close(logits, expected)
     tables = [ours.positions.table, ours.target_positions.table]
-    for mine, other in zip(torch.autograd.grad(logits.square().sum(), tables, retain_graph=True),
-                           torch.autograd.grad(expected.square().sum(), tables), strict=True):
+    for mine, other in zip(
+        torch.autograd.grad(logits.square().sum(), tables, retain_graph=True),
+        torch.autograd.grad(expected.square().sum(), tables),
+        strict=True,
+    ):
         assert other.abs().max() > 0
         torch.testing.assert_close(mine, other)
 
 
-def test_learned_positions_decode_alike_with_and_without_a_cache_and_refuse_what_they_have_not_learned(batch):
+def test_learned_positions_decode_alike_with_and_without_a_cache_and_refuse_what_they_have_not_learned(
+    batch,
+):
     src, tgt, padding = batch
     torch.manual_seed(0)
     model = Seq2SeqModel(V, V, D, H, 1, 1, F, dropout=0.0, max_positions=8).double().eval()
     memory, cache = model.encode(src, src_key_padding_mask=padding), model.new_cache()
     whole = model(src, tgt, src_key_padding_mask=padding)
     for step in range(6):
-        torch.testing.assert_close(model.decode_step(tgt[:, step:step + 1], memory, padding, cache), whole[:, step])
+        torch.testing.assert_close(
+            model.decode_step(tgt[:, step : step + 1], memory, padding, cache), whole[:, step]
+        )
     with pytest.raises(ValueError, match="9 positions were asked for, the model has learned 8"):
         model.encode(torch.zeros(1, 9, dtype=torch.long))

@@ -1,4 +1,5 @@
-"""Tiny models built on the spot (tests/models/conftest.py has the builders) under one real manager."""
+"""Tiny models built on the spot (tests/models/conftest.py has the builders) under one real
+manager."""
 
 import pytest
 

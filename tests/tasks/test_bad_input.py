@@ -1,4 +1,5 @@
-"""Bad input (sections C and D of the reliability study): one short message, nothing lost, the manager usable afterwards."""
+"""Bad input (sections C and D of the reliability study): one short message, nothing lost, the
+manager usable afterwards."""
 
 import importlib.util
 import json
@@ -7,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from llm_magics.errors import EndpointError, InputError, LLMMagicsError, ModelError, TooLong, printable
+from llm_magics.errors import (
+    EndpointError,
+    InputError,
+    LLMMagicsError,
+    ModelError,
+    TooLong,
+    printable,
+)
 from llm_magics.tasks.ask import ask, ask_each
 from llm_magics.tasks.generate import generate, generate_each
 from llm_magics.tasks.predict import predict, predict_each
@@ -16,13 +24,27 @@ from llm_magics.tasks.rows import translate_each
 from llm_magics.tasks.summarize import summarize, summarize_each
 from llm_magics.tasks.translate import translate
 
-_spec = importlib.util.spec_from_file_location("badly_behaved", Path(__file__).parents[1] / "models" / "badly_behaved.py")
+_spec = importlib.util.spec_from_file_location(
+    "badly_behaved", Path(__file__).parents[1] / "models" / "badly_behaved.py"
+)
 bad = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(bad)
 
 CONTEXT = "The cat sleeps on the sofa. A dog runs in the park."
-NAMES = ["translate", "translate remote", "summarize", "summarize extractive", "summarize remote", "ask extractive",
-         "ask about", "ask remote", "predict", "predict masked", "generate", "generate remote"]
+NAMES = [
+    "translate",
+    "translate remote",
+    "summarize",
+    "summarize extractive",
+    "summarize remote",
+    "ask extractive",
+    "ask about",
+    "ask remote",
+    "predict",
+    "predict masked",
+    "generate",
+    "generate remote",
+]
 EVERY = ["translate", "summarize", "ask", "predict", "generate"]
 REMOTE = ["translate remote", "summarize remote", "ask remote", "generate remote"]
 
@@ -53,7 +75,9 @@ def tasks(manager, tiny, server):
         "summarize remote": with_model(summarize, language="en"),
         "ask extractive": lambda text: ask("Who sleeps?", text, language="en"),
         "ask about": lambda text: ask(text, CONTEXT),
-        "ask remote": lambda text: ask("Who sleeps?", text, manager=manager, model="openai:tiny", language="en"),
+        "ask remote": lambda text: ask(
+            "Who sleeps?", text, manager=manager, model="openai:tiny", language="en"
+        ),
         "predict": with_model(predict, "llama", count=2),
         "predict masked": with_model(predict, "bert", count=2),
         "generate": with_model(generate, "llama", max_tokens=4, seed=1),
@@ -73,8 +97,12 @@ def every(manager, tiny, server):
 
     def build(model=None):
         return {
-            "translate": with_model(translate_each, model or tiny("marian"), source="en", target="de", max_new_tokens=5),
-            "summarize": with_model(summarize_each, model or tiny("bart"), max_words=6, language="en"),
+            "translate": with_model(
+                translate_each, model or tiny("marian"), source="en", target="de", max_new_tokens=5
+            ),
+            "summarize": with_model(
+                summarize_each, model or tiny("bart"), max_words=6, language="en"
+            ),
             "ask": with_model(ask_each, model or "embedded:extractive", context=CONTEXT),
             "predict": with_model(predict_each, tiny("llama"), count=1),
             "generate": with_model(generate_each, model or tiny("llama"), max_tokens=3, seed=1),
@@ -126,35 +154,55 @@ def test_what_cannot_be_shown_becomes_a_mark_and_offsets_stay_right(tasks, manag
     text = "\ufeffThe c\ud800at\x00 sle\x1b[31meps on\x9f the so\udfffa."
     shown = printable(text[1:])
     result = tasks[name](text)
-    everything = [str(result), result.plain(), repr(result), json.dumps(result._repr_mimebundle_()[0], ensure_ascii=False)]
+    everything = [
+        str(result),
+        result.plain(),
+        repr(result),
+        json.dumps(result._repr_mimebundle_()[0], ensure_ascii=False),
+    ]
     assert all(part == printable(part) for part in everything)
     if name.startswith("predict"):
         assert result.source_text == shown
-        assert all(shown[token.start:token.end] == token.text for token in result.tokens)
+        assert all(shown[token.start : token.end] == token.text for token in result.tokens)
     elif name in ("ask extractive", "ask remote"):
         assert result.context == shown
-        assert all(shown[one.start:one.end] == one.text for answer in result.answers for one in answer.evidence)
+        assert all(
+            shown[one.start : one.end] == one.text
+            for answer in result.answers
+            for one in answer.evidence
+        )
     assert manager.check() == []
 
 
 @pytest.mark.parametrize("name", REMOTE)
 def test_directions_joiners_and_combining_marks_reach_the_model_unchanged(tasks, server, name):
-    text = "The \u202ecat\u202c 👩\u200d👩\u200d👧 sleeps\u2066 here\u2069, القط, c\u0301\u0302\u0303at."
+    text = (
+        "The \u202ecat\u202c 👩\u200d👩\u200d👧 sleeps\u2066 here\u2069, القط, "
+        "c\u0301\u0302\u0303at."
+    )
     tasks[name](text)
     assert any(text in body["messages"][-1]["content"] for body in server.bodies)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("text", [
-    "The cat <script>alert(1)</script></script><img src=x onerror=alert(1)> sleeps on it.",
-    'A dog"><svg onload=alert(1)> runs <a href="javascript:alert(1)" data-commandlinker-command="x">here</a> now.',
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The cat <script>alert(1)</script></script><img src=x onerror=alert(1)> sleeps on it.",
+        (
+            'A dog"><svg onload=alert(1)> runs <a href="javascript:alert(1)" '
+            'data-commandlinker-command="x">here</a> now.'
+        ),
+    ],
+)
 def test_markup_is_shown_and_never_interpreted(tasks, name, text):
     html5lib = pytest.importorskip("html5lib")
     result = tasks[name](text)
     tree = html5lib.parse(result._repr_mimebundle_()[0]["text/html"], namespaceHTMLElements=False)
     for node in tree.iter():
-        assert node.tag not in ("script", "svg", "iframe", "a") if isinstance(node.tag, str) else True
+        assert (
+            node.tag not in ("script", "svg", "iframe", "a") if isinstance(node.tag, str) else True
+        )
         assert not [key for key in node.attrib if key.startswith("on") or "commandlinker" in key]
         assert "javascript:" not in node.attrib.get("src", "") + node.attrib.get("href", "")
     if name.endswith("remote") and name != "ask remote":
@@ -162,8 +210,19 @@ def test_markup_is_shown_and_never_interpreted(tasks, name, text):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("text", ["{{ 7*7 }} {% for x in y %} ${z} %s {0} cat", "<s></s><pad><|user|><|assistant|> cat", "…?!",
-                                  "x", "🙂", "1234567890", "c" + "\u0301" * 500, "\n" * 3000 + "cat"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 7*7 }} {% for x in y %} ${z} %s {0} cat",
+        "<s></s><pad><|user|><|assistant|> cat",
+        "…?!",
+        "x",
+        "🙂",
+        "1234567890",
+        "c" + "\u0301" * 500,
+        "\n" * 3000 + "cat",
+    ],
+)
 def test_odd_texts_give_a_result_or_one_line(tasks, manager, name, text):
     found = []
 
@@ -172,7 +231,10 @@ def test_odd_texts_give_a_result_or_one_line(tasks, manager, name, text):
         raise TooLong("there was a result and no error")
 
     one_line(work, of=InputError)
-    assert all(isinstance(result.text, str) and result._repr_mimebundle_()[0]["text/html"] for result in found)
+    assert all(
+        isinstance(result.text, str) and result._repr_mimebundle_()[0]["text/html"]
+        for result in found
+    )
     assert manager.check() == []
 
 
@@ -181,13 +243,27 @@ def test_odd_texts_give_a_result_or_one_line(tasks, manager, name, text):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_bad_rows_have_an_error_and_the_others_are_done(every, name):
-    rows = ["the cat", "", None, 7, math.nan, b"x", "d\ud800og", "x" * 1_000_001, ["cat"], "a dog runs"]
+    rows = [
+        "the cat",
+        "",
+        None,
+        7,
+        math.nan,
+        b"x",
+        "d\ud800og",
+        "x" * 1_000_001,
+        ["cat"],
+        "a dog runs",
+    ]
     found = every()[name](rows)
     assert len(found) == len(rows)
     failed = [i for i, row in enumerate(found) if isinstance(row, RowError)]
     # a list of questions is one row of ask
     assert failed in ([1, 2, 3, 4, 5, 7, 8], [1, 2, 3, 4, 5, 7])
-    assert all(found[i].row == i and "\n" not in found[i].reason and len(found[i].reason) < 400 for i in failed)
+    assert all(
+        found[i].row == i and "\n" not in found[i].reason and len(found[i].reason) < 400
+        for i in failed
+    )
     assert found[0].text == every()[name](rows[:1])[0].text
     assert found[9].text is not None
 
@@ -217,14 +293,30 @@ def test_an_endpoint_that_fails_ends_the_work_in_one_line(every, manager, server
 # ---------------------------------------------------------------------- settings
 
 
-@pytest.mark.parametrize(("work", "options"), [
-    (summarize, {"max_words": 0}), (summarize, {"max_words": math.nan}), (summarize, {"max_words": True}),
-    (summarize, {"max_words": 10**9}), (summarize, {"style": "haiku"}), (summarize, {"language": "klingon"}),
-    (translate, {"target": "klingon"}), (translate, {"target": "de", "source": "\u202e"}), (translate, {}),
-    (predict, {"count": 0}), (predict, {"count": 1e309}), (predict, {"count": "2"}),
-    (generate, {"temperature": math.nan}), (generate, {"temperature": -1}), (generate, {"top_p": 0}), (generate, {"n": 0}),
-    (generate, {"seed": -1}), (generate, {"max_tokens": 1.5}), (generate, {"stop_strings": [""]}),
-])
+@pytest.mark.parametrize(
+    ("work", "options"),
+    [
+        (summarize, {"max_words": 0}),
+        (summarize, {"max_words": math.nan}),
+        (summarize, {"max_words": True}),
+        (summarize, {"max_words": 10**9}),
+        (summarize, {"style": "haiku"}),
+        (summarize, {"language": "klingon"}),
+        (translate, {"target": "klingon"}),
+        (translate, {"target": "de", "source": "\u202e"}),
+        (translate, {}),
+        (predict, {"count": 0}),
+        (predict, {"count": 1e309}),
+        (predict, {"count": "2"}),
+        (generate, {"temperature": math.nan}),
+        (generate, {"temperature": -1}),
+        (generate, {"top_p": 0}),
+        (generate, {"n": 0}),
+        (generate, {"seed": -1}),
+        (generate, {"max_tokens": 1.5}),
+        (generate, {"stop_strings": [""]}),
+    ],
+)
 def test_settings_without_meaning_are_one_line_before_any_model_is_loaded(manager, work, options):
     before = uses(manager)
     one_line(lambda: work("The cat sleeps.", manager=manager, **options), of=InputError)
@@ -242,7 +334,9 @@ def broken(tiny, tmp_path):
     def copy(kind):
         return Path(shutil.copytree(tiny("marian"), tmp_path / kind.replace(" ", "-")))
 
-    pickled, cut, code, outside, empty = (copy(kind) for kind in ("pickled", "cut", "code", "outside", "empty"))
+    pickled, cut, code, outside, empty = (
+        copy(kind) for kind in ("pickled", "cut", "code", "outside", "empty")
+    )
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     whole = (cut / "model.safetensors").read_bytes()
     (cut / "model.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -252,16 +346,27 @@ def broken(tiny, tmp_path):
     index = {"metadata": {}, "weight_map": {"a": "../pickled/x.safetensors"}}
     (outside / "model.safetensors.index.json").write_text(json.dumps(index))
     (empty / "config.json").write_text("")
-    return {kind: str(tmp_path / kind) for kind in ("pickled", "cut", "code", "outside", "empty", "missing")} | {
-        "prefix": "embeded:en-de", "address": "http://169.254.169.254/model", "endless": "a/" * 60 + "b",
-        "markup": "<img src=x>", "control": "a\x00b", "nothing": " ", "endpoint": "openai:<x>"}
+    return {
+        kind: str(tmp_path / kind)
+        for kind in ("pickled", "cut", "code", "outside", "empty", "missing")
+    } | {
+        "prefix": "embeded:en-de",
+        "address": "http://169.254.169.254/model",
+        "endless": "a/" * 60 + "b",
+        "markup": "<img src=x>",
+        "control": "a\x00b",
+        "nothing": " ",
+        "endpoint": "openai:<x>",
+    }
 
 
 @pytest.mark.parametrize("name", ["translate", "summarize", "ask", "predict", "generate"])
 def test_models_that_are_not_right_are_one_line_and_leave_nothing_behind(manager, broken, name):
     work = {
         "translate": lambda model: translate("The cat.", manager=manager, model=model, target="de"),
-        "summarize": lambda model: summarize("The cat.", manager=manager, model=model, language="en"),
+        "summarize": lambda model: summarize(
+            "The cat.", manager=manager, model=model, language="en"
+        ),
         "ask": lambda model: ask("Who?", CONTEXT, manager=manager, model=model),
         "predict": lambda model: predict("The cat.", manager=manager, model=model),
         "generate": lambda model: generate("The cat.", manager=manager, model=model),

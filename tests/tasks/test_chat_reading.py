@@ -1,6 +1,8 @@
-"""What chat models say of texts, put together: long texts in parts, answers that say nothing, places in the whole text.
+"""What chat models say of texts, put together: long texts in parts, answers that say nothing,
+places in the whole text.
 
-Tiny models write no sense, so the answers are given here; `test_understand` runs the same path with a real model.
+Tiny models write no sense, so the answers are given here; `test_understand` runs the same path with
+a real model.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ MODEL = SimpleNamespace(kind="causal", is_chat=True)
 
 @pytest.fixture
 def answering(monkeypatch):
-    """answering(answer): a model that reads at most 900 characters at once and answers each prompt with answer(prompt)."""
+    """answering(answer): a model that reads at most 900 characters at once and answers each prompt
+    with answer(prompt)."""
     prompts = []
 
     def set_up(answer):
@@ -38,19 +41,27 @@ def answering(monkeypatch):
 
 
 def test_entities_of_every_part_stand_at_their_places_in_the_whole_text(answering):
-    prompts = answering(lambda prompt: '[{"text": "Ada", "type": "PER"}, {"text": "Boston", "type": "LOC"}, '
-                                       '{"text": "Napoleon", "type": "PER"}]')
+    prompts = answering(
+        lambda prompt: (
+            '[{"text": "Ada", "type": "PER"}, {"text": "Boston", "type": "LOC"}, '
+            '{"text": "Napoleon", "type": "PER"}]'
+        )
+    )
     found, missing, tokens = asked_entities(MODEL, [LONG])
     assert len(prompts) > 1
     assert all(len(prompt) <= 900 for prompt in prompts)
     assert [one.text for one in found[0]] == ["Ada"] * 30 + ["Boston"] * 30
-    assert all(LONG.text[one.start:one.end] == one.text for one in found[0])
+    assert all(LONG.text[one.start : one.end] == one.text for one in found[0])
     assert missing >= len(prompts)  # Napoleon is in none of them
     assert tokens == 3 * len(prompts)
 
 
 def test_the_mood_is_the_mean_of_the_parts_and_none_where_no_part_says_one(answering):
-    answering(lambda prompt: "positive" if "Ada" in prompt.partition("Text:")[2] else '{"sentiment": "negative"}')
+    answering(
+        lambda prompt: (
+            "positive" if "Ada" in prompt.partition("Text:")[2] else '{"sentiment": "negative"}'
+        )
+    )
     found, _ = asked_sentiment(MODEL, [LONG, ReadText("Ada smiles.", "en")])
     assert -1 < found[0][0].polarity < 1
     assert found[1][0].label == "positive"

@@ -1,11 +1,19 @@
-"""The model that was asked for is taken, else one that is at hand, and the result says which and why."""
+"""The model that was asked for is taken, else one that is at hand, and the result says which and
+why."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from llm_magics.errors import BrokenModel, HubUnreachable, ModelError, ModelNotFound, UnknownLanguage, WrongTask
+from llm_magics.errors import (
+    BrokenModel,
+    HubUnreachable,
+    ModelError,
+    ModelNotFound,
+    UnknownLanguage,
+    WrongTask,
+)
 from llm_magics.models import hub_cache
 from llm_magics.models.reference import Reference
 from llm_magics.tasks.choose import Candidate, candidates, choose_model, open_model
@@ -39,7 +47,10 @@ def silent_hub(tmp_path, monkeypatch):
 
 
 def test_the_model_asked_for_is_the_only_candidate(cache):
-    assert choose_model("translate", model="./folder", default=OPUS) == (Reference("local", "./folder"), "as asked")
+    assert choose_model("translate", model="./folder", default=OPUS) == (
+        Reference("local", "./folder"),
+        "as asked",
+    )
 
 
 def test_the_default_comes_next(cache):
@@ -59,8 +70,10 @@ def test_a_cached_recommendation_is_taken_before_the_embedded_one(cache, tiny):
 def test_without_a_hub_the_embedded_summariser_is_taken_and_said(cache):
     (candidate,) = candidates("summarize", source="en")
     assert str(candidate.reference) == "embedded:extractive"
-    assert candidate.notice == ("the model hub is switched off (HF_HUB_OFFLINE); "
-                                "this model was taken instead of facebook/bart-large-cnn")
+    assert candidate.notice == (
+        "the model hub is switched off (HF_HUB_OFFLINE); "
+        "this model was taken instead of facebook/bart-large-cnn"
+    )
 
 
 def test_a_silent_hub_is_asked_once_and_given_up(silent_hub):
@@ -92,7 +105,10 @@ def test_a_recommended_model_that_fails_gives_way_to_the_next_with_a_note(tiny, 
     with open_model([Candidate(Reference("local", str(broken)), "first"), good], manager) as opened:
         assert (opened.why, opened.loaded.family) == ("second", "marian")
         assert "broken could not be used" in opened.notes[0]
-    with pytest.raises(BrokenModel), open_model([Candidate(Reference("local", str(broken)), "only")], manager):
+    with (
+        pytest.raises(BrokenModel),
+        open_model([Candidate(Reference("local", str(broken)), "only")], manager),
+    ):
         pass
     assert manager.check() == []
 
@@ -120,12 +136,19 @@ def test_a_refusal_that_rests_on_a_guessed_language_says_so(cache):
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    """A package folder with two pairs and a language model; only what their config.json says is read."""
+    """A package folder with two pairs and a language model; only what their config.json says is
+    read."""
     import json
 
-    for name, task in {"en-de": "translate", "de-en": "translate", "fairy-tales": "language-model"}.items():
+    for name, task in {
+        "en-de": "translate",
+        "de-en": "translate",
+        "fairy-tales": "language-model",
+    }.items():
         (tmp_path / "embedded" / name).mkdir(parents=True)
-        (tmp_path / "embedded" / name / "config.json").write_text(json.dumps({"format": "llm_magics", "task": task}))
+        (tmp_path / "embedded" / name / "config.json").write_text(
+            json.dumps({"format": "llm_magics", "task": task})
+        )
     for module in ("models.reference", "models.catalog"):
         monkeypatch.setattr(f"llm_magics.{module}.embedded_root", lambda: tmp_path / "embedded")
 
@@ -137,14 +160,19 @@ def names(task, **languages):
 def test_each_embedded_translator_serves_its_own_direction_and_no_other_model_does(cache, shipped):
     assert names("translate", source="en", target="de") == ["embedded:en-de"]
     assert names("translate", source="de", target="en") == ["embedded:de-en"]
-    with pytest.raises(HubUnreachable, match=r"without a network there is embedded:de-en, embedded:en-de$"):
+    with pytest.raises(
+        HubUnreachable, match=r"without a network there is embedded:de-en, embedded:en-de$"
+    ):
         candidates("translate", source="en", target="fr")
 
 
 def test_an_embedded_language_model_goes_on_with_texts_and_translates_nothing(cache, shipped):
     assert names("predict") == ["embedded:fairy-tales"]
     assert names("generate") == ["embedded:fairy-tales"]
-    with pytest.raises(WrongTask, match=r"embedded:fairy-tales goes on with a text and cannot translate.*embedded:en-de"):
+    with pytest.raises(
+        WrongTask,
+        match=r"embedded:fairy-tales goes on with a text and cannot translate.*embedded:en-de",
+    ):
         candidates("translate", model="embedded:fairy-tales")
     with pytest.raises(WrongTask, match="embedded:extractive picks sentences"):
         candidates("translate", default="embedded:extractive")
@@ -155,7 +183,10 @@ def test_what_wants_a_large_gpu_is_fetched_only_when_asked_for(cache, monkeypatc
     offered = names("generate")
     assert offered[0] == "Qwen/Qwen2.5-0.5B-Instruct"
     assert not any("7B" in name for name in offered)
-    with pytest.raises(ModelNotFound, match=r"want a large GPU, and are fetched only when asked for: --model Qwen/Qwen2.5-7B"):
+    with pytest.raises(
+        ModelNotFound,
+        match=r"want a large GPU, and are fetched only when asked for: --model Qwen/Qwen2.5-7B",
+    ):
         candidates("entities", source="ja")
     assert names("generate", model="Qwen/Qwen2.5-7B-Instruct") == ["Qwen/Qwen2.5-7B-Instruct"]
 
@@ -169,14 +200,24 @@ def test_what_an_installed_package_holds_is_taken_before_anything_is_fetched(cac
     monkeypatch.setattr("llm_magics.models.catalog.package_names", lambda: ["minilm"])
     monkeypatch.setattr("llm_magics.tasks.choose.hub_answers", lambda: True)
     (first,) = candidates("similarity", source="en")
-    assert (str(first.reference), first.why, first.notice) == ("package:minilm", "installed, it makes vectors of texts", "")
+    assert (str(first.reference), first.why, first.notice) == (
+        "package:minilm",
+        "installed, it makes vectors of texts",
+        "",
+    )
     monkeypatch.setattr("llm_magics.models.catalog.package_names", lambda: [])
     assert names("similarity", source="en")[0] == "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def test_what_picks_sentences_says_that_precision_and_engine_made_no_difference():
     choice = [Candidate(Reference("embedded", "extractive"), "as asked")]
-    for options, notes in (({"dtype": "int8", "engine": "ctranslate2"}, ("it has no weights: the precision and the engine "
-                                                                         "made no difference",)), ({}, ()), (None, ())):
+    for options, notes in (
+        (
+            {"dtype": "int8", "engine": "ctranslate2"},
+            ("it has no weights: the precision and the engine made no difference",),
+        ),
+        ({}, ()),
+        (None, ()),
+    ):
         with open_model(choice, None, options) as opened:
             assert opened.notes == notes

@@ -17,7 +17,10 @@ from llm_magics.tasks.results import RowError, Summary
 from llm_magics.tasks.row_source import column_names
 from llm_magics.tasks.summarize import summarize_each
 
-NEWS = "The river rose in the night. Two bridges were closed. The school will open again on Monday morning."
+NEWS = (
+    "The river rose in the night. Two bridges were closed. The school will open again on Monday "
+    "morning."
+)
 
 
 class Upper(Result):
@@ -35,7 +38,9 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["list", "generator", "txt", "jsonl", "jsonl of objects", "csv", "tsv", "frame"])
+@pytest.mark.parametrize(
+    "kind", ["list", "generator", "txt", "jsonl", "jsonl of objects", "csv", "tsv", "frame"]
+)
 def test_rows_come_from_anywhere(kind, tmp_path):
     texts, column = ["a, b", "bad", "c"], None
     rows = {"list": texts, "generator": iter(texts)}.get(kind)
@@ -44,8 +49,12 @@ def test_rows_come_from_anywhere(kind, tmp_path):
         rows.write_text("a, b\r\nbad\nc", encoding="utf-8-sig")
     elif kind.startswith("jsonl"):
         rows = str(tmp_path / "rows.jsonl")
-        objects = [{"n": i, "text": text} for i, text in enumerate(texts)] if "objects" in kind else texts
-        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8")
+        objects = (
+            [{"n": i, "text": text} for i, text in enumerate(texts)] if "objects" in kind else texts
+        )
+        (tmp_path / "rows.jsonl").write_text(
+            "".join(json.dumps(one) + "\n" for one in objects), encoding="utf-8"
+        )
     elif kind in ("csv", "tsv"):
         rows, column = tmp_path / f"rows.{kind}", "en"
         mark = {"csv": ",", "tsv": "\t"}[kind]
@@ -147,7 +156,9 @@ def test_a_stopped_batch_goes_on_where_it_ended(tmp_path, stop_after):
                 keep(i, RowError(row=i, reason=str(error)))
 
     resumed = False
-    first = work_through(rows, work, window_rows=4, out_file=out, stop=lambda: len(done) >= stop_after)
+    first = work_through(
+        rows, work, window_rows=4, out_file=out, stop=lambda: len(done) >= stop_after
+    )
     assert len(first) == stop_after == len(lines(out))
     resumed = True
     second = work_through(iter(rows), work, window_rows=4, out_file=out, resume=True)
@@ -184,7 +195,9 @@ def test_a_file_is_never_overwritten_nor_continued_from_other_rows_or_options(tm
     with pytest.raises(InputError, match="there already.*--resume"):
         work_through(list("ab"), alone(shout), out_file=out)
     with pytest.raises(InputError, match="row 1 of out.jsonl was made from another text"):
-        work_through(["a", "x", "c"], alone(shout), out_file=out, resume=True, settings=("x", {"n": 1}))
+        work_through(
+            ["a", "x", "c"], alone(shout), out_file=out, resume=True, settings=("x", {"n": 1})
+        )
     with pytest.raises(InputError, match="another task, model or other options"):
         work_through(list("abc"), alone(shout), out_file=out, resume=True, settings=("x", {"n": 2}))
     assert out.read_bytes() == before
@@ -229,7 +242,9 @@ def test_a_file_of_results_takes_memory_that_does_not_grow(tmp_path):
 
     tracemalloc.start()
     try:
-        found = work_through(rows(), alone(shout), out_file=tmp_path / "out.jsonl", on_row=on_row, window_rows=100)
+        found = work_through(
+            rows(), alone(shout), out_file=tmp_path / "out.jsonl", on_row=on_row, window_rows=100
+        )
     finally:
         tracemalloc.stop()
     assert len(found) == 20_000
@@ -248,8 +263,14 @@ def test_summaries_of_many_rows_take_memory_that_does_not_grow(tmp_path):
     rows = (f"{NEWS} It is day {i}." for i in range(1_200))
     tracemalloc.start()
     try:
-        found = summarize_each(rows, model="embedded:extractive", language="en", max_words=8, on_row=on_row,
-                               out_file=tmp_path / "out.jsonl")
+        found = summarize_each(
+            rows,
+            model="embedded:extractive",
+            language="en",
+            max_words=8,
+            on_row=on_row,
+            out_file=tmp_path / "out.jsonl",
+        )
     finally:
         tracemalloc.stop()
     assert (len(found), found.failed) == (1_200, 0)
@@ -257,11 +278,17 @@ def test_summaries_of_many_rows_take_memory_that_does_not_grow(tmp_path):
 
 
 def test_every_task_takes_files_and_writes_them(tmp_path):
-    (tmp_path / "questions.csv").write_text(f"question,context\nWhen does the school open?,{NEWS}\n,{NEWS}\n", encoding="utf-8")
-    found = ask_each(tmp_path / "questions.csv", model="embedded:extractive", out_file=tmp_path / "answers.jsonl")
+    (tmp_path / "questions.csv").write_text(
+        f"question,context\nWhen does the school open?,{NEWS}\n,{NEWS}\n", encoding="utf-8"
+    )
+    found = ask_each(
+        tmp_path / "questions.csv", model="embedded:extractive", out_file=tmp_path / "answers.jsonl"
+    )
     assert "Monday" in lines(found.path)[0]["text"]
     assert "nothing but white space" in lines(found.path)[1]["error"]
-    again = summarize_each(["A text. Another text."], model="embedded:extractive", out_file=tmp_path / "sums.jsonl")
+    again = summarize_each(
+        ["A text. Another text."], model="embedded:extractive", out_file=tmp_path / "sums.jsonl"
+    )
     assert again.first[0]["model"] == "embedded:extractive"
     assert isinstance(summarize_each(iter([NEWS]), model="embedded:extractive")[0], Summary)
 
@@ -269,9 +296,16 @@ def test_every_task_takes_files_and_writes_them(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
 def test_a_row_of_a_table_that_is_no_utf8_is_an_error_and_not_mangled(kind, tmp_path):
     path, mark = tmp_path / f"latin.{kind}", {"csv": b",", "tsv": b"\t"}[kind]
-    path.write_bytes(mark.join([b"en", b"note\n"]) + mark.join([b"caf\xe9", b"x\n"]) + mark.join([b"tea", b"\xe9\n"]))
+    path.write_bytes(
+        mark.join([b"en", b"note\n"])
+        + mark.join([b"caf\xe9", b"x\n"])
+        + mark.join([b"tea", b"\xe9\n"])
+    )
     results = work_through(path, alone(shout), column="en")
-    assert [str(result) for result in results] == [f"row 0: latin.{kind} is no UTF-8 text here; save it as UTF-8", "TEA"]
+    assert [str(result) for result in results] == [
+        f"row 0: latin.{kind} is no UTF-8 text here; save it as UTF-8",
+        "TEA",
+    ]
 
 
 def test_rows_that_a_generator_gave_before_it_failed_are_done_and_written(tmp_path):
@@ -283,7 +317,14 @@ def test_rows_that_a_generator_gave_before_it_failed_are_done_and_written(tmp_pa
     with pytest.raises(RuntimeError, match="no more"):
         work_through(rows(), alone(shout), window_rows=8, out_file=out)
     assert [record["row"] for record in lines(out)] == [0, 1, 2]
-    assert len(work_through(["a", "b", "c", "d"], alone(shout), window_rows=8, out_file=out, resume=True)) == 4
+    assert (
+        len(
+            work_through(
+                ["a", "b", "c", "d"], alone(shout), window_rows=8, out_file=out, resume=True
+            )
+        )
+        == 4
+    )
 
 
 def test_a_column_may_be_called_by_a_number():
@@ -296,7 +337,9 @@ def test_the_rows_that_are_shown_are_the_first_ones_in_whatever_order_they_were_
         for i in sorted(rows, reverse=True):
             keep(i, Upper(rows[i]))
 
-    found = work_through(list(map(str, range(30))), backwards, window_rows=30, out_file=tmp_path / "out.jsonl")
+    found = work_through(
+        list(map(str, range(30))), backwards, window_rows=30, out_file=tmp_path / "out.jsonl"
+    )
     assert [record["row"] for record in found.first] == list(range(10))
 
 
@@ -314,7 +357,10 @@ def test_a_stop_is_heard_while_a_generator_gives_its_rows():
             given.append(row)
             yield row
 
-    assert work_through(rows(), lambda rows, keep: None, window_rows=8, stop=lambda: len(given) > 2) == []
+    assert (
+        work_through(rows(), lambda rows, keep: None, window_rows=8, stop=lambda: len(given) > 2)
+        == []
+    )
     assert given == ["a", "b", "c"]
 
 
@@ -326,7 +372,9 @@ def test_the_columns_of_a_table_are_those_of_its_head_whatever_its_rows_are(tmp_
 def test_a_row_that_swallowed_the_lines_after_it_says_so(tmp_path):
     (tmp_path / "rows.csv").write_text('en,de\n"open,x\nthe cat,y\nthe dog,z\n', encoding="utf-8")
     (row,) = work_through(tmp_path / "rows.csv", alone(shout), column="en")
-    assert row.reason == "it has 1 fields where rows.csv has 2 columns; it goes over 4 lines: is a quote left open?"
+    assert row.reason == (
+        "it has 1 fields where rows.csv has 2 columns; it goes over 4 lines: is a quote left open?"
+    )
 
 
 def test_a_table_in_utf16_is_not_said_to_lack_a_column(tmp_path):

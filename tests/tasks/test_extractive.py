@@ -1,4 +1,5 @@
-"""The embedded summariser picks telling sentences, without repeating itself, in four languages and more."""
+"""The embedded summariser picks telling sentences, without repeating itself, in four languages and
+more."""
 
 import math
 from collections import Counter
@@ -52,14 +53,19 @@ def test_scores_are_the_formula_computed_another_way():
     counts = [Counter(s.split()) for s in sentences]
     spread = Counter(w for c in counts for w in c)
     words = sorted(spread)
-    rows = [[(1 + math.log(c[w])) * math.log(1 + 3 / spread[w]) if c[w] else 0.0 for w in words] for c in counts]
+    rows = [
+        [(1 + math.log(c[w])) * math.log(1 + 3 / spread[w]) if c[w] else 0.0 for w in words]
+        for c in counts
+    ]
     cut = {w: w[:6] for w in words}
     assert len(set(cut.values())) == len(words)  # stems do not collide here
     rows = [[x / math.hypot(*row) for x in row] for row in rows]
     centre = [sum(column) for column in zip(*rows, strict=True)]
     expected = [
-        sum(a * b for a, b in zip(row, centre, strict=True)) / math.hypot(*centre)
-        / (1 + 0.1 * math.log(1 + i)) * min(1, len(s.split()) / 10)
+        sum(a * b for a, b in zip(row, centre, strict=True))
+        / math.hypot(*centre)
+        / (1 + 0.1 * math.log(1 + i))
+        * min(1, len(s.split()) / 10)
         for i, (row, s) in enumerate(zip(rows, sentences, strict=True))
     ]
     assert scores(sentences) == pytest.approx(expected)

@@ -1,4 +1,5 @@
-"""Open text as a task: chat or continuation, whose settings count, candidates, rows, and what is shown."""
+"""Open text as a task: chat or continuation, whose settings count, candidates, rows, and what is
+shown."""
 
 from __future__ import annotations
 
@@ -41,7 +42,11 @@ def test_whose_settings_count(manager, tiny, base):
     assert settings(write(manager, tiny("llama"), top_k=5)) == (0.7, 0.9, 5)
     assert settings(write(manager, base)) == (0.8, 0.95, 0)  # nobody's: a causal model draws
     assert settings(write(manager, base, top_k=5)) == (1.0, 1.0, 5)
-    assert settings(write(manager, tiny("t5"))) == (0.0, 1.0, 0)  # nobody's: an encoder-decoder model does not
+    assert settings(write(manager, tiny("t5"))) == (
+        0.0,
+        1.0,
+        0,
+    )  # nobody's: an encoder-decoder model does not
     assert settings(write(manager, tiny("t5"), n=2)) == (0.8, 0.95, 0)
     assert settings(write(manager, tiny("llama"), temperature=0, top_k=5)) == (0.0, 1.0, 0)
 
@@ -61,10 +66,17 @@ def test_a_chat_model_is_asked_in_its_format_and_a_conversation_goes_on(manager,
     assert [message["role"] for message in first.messages] == ["system", "user", "assistant"]
     assert first.messages[2]["content"] == first.text == first.text.strip()
     second = write(manager, tiny("llama"), "And the dog?", seed=1, reply_to=first)
-    assert list(second.messages[:4]) == [*first.messages, {"role": "user", "content": "And the dog?"}]
-    assert second.text != write(manager, tiny("llama"), "And the dog?", seed=1).text  # what came before counts
+    assert list(second.messages[:4]) == [
+        *first.messages,
+        {"role": "user", "content": "And the dog?"},
+    ]
+    assert (
+        second.text != write(manager, tiny("llama"), "And the dog?", seed=1).text
+    )  # what came before counts
     other = write(manager, tiny("llama"), "And?", seed=1, reply_to=first, system="Be long.")
-    assert [message["content"] for message in other.messages if message["role"] == "system"] == ["Be long."]
+    assert [message["content"] for message in other.messages if message["role"] == "system"] == [
+        "Be long."
+    ]
     with pytest.raises(InputError, match="does not continue its question"):
         first.continued()
 
@@ -126,7 +138,9 @@ def test_progress_tells_of_every_candidate(manager, base, monkeypatch):
 
 def test_an_interrupt_keeps_what_there_is(manager, base):
     asked = []
-    found = write(manager, base, seed=1, max_tokens=200, stop=lambda: asked.append(1) or len(asked) > 8)
+    found = write(
+        manager, base, seed=1, max_tokens=200, stop=lambda: asked.append(1) or len(asked) > 8
+    )
     assert found.interrupted
     assert found.text
     assert found[0].finish == "interrupted"
@@ -145,8 +159,14 @@ def test_rows_have_seeds_of_their_own_and_a_bad_row_stops_no_other(manager, base
 
 def test_rows_that_a_stop_cut_off_are_left_out(manager, base):
     asked = []  # once for every row that is read, then for every token
-    found = generate_each([TEXT] * 40, manager=manager, model=base, seed=1, max_tokens=4,
-                          stop=lambda: asked.append(1) or len(asked) > 40 + 12)
+    found = generate_each(
+        [TEXT] * 40,
+        manager=manager,
+        model=base,
+        seed=1,
+        max_tokens=4,
+        stop=lambda: asked.append(1) or len(asked) > 40 + 12,
+    )
     assert 0 < len(found) < 40
     assert not any(getattr(one, "interrupted", False) for one in found)
 
@@ -159,15 +179,24 @@ def test_rows_are_written_to_a_file_and_resumed(manager, base, tmp_path):
     assert isinstance(again, each.WrittenRows)
     assert (again.count, again.resumed) == (3, 2)
     assert [record["text"] for record in again] == [
-        one.text for one in generate_each([TEXT, "A dog", "We read"], **options)]
+        one.text for one in generate_each([TEXT, "A dog", "We read"], **options)
+    ]
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ({"n": 0}, "n must be a whole number from 1 to 64"), ({"seed": -1}, "seed must be"), ({"max_tokens": 1.5}, "max_tokens"),
-    ({"temperature": "hot"}, "temperature must be"), ({"top_p": 0}, "top_p must be"), ({"stop_strings": ["a", ""]}, "a stop"),
-    ({"n": 2, "temperature": 0}, "would all be the same"), ({"system": "x", "raw": True}, "leave system or raw out"),
-    ({"reply_to": "earlier"}, "reply_to must be a result of generate, not a str"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n": 0}, "n must be a whole number from 1 to 64"),
+        ({"seed": -1}, "seed must be"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"temperature": "hot"}, "temperature must be"),
+        ({"top_p": 0}, "top_p must be"),
+        ({"stop_strings": ["a", ""]}, "a stop"),
+        ({"n": 2, "temperature": 0}, "would all be the same"),
+        ({"system": "x", "raw": True}, "leave system or raw out"),
+        ({"reply_to": "earlier"}, "reply_to must be a result of generate, not a str"),
+    ],
+)
 def test_what_has_no_meaning_is_refused_before_a_model_is_loaded(manager, options, said):
     with pytest.raises(InputError, match=said):
         generate(TEXT, manager=manager, model="./not-there", **options)

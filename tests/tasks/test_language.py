@@ -6,16 +6,29 @@ from llm_magics.errors import InputError, UnknownLanguage
 from llm_magics.tasks.language import check_language, detect
 
 
-@pytest.mark.parametrize(("text", "code"), [
-    ("Hello", "en"), ("A dog runs.", "en"), ("Guten Morgen", "de"), ("Der kleine Hund schläft.", "de"),
-    ("Bonjour à tous", "fr"), ("你好", "zh"), ("今日はいい天気", "ja"), ("مرحبا", "ar"), ("La vita è bella", "it"),
-])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Hello", "en"),
+        ("A dog runs.", "en"),
+        ("Guten Morgen", "de"),
+        ("Der kleine Hund schläft.", "de"),
+        ("Bonjour à tous", "fr"),
+        ("你好", "zh"),
+        ("今日はいい天気", "ja"),
+        ("مرحبا", "ar"),
+        ("La vita è bella", "it"),
+    ],
+)
 def test_short_texts_in_common_languages_are_told_apart(text, code):
     assert detect(text)[0] == code
 
 
 def test_probability_grows_with_the_text():
-    short, long = detect("Der Hund"), detect("Der Hund schläft heute den ganzen Tag im Garten unter dem Baum.")
+    short, long = (
+        detect("Der Hund"),
+        detect("Der Hund schläft heute den ganzen Tag im Garten unter dem Baum."),
+    )
     assert short[0] == long[0] == "de"
     assert 0 < short[1] < long[1] <= 1
 
@@ -38,7 +51,9 @@ def test_text_without_letters_has_no_language(text):
 
 
 def test_languages_go_by_code_name_or_locale():
-    assert [check_language(word) for word in ("de", "German", "de-AT", "deu_Latn", " GERMAN ")] == ["de"] * 5
+    assert [check_language(word) for word in ("de", "German", "de-AT", "deu_Latn", " GERMAN ")] == [
+        "de"
+    ] * 5
 
 
 def test_an_unknown_language_is_met_with_the_nearest():

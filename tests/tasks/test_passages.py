@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from llm_magics.tasks.passages import answer_sentences, bm25, passages, sentence_passages
 
-TEXT = ("The Danube rises in the Black Forest. It is 2,850 kilometres long. Vienna and Budapest lie on its banks. "
-        "The Rhine rises in the Alps and flows north. Johann Strauss wrote a waltz about the Danube in 1866.")
+TEXT = (
+    "The Danube rises in the Black Forest. It is 2,850 kilometres long. Vienna and Budapest lie "
+    "on its banks. "
+    "The Rhine rises in the Alps and flows north. Johann Strauss wrote a waltz about the Danube "
+    "in 1866."
+)
 
 
 def test_bm25_is_its_formula():
@@ -52,14 +56,20 @@ def test_chinese_is_compared_by_pairs_of_characters():
     assert answer_sentences("莱茵河发源于哪里？", sentences)[0][1] == 1
 
 
-PARTS = ["One fish swims.", "Two birds fly over the lake.", "It rains.\n\n", "- a point here", "短い文。"]
+PARTS = [
+    "One fish swims.",
+    "Two birds fly over the lake.",
+    "It rains.\n\n",
+    "- a point here",
+    "短い文。",
+]
 
 
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=40), st.integers(3, 60))
 def test_passages_stand_in_the_text_and_cover_every_sentence(parts, words):
     text = " ".join(parts)
     found = passages(text, "en", words)
-    assert all(text[one.start:one.end] == one.text for one in found)
+    assert all(text[one.start : one.end] == one.text for one in found)
     for sentence in sentence_passages(text, "en"):
         assert any(one.start <= sentence.start and sentence.end <= one.end for one in found)
     assert [one.start for one in found] == sorted(one.start for one in found)

@@ -17,7 +17,9 @@ TEXT = "The cat sleeps on the sofa."
 def test_the_figures_are_those_of_the_tokens(manager, tiny):
     found = predict(TEXT, manager=manager, model=tiny("llama"), count=5)
     probabilities = [token.probability for token in found.tokens]
-    assert found.perplexity == pytest.approx(math.prod(probabilities) ** (-1 / len(probabilities)), rel=1e-6)
+    assert found.perplexity == pytest.approx(
+        math.prod(probabilities) ** (-1 / len(probabilities)), rel=1e-6
+    )
     assert found.bits == pytest.approx(sum(-math.log2(one) for one in probabilities), rel=1e-6)
     assert len(found.next) == 5
     assert found.text == found.next[0].text

@@ -1,4 +1,5 @@
-"""What the catalogue recommends, against the memory of this machine, and which model would be taken now."""
+"""What the catalogue recommends, against the memory of this machine, and which model would be taken
+now."""
 
 from __future__ import annotations
 
@@ -37,7 +38,10 @@ def test_a_model_fits_where_its_weights_do(two_gigabytes):
     found = recommendations("translate", manager=two_gigabytes, target="fr")
     assert (found.source, found.target) == ("en", "fr")
     assert found.free_bytes["cpu"] <= 2 * GIGABYTE
-    pair, many = row(found, "Helsinki-NLP/opus-mt-en-fr"), row(found, "facebook/nllb-200-distilled-600M")
+    pair, many = (
+        row(found, "Helsinki-NLP/opus-mt-en-fr"),
+        row(found, "facebook/nllb-200-distilled-600M"),
+    )
     assert (pair.needed_bytes["cpu"], pair.fits["cpu"]) == (4 * 75_000_000, True)
     assert (many.needed_bytes["cpu"], many.fits["cpu"]) == (4 * 615_000_000, False)
     assert (pair.at_hand, pair.download_bytes) == ("to be fetched", 300_000_000)
@@ -47,9 +51,15 @@ def test_a_model_fits_where_its_weights_do(two_gigabytes):
 def test_without_a_hub_the_embedded_model_is_taken_and_the_reason_said(two_gigabytes):
     found = recommendations("translate", manager=two_gigabytes, target="German")
     assert found.taken == "embedded:en-de"
-    assert found.why.startswith("it ships with llm_magics and needs no network; the model hub is switched off")
+    assert found.why.startswith(
+        "it ships with llm_magics and needs no network; the model hub is switched off"
+    )
     shipped = row(found, "embedded:en-de")
-    assert (shipped.at_hand, shipped.download_bytes, shipped.fits["cpu"]) == ("ships with llm_magics", 0, True)
+    assert (shipped.at_hand, shipped.download_bytes, shipped.fits["cpu"]) == (
+        "ships with llm_magics",
+        0,
+        True,
+    )
     assert 0 < shipped.needed_bytes["cpu"] < 50_000_000
     assert two_gigabytes.rows() == [], "nothing was loaded"
 
@@ -65,7 +75,9 @@ def test_a_cached_model_is_measured_and_taken(two_gigabytes, cache, tiny):
     assert found.taken == here.model
     assert here.at_hand == "in the cache"
     assert here.download_bytes == 0
-    assert here.needed_bytes["cpu"] == pytest.approx(weights, rel=0.2), "read from the files, not from the catalogue"
+    assert here.needed_bytes["cpu"] == pytest.approx(weights, rel=0.2), (
+        "read from the files, not from the catalogue"
+    )
 
 
 def test_the_users_default_comes_before_the_catalogue(two_gigabytes):
@@ -97,13 +109,16 @@ def test_the_table_marks_what_is_taken_and_links_papers(two_gigabytes):
     assert str(found).splitlines()[0] == "Helsinki-NLP/opus-mt-en-de"
 
 
-@pytest.mark.parametrize(("task", "languages", "said"), [
-    ("translat", {"target": "fr"}, "did you mean 'translate'"),
-    ("dance", {}, "the tasks are translate, summarize"),
-    ("translate", {}, "no target language was given"),
-    ("translate", {"target": "en"}, "both languages are English"),
-    ("ask", {"target": "fr"}, "only a translation has a target language"),
-])
+@pytest.mark.parametrize(
+    ("task", "languages", "said"),
+    [
+        ("translat", {"target": "fr"}, "did you mean 'translate'"),
+        ("dance", {}, "the tasks are translate, summarize"),
+        ("translate", {}, "no target language was given"),
+        ("translate", {"target": "en"}, "both languages are English"),
+        ("ask", {"target": "fr"}, "only a translation has a target language"),
+    ],
+)
 def test_what_cannot_be_recommended_is_said_in_one_line(two_gigabytes, task, languages, said):
     with pytest.raises(InputError, match=said):
         recommendations(task, manager=two_gigabytes, **languages)

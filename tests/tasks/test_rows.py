@@ -9,17 +9,36 @@ from llm_magics.tasks.rows import translate_each
 from llm_magics.tasks.translate import translate
 
 LIMIT = {"source": "en", "target": "de", "max_new_tokens": 8}
-ROWS = ["The cat sat.", "", "Where is the station? I do not know.", None, "😀", "The cat sat.\n\n- A small dog runs."]
+ROWS = [
+    "The cat sat.",
+    "",
+    "Where is the station? I do not know.",
+    None,
+    "😀",
+    "The cat sat.\n\n- A small dog runs.",
+]
 
 
 @pytest.mark.parametrize("family", ["marian", "house", "llama"])
 def test_each_row_is_what_it_would_be_alone(family, tiny, manager):
     seen = {}
-    results = translate_each(ROWS, manager=manager, model=tiny(family), on_row=seen.__setitem__, **LIMIT)
-    assert [type(row) for row in results] == [Translation, RowError, Translation, RowError, Translation, Translation]
+    results = translate_each(
+        ROWS, manager=manager, model=tiny(family), on_row=seen.__setitem__, **LIMIT
+    )
+    assert [type(row) for row in results] == [
+        Translation,
+        RowError,
+        Translation,
+        RowError,
+        Translation,
+        Translation,
+    ]
     for text, row in zip(ROWS, results, strict=True):
         if isinstance(row, Translation) and text != "😀":
-            assert row.text == translate(text, manager=manager, model=tiny(family), align=False, **LIMIT).text
+            assert (
+                row.text
+                == translate(text, manager=manager, model=tiny(family), align=False, **LIMIT).text
+            )
     assert results[4].text == "😀"
     assert [seen[i] for i in range(6)] == results
 
@@ -45,8 +64,14 @@ def test_rows_are_read_only_as_far_as_needed(tiny, manager, monkeypatch):
             taken.append(i)
             yield "The cat sat."
 
-    results = translate_each(source(), manager=manager, model=tiny("house"), stop=lambda: len(done) >= 3,
-                             on_row=lambda i, row: done.append(i), **LIMIT)
+    results = translate_each(
+        source(),
+        manager=manager,
+        model=tiny("house"),
+        stop=lambda: len(done) >= 3,
+        on_row=lambda i, row: done.append(i),
+        **LIMIT,
+    )
     assert len(taken) <= 6
     assert 3 <= len(results) <= 4
 
@@ -81,5 +106,10 @@ def test_wrong_arguments_are_an_error_not_a_row(tiny, manager):
 
 def test_a_language_that_was_detected_is_noted_on_every_row(manager, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    rows = translate_each(["Good morning, my friend.", "The cat sleeps."], manager=manager, target="de", max_new_tokens=4)
+    rows = translate_each(
+        ["Good morning, my friend.", "The cat sleeps."],
+        manager=manager,
+        target="de",
+        max_new_tokens=4,
+    )
     assert all(row.notes[0].startswith("English was detected") for row in rows)

@@ -11,10 +11,16 @@ from llm_magics.tasks.ask import _PASSAGES
 from llm_magics.tasks.passages import bm25, passages
 from llm_magics.tasks.semantic_search import SemanticSearch
 
-pytestmark = pytest.mark.skipif("minilm" not in package_names(), reason="the weights are not installed: the extra [minilm]")
+pytestmark = pytest.mark.skipif(
+    "minilm" not in package_names(), reason="the weights are not installed: the extra [minilm]"
+)
 
 ask_module = importlib.import_module("llm_magics.tasks.ask")
-PASSAGES = ["The kitten slept on the sofa all afternoon.", "Parliament passed a law on taxes.", "The volcano erupted in May."]
+PASSAGES = [
+    "The kitten slept on the sofa all afternoon.",
+    "Parliament passed a law on taxes.",
+    "The volcano erupted in May.",
+]
 
 
 def test_a_passage_is_found_by_its_meaning_and_its_vectors_are_kept(manager, monkeypatch):
@@ -25,7 +31,11 @@ def test_a_passage_is_found_by_its_meaning_and_its_vectors_are_kept(manager, mon
     assert max(range(3), key=scores.__getitem__) == 0
     read = []
     real = semantic_search.embed
-    monkeypatch.setattr(semantic_search, "embed", lambda model, texts: read.append(list(texts)) or real(model, texts))
+    monkeypatch.setattr(
+        semantic_search,
+        "embed",
+        lambda model, texts: read.append(list(texts)) or real(model, texts),
+    )
     again = search.scores(manager, "What did politicians decide about money?", PASSAGES)
     assert max(range(3), key=again.__getitem__) == 1
     assert read == [["What did politicians decide about money?"]]
@@ -39,8 +49,13 @@ def test_other_languages_and_no_manager_are_searched_by_words_alone(manager):
 
 def test_of_a_long_text_the_passages_that_mean_it_are_read(manager, tiny, monkeypatch):
     question = "Where was the young cat resting?"
-    before, after = (" ".join(f"Report number {i} lists costs of road repairs in district {i}." for i in range(first, last))
-                     for first, last in ((0, 160), (160, 320)))
+    before, after = (
+        " ".join(
+            f"Report number {i} lists costs of road repairs in district {i}."
+            for i in range(first, last)
+        )
+        for first, last in ((0, 160), (160, 320))
+    )
     text = f"{before} A kitten slept on a sofa. {after}"
     pieces = passages(text, "en")
     by_words = bm25(question, [piece.text for piece in pieces])
@@ -50,7 +65,11 @@ def test_of_a_long_text_the_passages_that_mean_it_are_read(manager, tiny, monkey
 
     read = []
     real = ask_module.answer_spans
-    monkeypatch.setattr(ask_module, "answer_spans", lambda model, asked, **how: read.extend(asked) or real(model, asked, **how))
+    monkeypatch.setattr(
+        ask_module,
+        "answer_spans",
+        lambda model, asked, **how: read.extend(asked) or real(model, asked, **how),
+    )
     found = ask_module.ask(question, text, manager=manager, model=tiny("reader"))
     assert "found by BM25 and package:minilm" in " ".join(found.notes)
     assert len(read[0].pieces) == _PASSAGES
@@ -58,6 +77,10 @@ def test_of_a_long_text_the_passages_that_mean_it_are_read(manager, tiny, monkey
 
 
 def test_a_short_text_is_read_as_a_whole(manager, tiny):
-    short = ask_module.ask("Where was the young cat resting?", "The kitten slept on the sofa.", manager=manager,
-                           model=tiny("reader"))
+    short = ask_module.ask(
+        "Where was the young cat resting?",
+        "The kitten slept on the sofa.",
+        manager=manager,
+        model=tiny("reader"),
+    )
     assert short.notes == ()

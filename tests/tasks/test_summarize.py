@@ -12,17 +12,25 @@ from llm_magics.tasks.results import RowError, Summary
 from llm_magics.tasks.summarize import summarize, summarize_each
 
 NEWS = {
-    "en": "The city council approved a new tram line between the harbour and the university on Monday. "
-          "The weather was mild. The tram line will cost 120 million euros and open in four years, the council said. "
-          "Students at the university welcomed the tram, which will replace two crowded bus routes. A dog barked.",
-    "de": "Der Stadtrat hat am Montag eine neue Straßenbahn zwischen Hafen und Universität beschlossen. Es war mild. "
-          "Die Straßenbahn kostet 120 Millionen Euro und soll in vier Jahren fahren, sagte der Stadtrat. "
-          "Die Studenten der Universität freuen sich, weil die Straßenbahn zwei volle Buslinien ersetzt. Ein Hund bellte.",
-    "fr": "Le conseil municipal a approuvé lundi une nouvelle ligne de tramway entre le port et l'université. "
-          "Il faisait doux. La ligne de tramway coûtera 120 millions d'euros, selon le conseil municipal. "
-          "Les étudiants de l'université saluent ce tramway, qui remplacera deux lignes de bus. Un chien aboya.",
+    "en": "The city council approved a new tram line between the harbour and the university on "
+    "Monday. "
+    "The weather was mild. The tram line will cost 120 million euros and open in four years, the "
+    "council said. "
+    "Students at the university welcomed the tram, which will replace two crowded bus routes. A "
+    "dog barked.",
+    "de": "Der Stadtrat hat am Montag eine neue Straßenbahn zwischen Hafen und Universität "
+    "beschlossen. Es war mild. "
+    "Die Straßenbahn kostet 120 Millionen Euro und soll in vier Jahren fahren, sagte der Stadtrat. "
+    "Die Studenten der Universität freuen sich, weil die Straßenbahn zwei volle Buslinien "
+    "ersetzt. Ein Hund bellte.",
+    "fr": "Le conseil municipal a approuvé lundi une nouvelle ligne de tramway entre le port et "
+    "l'université. "
+    "Il faisait doux. La ligne de tramway coûtera 120 millions d'euros, selon le conseil "
+    "municipal. "
+    "Les étudiants de l'université saluent ce tramway, qui remplacera deux lignes de bus. Un "
+    "chien aboya.",
     "zh": "市议会周一批准了连接港口和大学的新电车线路。天气很好。新电车线路将耗资一亿二千万欧元，四年后开通，市议会说。"
-          "大学的学生欢迎新电车线路，它将取代两条拥挤的公交线路。有狗叫。",
+    "大学的学生欢迎新电车线路，它将取代两条拥挤的公交线路。有狗叫。",
 }
 
 
@@ -66,24 +74,41 @@ def test_the_limit_is_never_exceeded(limit):
     assert count_words(summarize(NEWS["en"], max_words=limit).text) <= limit
 
 
-@pytest.mark.parametrize(("options", "error"), [
-    ({"max_words": 0}, InputError), ({"max_words": 10**9}, InputError), ({"max_words": 2.5}, InputError),
-    ({"max_words": True}, InputError), ({"style": "poem"}, InputError), ({"language": "Germn"}, UnknownLanguage),
-])
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_words": 0}, InputError),
+        ({"max_words": 10**9}, InputError),
+        ({"max_words": 2.5}, InputError),
+        ({"max_words": True}, InputError),
+        ({"style": "poem"}, InputError),
+        ({"language": "Germn"}, UnknownLanguage),
+    ],
+)
 def test_impossible_wishes_are_refused(options, error):
     with pytest.raises(error):
         summarize(NEWS["en"], **options)
 
 
-@pytest.mark.parametrize(("text", "error"), [("", EmptyInput), ("\n", EmptyInput), ("a " * 5_000_000, TooLong),
-                                             ("12345", InputError), (b"bytes", InputError)])
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", EmptyInput),
+        ("\n", EmptyInput),
+        ("a " * 5_000_000, TooLong),
+        ("12345", InputError),
+        (b"bytes", InputError),
+    ],
+)
 def test_bad_text_is_refused(text, error):
     with pytest.raises(error):
         summarize(text)
 
 
 def test_markup_in_the_text_is_shown_as_text():
-    page = render(summarize("<script>alert('x')</script> is written here for a test of the page.").node())
+    page = render(
+        summarize("<script>alert('x')</script> is written here for a test of the page.").node()
+    )
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
@@ -91,8 +116,14 @@ def test_markup_in_the_text_is_shown_as_text():
 @pytest.mark.parametrize("family", ["bart", "pegasus", "t5", "m2m_100"])
 def test_a_model_writes_a_summary_of_a_text_longer_than_its_window(family, tiny, manager):
     seen = []
-    result = summarize(NEWS["en"] * 4, manager=manager, model=tiny(family), max_words=20, language="en",
-                       on_progress=lambda progress: seen.append((progress.done, progress.total)))
+    result = summarize(
+        NEWS["en"] * 4,
+        manager=manager,
+        model=tiny(family),
+        max_words=20,
+        language="en",
+        on_progress=lambda progress: seen.append((progress.done, progress.total)),
+    )
     assert not result.extractive
     assert result.words <= 20
     assert result.provenance.tokens > 0
@@ -109,7 +140,9 @@ def test_a_translator_or_an_encoder_cannot_summarise(tiny, manager):
 
 
 def test_stopping_is_said(tiny, manager):
-    result = summarize(NEWS["en"], manager=manager, model=tiny("t5"), language="en", stop=lambda: True)
+    result = summarize(
+        NEWS["en"], manager=manager, model=tiny("t5"), language="en", stop=lambda: True
+    )
     assert result.interrupted
     assert "interrupted" in render(result.node())
 
@@ -129,9 +162,14 @@ def test_the_length_of_a_chinese_summary_is_told_in_characters():
 
 
 def _telling(model, prompts, **options):
-    """What a model would do that writes the sentence with most capitals of what it is given: a stand-in for its words only."""
+    """What a model would do that writes the sentence with most capitals of what it is given: a
+    stand-in for its words only."""
+
     def best(prompt):
-        return max(re.split(r"(?<=[.!?])\s+", prompt), key=lambda sentence: sum(letter.isupper() for letter in sentence))
+        return max(
+            re.split(r"(?<=[.!?])\s+", prompt),
+            key=lambda sentence: sum(letter.isupper() for letter in sentence),
+        )
 
     return [Generation(best(prompt), (), 1, 1) for prompt in prompts]
 
@@ -155,8 +193,13 @@ def test_a_model_that_shortens_nothing_still_sees_the_whole_document(tiny, manag
 
     monkeypatch.setattr("llm_magics.tasks.writer.run", echo)
     monkeypatch.setattr("llm_magics.tasks.writer.shorten", lambda text, most: text)
-    news = [f"On day {i} the council of town number {i} met and talked about its bridge." for i in range(60)]
-    result = summarize(" ".join(news), manager=manager, model=tiny("bart"), language="en", max_words=100)
+    news = [
+        f"On day {i} the council of town number {i} met and talked about its bridge."
+        for i in range(60)
+    ]
+    result = summarize(
+        " ".join(news), manager=manager, model=tiny("bart"), language="en", max_words=100
+    )
     assert any("did not get shorter" in note for note in result.notes)
     last = read[-1][0]
     assert any(f"day {i} " in last for i in range(30, 60))  # sentences of the second half, too

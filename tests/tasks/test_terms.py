@@ -1,4 +1,5 @@
-"""Terms that a translation must keep: found in the source, looked for in the translation, brought back where they are lost."""
+"""Terms that a translation must keep: found in the source, looked for in the translation, brought
+back where they are lost."""
 
 from __future__ import annotations
 
@@ -23,13 +24,20 @@ def test_terms_are_whole_words_and_the_longest_comes_first():
     assert [str(term) for term in terms] == ["GNU Emacs", "GNU", "cat", "dog = Rüde"]
     assert Term("cat", "cat").missing("The cat and the cat.", "Die cat, concat.") == 1
     assert Term("cat", "cat").missing("Concatenation is no cats.", "") == 0
-    assert Term("Cat", "Kater").missing("A CAT here.", "Ein Kater hier.") == 0  # a glossary's source in any case
+    assert (
+        Term("Cat", "Kater").missing("A CAT here.", "Ein Kater hier.") == 0
+    )  # a glossary's source in any case
     assert Term("cat", "cat").missing("A CAT here.", "") == 0  # what is kept, as it is written
-    assert Term("GitHub", "GitHub").missing("GitHub!", "我们使用GitHub的。") == 0  # words are not spaced there
+    assert (
+        Term("GitHub", "GitHub").missing("GitHub!", "我们使用GitHub的。") == 0
+    )  # words are not spaced there
     assert Term("C++", "C++").missing("I use C++.", "Ich nutze C++.") == 0
 
 
-@pytest.mark.parametrize("wrong", [{"glossary": {"cat": " "}}, {"keep": ["a", 3]}, {"keep": [f"word{i}" for i in range(1001)]}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"glossary": {"cat": " "}}, {"keep": ["a", 3]}, {"keep": [f"word{i}" for i in range(1001)]}],
+)
 def test_terms_that_are_none_are_refused(wrong):
     with pytest.raises(InputError):
         terms_of(**wrong)
@@ -42,7 +50,11 @@ def test_a_term_the_model_writes_itself_is_left_alone():
 
 
 def test_an_alternative_that_has_the_term_is_taken():
-    pairs = [SentencePair("I use Emacs.", "Ich benutze es.", alternatives=("Ich nutze es.", "Ich nutze Emacs."))]
+    pairs = [
+        SentencePair(
+            "I use Emacs.", "Ich benutze es.", alternatives=("Ich nutze es.", "Ich nutze Emacs.")
+        )
+    ]
     (pair,), (use,) = keep_terms(pairs, terms_of("Emacs"), nothing, None)
     assert (pair.target, use.how) == ("Ich nutze Emacs.", "alternative")
     assert pair.alternatives == ("Ich benutze es.", "Ich nutze es.")
@@ -59,7 +71,10 @@ def test_a_placeholder_that_comes_through_is_replaced_by_the_term():
     (pair,), uses = keep_terms(pairs, terms_of("Emacs", {"Linux": "GNU/Linux"}), write, None)
     assert pair.target == "Emacs läuft auf GNU/Linux."
     assert {use.how for use in uses} == {"placeholder"}
-    assert asked == ["XQ0 runs on XQ1.", "Tom runs on Nova."]  # the first did not come through whole
+    assert asked == [
+        "XQ0 runs on XQ1.",
+        "Tom runs on Nova.",
+    ]  # the first did not come through whole
 
 
 def test_a_placeholder_never_stands_for_a_word_of_the_text_itself():
@@ -104,22 +119,44 @@ def test_a_term_that_cannot_be_kept_is_said():
 
 
 def test_terms_are_kept_by_a_real_translator_and_the_result_says_how(manager):
-    text = "I bought a Thinkpad in Berlin yesterday.\n\nWe use GNU Emacs every day. The weather is nice."
-    result = translate(text, manager=manager, keep="GNU Emacs", glossary={"thinkpad": "ThinkPad"}, **EN_DE)
+    text = (
+        "I bought a Thinkpad in Berlin yesterday.\n\nWe use GNU Emacs every day. The weather is "
+        "nice."
+    )
+    result = translate(
+        text, manager=manager, keep="GNU Emacs", glossary={"thinkpad": "ThinkPad"}, **EN_DE
+    )
     assert "GNU Emacs" in result.text
     assert "ThinkPad" in result.text
     assert result.lost_terms == ()
-    assert [(str(use.term), use.sentence) for use in result.terms] == [("thinkpad = ThinkPad", 0), ("GNU Emacs", 1)]
+    assert [(str(use.term), use.sentence) for use in result.terms] == [
+        ("thinkpad = ThinkPad", 0),
+        ("GNU Emacs", 1),
+    ]
     assert "2 of 2 terms kept" in result.plain()
-    (row,) = translate_each([text], manager=manager, keep=["GNU Emacs"], glossary={"thinkpad": "ThinkPad"},
-                            model="embedded:en-de", source="en", target="de")
+    (row,) = translate_each(
+        [text],
+        manager=manager,
+        keep=["GNU Emacs"],
+        glossary={"thinkpad": "ThinkPad"},
+        model="embedded:en-de",
+        source="en",
+        target="de",
+    )
     assert row.text == result.text
     assert row.terms == result.terms
 
 
 def test_what_could_not_be_kept_is_shown(tiny, manager):
-    result = translate("The cat sat.", manager=manager, model=tiny("llama"), source="en", target="de", max_new_tokens=4,
-                       keep=["cat"])
+    result = translate(
+        "The cat sat.",
+        manager=manager,
+        model=tiny("llama"),
+        source="en",
+        target="de",
+        max_new_tokens=4,
+        keep=["cat"],
+    )
     assert result.lost_terms == ("cat",)
     assert "not kept: cat (sentence 1)" in result.plain()
     assert "not kept: cat (sentence 1)" in render(result.node())

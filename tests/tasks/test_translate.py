@@ -1,15 +1,26 @@
-"""Texts are translated by every family of models, with their layout, their words linked, and their limits told."""
+"""Texts are translated by every family of models, with their layout, their words linked, and their
+limits told."""
 
 import pytest
 import torch
 
 from llm_magics.display.html import render
-from llm_magics.errors import EmptyInput, InputError, ModelNotFound, TooLong, UnknownLanguage, WrongTask
+from llm_magics.errors import (
+    EmptyInput,
+    InputError,
+    ModelNotFound,
+    TooLong,
+    UnknownLanguage,
+    WrongTask,
+)
 from llm_magics.tasks.progress import TranslationProgress
 from llm_magics.tasks.segments import segment
 from llm_magics.tasks.translate import translate
 
-TEXT = "# The cat\n\nThe cat sat on the mat. Where is the station?\n\n- I do not know.\n- I do not know. 😀\n"
+TEXT = (
+    "# The cat\n\nThe cat sat on the mat. Where is the station?\n\n- I do not know.\n- I do not "
+    "know. 😀\n"
+)
 LIMIT = {"source": "en", "target": "de", "max_new_tokens": 12}
 FAMILIES = ["marian", "m2m_100", "nllb", "t5", "bart", "pegasus", "llama", "house"]
 
@@ -19,9 +30,16 @@ def test_every_family_translates_and_keeps_the_layout(family, tiny, manager):
     result = translate(TEXT, manager=manager, model=tiny(family), **LIMIT)
     title, cat, station, know, again = (pair.target for pair in result.sentences)
     assert result.text == f"# {title}\n\n{cat} {station}\n\n- {know}\n- {again} 😀\n"
-    assert [pair.source for pair in result.sentences][1:3] == ["The cat sat on the mat.", "Where is the station?"]
+    assert [pair.source for pair in result.sentences][1:3] == [
+        "The cat sat on the mat.",
+        "Where is the station?",
+    ]
     assert know == again
-    assert (result.source_language, result.target_language, result.interrupted) == ("en", "de", False)
+    assert (result.source_language, result.target_language, result.interrupted) == (
+        "en",
+        "de",
+        False,
+    )
     assert result.provenance.tokens > 0
     assert result.provenance.why == "as asked"
     assert manager.check() == []
@@ -30,11 +48,16 @@ def test_every_family_translates_and_keeps_the_layout(family, tiny, manager):
 def test_marian_writes_what_transformers_itself_writes(tiny, manager):
     from transformers import MarianMTModel, MarianTokenizer
 
-    model, tokenizer = MarianMTModel.from_pretrained(tiny("marian")), MarianTokenizer.from_pretrained(tiny("marian"))
+    model, tokenizer = (
+        MarianMTModel.from_pretrained(tiny("marian")),
+        MarianTokenizer.from_pretrained(tiny("marian")),
+    )
     result = translate(TEXT, manager=manager, model=tiny("marian"), **LIMIT)
     for pair in result.sentences:
         with torch.no_grad():
-            ids = model.generate(**tokenizer(pair.source, return_tensors="pt"), num_beams=1, max_new_tokens=12)
+            ids = model.generate(
+                **tokenizer(pair.source, return_tensors="pt"), num_beams=1, max_new_tokens=12
+            )
         assert pair.target == tokenizer.decode(ids[0], skip_special_tokens=True).strip()
 
 
@@ -73,8 +96,13 @@ def test_a_model_of_many_languages_needs_the_target(tiny, manager):
 
 
 def test_the_language_is_detected_and_said(tiny, manager):
-    result = translate("The cat sat on the mat all day.", manager=manager, model=tiny("t5"), target="de",
-                       max_new_tokens=4)
+    result = translate(
+        "The cat sat on the mat all day.",
+        manager=manager,
+        model=tiny("t5"),
+        target="de",
+        max_new_tokens=4,
+    )
     assert result.source_language == "en"
     assert result.notes[0].startswith("English was detected")
 
@@ -84,17 +112,32 @@ def test_a_text_that_is_in_the_target_language_already_is_refused(manager):
         translate("Der Hund schläft heute im Garten.", manager=manager, target="de")
 
 
-@pytest.mark.parametrize(("text", "error"), [("", EmptyInput), (" \n\t", EmptyInput), ("\ufeff", EmptyInput),
-                                             ("a" * 10_000_000, TooLong), (None, InputError), (7, InputError)])
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", EmptyInput),
+        (" \n\t", EmptyInput),
+        ("\ufeff", EmptyInput),
+        ("a" * 10_000_000, TooLong),
+        (None, InputError),
+        (7, InputError),
+    ],
+)
 def test_bad_input_is_refused_before_a_model_is_loaded(text, error):
     with pytest.raises(error):
         translate(text, manager=None, target="de")
 
 
-@pytest.mark.parametrize("text", [
-    "A\x00b\x1b[31m \ud800 c.", "<script>alert(1)</script>", "مرحبا \u202eabc", "👨‍👩‍👧 e\u0301\u0301 \u200b x",
-    "{curly} %s $HOME 'rock 'n roll\"",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A\x00b\x1b[31m \ud800 c.",
+        "<script>alert(1)</script>",
+        "مرحبا \u202eabc",
+        "👨‍👩‍👧 e\u0301\u0301 \u200b x",
+        "{curly} %s $HOME 'rock 'n roll\"",
+    ],
+)
 def test_odd_text_goes_through_and_is_shown_as_text(text, tiny, manager):
     result = translate(text, manager=manager, model=tiny("house"), **LIMIT)
     page = render(result.node())
@@ -133,7 +176,9 @@ def test_progress_grows_and_ends_with_the_result(tiny, manager):
 
 def test_sentences_that_touched_are_parted_while_they_are_written_as_in_the_end():
     document = segment("今天天气很好。我饿了。", "zh")
-    progress = TranslationProgress(document, ["It is fine.", "I am hungry."], [True, True], "zh", "en", "a model")
+    progress = TranslationProgress(
+        document, ["It is fine.", "I am hungry."], [True, True], "zh", "en", "a model"
+    )
     assert progress.text == "It is fine. I am hungry."
 
 
@@ -172,7 +217,9 @@ def test_a_failed_capture_leaves_the_translation(tiny, manager, monkeypatch):
 
 
 def test_the_result_shows_languages_model_and_both_sides(tiny, manager):
-    result = translate("The cat sat. I do not know.", manager=manager, model=tiny("marian"), **LIMIT)
+    result = translate(
+        "The cat sat. I do not know.", manager=manager, model=tiny("marian"), **LIMIT
+    )
     page = render(result.node())
     for part in ("English → German", "as asked", "tokens/s"):
         assert part in page
@@ -191,8 +238,15 @@ def test_a_long_text_is_translated_from_its_beginning_and_breaks_off_at_one_plac
     def note(progress):
         seen.append((progress.finished[0], sum(progress.finished[512:])))
 
-    stopped = translate(text, manager=manager, model=tiny("marian"), on_progress=note, align=False,
-                        stop=lambda: bool(seen and seen[-1][0]), **LIMIT)
+    stopped = translate(
+        text,
+        manager=manager,
+        model=tiny("marian"),
+        on_progress=note,
+        align=False,
+        stop=lambda: bool(seen and seen[-1][0]),
+        **LIMIT,
+    )
     assert stopped.interrupted
     assert all(first or not late for first, late in seen)
     assert stopped.sentences[0].target

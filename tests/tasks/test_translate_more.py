@@ -18,10 +18,21 @@ LIMIT = {"source": "en", "target": "de", "max_new_tokens": 8}
 NEWS = "The cat sat on the mat. " * 3 + "Where is the station? I do not know."
 
 
-def test_without_a_hub_the_embedded_model_of_the_other_direction_translates_back(manager, monkeypatch):
+def test_without_a_hub_the_embedded_model_of_the_other_direction_translates_back(
+    manager, monkeypatch
+):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    result = translate("Je t'attends devant la gare.", manager=manager, source="fr", target="en", back_translate=True)
-    assert (result.provenance.model, result.back_translation.provenance.model) == ("embedded:fr-en", "embedded:en-fr")
+    result = translate(
+        "Je t'attends devant la gare.",
+        manager=manager,
+        source="fr",
+        target="en",
+        back_translate=True,
+    )
+    assert (result.provenance.model, result.back_translation.provenance.model) == (
+        "embedded:fr-en",
+        "embedded:en-fr",
+    )
     assert result.back_translation.score > 20
 
 
@@ -37,7 +48,9 @@ def test_alternatives_are_other_texts_best_first(family, tiny, manager):
     page = render(result.node())
     assert page.count("<details") == sum(bool(pair.alternatives) for pair in result.sentences)
     (row,) = translate_each([TEXT], manager=manager, model=tiny(family), alternatives=3, **LIMIT)
-    assert [pair.alternatives for pair in row.sentences] == [pair.alternatives for pair in result.sentences]
+    assert [pair.alternatives for pair in row.sentences] == [
+        pair.alternatives for pair in result.sentences
+    ]
     assert row.record()["alternatives"] == [list(pair.alternatives) for pair in result.sentences]
 
 
@@ -45,18 +58,29 @@ def test_alternatives_are_those_of_transformers(tiny, manager):
     import torch
     from transformers import MarianMTModel, MarianTokenizer
 
-    model, tokenizer = MarianMTModel.from_pretrained(tiny("marian")), MarianTokenizer.from_pretrained(tiny("marian"))
-    result = translate("The cat sat.", manager=manager, model=tiny("marian"), alternatives=2, **LIMIT)
+    model, tokenizer = (
+        MarianMTModel.from_pretrained(tiny("marian")),
+        MarianTokenizer.from_pretrained(tiny("marian")),
+    )
+    result = translate(
+        "The cat sat.", manager=manager, model=tiny("marian"), alternatives=2, **LIMIT
+    )
     with torch.no_grad():
-        ids = model.generate(**tokenizer("The cat sat.", return_tensors="pt"), num_beams=3, num_return_sequences=3,
-                             max_new_tokens=8)
+        ids = model.generate(
+            **tokenizer("The cat sat.", return_tensors="pt"),
+            num_beams=3,
+            num_return_sequences=3,
+            max_new_tokens=8,
+        )
     texts = [text.strip() for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
     expected = [text for text in dict.fromkeys(texts[1:]) if text and text != texts[0]]
     assert [result.sentences[0].target, *result.sentences[0].alternatives] == [texts[0], *expected]
 
 
 def test_summaries_have_alternatives_too(tiny, manager):
-    result = summarize(NEWS, manager=manager, model=tiny("bart"), language="en", max_words=10, alternatives=3)
+    result = summarize(
+        NEWS, manager=manager, model=tiny("bart"), language="en", max_words=10, alternatives=3
+    )
     assert result.alternatives
     assert result.text not in result.alternatives
     assert "<details" in render(result.node())
@@ -68,15 +92,29 @@ def test_summaries_have_alternatives_too(tiny, manager):
 
 
 def test_a_translation_is_translated_back_and_compared(tiny, manager):
-    result = translate(TEXT, manager=manager, model=tiny("house"), back_translate=tiny("m2m_100"), **LIMIT)
+    result = translate(
+        TEXT, manager=manager, model=tiny("house"), back_translate=tiny("m2m_100"), **LIMIT
+    )
     back = result.back_translation
     assert back.sources == tuple(pair.source for pair in result.sentences)
-    expected = translate(result.sentences[0].target, manager=manager, model=tiny("m2m_100"), source="de", target="en",
-                         align=False)
+    expected = translate(
+        result.sentences[0].target,
+        manager=manager,
+        model=tiny("m2m_100"),
+        source="de",
+        target="en",
+        align=False,
+    )
     assert back.sentences[0] == expected.text
-    assert back.chrf == pytest.approx([sacrebleu.corpus_chrf([came], [[source]]).score
-                                       for came, source in zip(back.sentences, back.sources, strict=True)])
-    assert back.score == pytest.approx(sacrebleu.corpus_chrf(list(back.sentences), [list(back.sources)]).score)
+    assert back.chrf == pytest.approx(
+        [
+            sacrebleu.corpus_chrf([came], [[source]]).score
+            for came, source in zip(back.sentences, back.sources, strict=True)
+        ]
+    )
+    assert back.score == pytest.approx(
+        sacrebleu.corpus_chrf(list(back.sentences), [list(back.sources)]).score
+    )
     assert back.flagged  # a random model brings nothing back
     assert "back-translated by" in result.plain()
     assert "came back as" in render(result.node())
@@ -84,7 +122,14 @@ def test_a_translation_is_translated_back_and_compared(tiny, manager):
 
 @pytest.mark.parametrize("back", ["embedded:nothing", "embedded:fr-en"])
 def test_a_translation_is_there_though_it_cannot_be_translated_back(tiny, manager, back):
-    result = translate(TEXT, manager=manager, model=tiny("house"), back_translate=back, reference="Die Katze.", **LIMIT)
+    result = translate(
+        TEXT,
+        manager=manager,
+        model=tiny("house"),
+        back_translate=back,
+        reference="Die Katze.",
+        **LIMIT,
+    )
     assert result.text == translate(TEXT, manager=manager, model=tiny("house"), **LIMIT).text
     assert result.back_translation is None
     assert result.scores
@@ -93,19 +138,30 @@ def test_a_translation_is_there_though_it_cannot_be_translated_back(tiny, manage
 
 def test_flagged_are_the_sentences_that_differ_most():
     chrf = (90.0, 10.0, 49.0, 51.0, 30.0, 20.0, -1.0)
-    back = BackTranslation(sources=tuple("abcdefg"), sentences=tuple("abcdefg"), chrf=chrf, score=50.0, provenance=None)
+    back = BackTranslation(
+        sources=tuple("abcdefg"), sentences=tuple("abcdefg"), chrf=chrf, score=50.0, provenance=None
+    )
     assert back.flagged == (1, 5, 4)
 
 
 def test_a_reference_gives_the_scores_of_the_library(tiny, manager):
     reference = "Die Katze saß auf der Matte. Wo ist der Bahnhof?"
     result = translate(TEXT, manager=manager, model=tiny("house"), reference=reference, **LIMIT)
-    written, expected = [pair.target for pair in result.sentences], ["Die Katze saß auf der Matte.", "Wo ist der Bahnhof?"]
-    assert result.scores == {"bleu": pytest.approx(sacrebleu.corpus_bleu(written, [expected]).score),
-                             "chrf": pytest.approx(sacrebleu.corpus_chrf(written, [expected]).score)}
+    written, expected = (
+        [pair.target for pair in result.sentences],
+        ["Die Katze saß auf der Matte.", "Wo ist der Bahnhof?"],
+    )
+    assert result.scores == {
+        "bleu": pytest.approx(sacrebleu.corpus_bleu(written, [expected]).score),
+        "chrf": pytest.approx(sacrebleu.corpus_chrf(written, [expected]).score),
+    }
     assert "BLEU" in result.plain()
-    whole = translate(TEXT, manager=manager, model=tiny("house"), reference="Die Katze saß.", **LIMIT)
-    assert whole.scores["chrf"] == pytest.approx(sacrebleu.corpus_chrf([" ".join(written)], [["Die Katze saß."]]).score)
+    whole = translate(
+        TEXT, manager=manager, model=tiny("house"), reference="Die Katze saß.", **LIMIT
+    )
+    assert whole.scores["chrf"] == pytest.approx(
+        sacrebleu.corpus_chrf([" ".join(written)], [["Die Katze saß."]]).score
+    )
     with pytest.raises(InputError, match="a reference is a text"):
         translate(TEXT, manager=manager, model=tiny("house"), reference=" ", **LIMIT)
 
@@ -124,7 +180,9 @@ def test_models_are_compared_side_by_side(tiny, manager):
     alone = [translate(TEXT, manager=manager, model=model, **LIMIT) for model in models]
     assert [result.text for result in found.results] == [result.text for result in alone]
     one, other = ([pair.target for pair in result.sentences] for result in alone)
-    expected = (sacrebleu.corpus_chrf(one, [other]).score + sacrebleu.corpus_chrf(other, [one]).score) / 2
+    expected = (
+        sacrebleu.corpus_chrf(one, [other]).score + sacrebleu.corpus_chrf(other, [one]).score
+    ) / 2
     assert found.agreement[0][1] == found.agreement[1][0] == pytest.approx(expected)
     assert found.agreement[0][0] == pytest.approx(100)
     assert all(result.provenance.seconds > 0 for result in found.results)
@@ -135,8 +193,14 @@ def test_models_are_compared_side_by_side(tiny, manager):
 
 
 def test_a_model_that_fails_leaves_the_others_their_results(tiny, manager):
-    found = compare_models("summarize", NEWS, ["embedded:extractive", tiny("house"), tiny("bart")], manager=manager,
-                           language="en", max_words=10)
+    found = compare_models(
+        "summarize",
+        NEWS,
+        ["embedded:extractive", tiny("house"), tiny("bart")],
+        manager=manager,
+        language="en",
+        max_words=10,
+    )
     assert len(found.results) == 2
     assert "cannot summarise" in found.failures[tiny("house")]
     with pytest.raises(WrongTask):

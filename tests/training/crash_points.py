@@ -1,9 +1,11 @@
-"""Kill a training with SIGKILL at one file event after another of a save, resume it, and compare with the uninterrupted run.
+"""Kill a training with SIGKILL at one file event after another of a save, resume it, and compare
+with the uninterrupted run.
 
     python tests/training/crash_points.py FOLDER      prints one JSON object
 
-Each training is a child that was forked from here, where torch is imported already. File events are what Python's
-audit hooks see: every open for writing, mkdir, rename, remove, rmdir and rmtree under the run's folder.
+Each training is a child that was forked from here, where torch is imported already. File events are
+what Python's audit hooks see: every open for writing, mkdir, rename, remove, rmdir and rmtree under
+the run's folder.
 """
 
 from __future__ import annotations
@@ -24,12 +26,27 @@ from llm_magics.training.recipe import recipe_from_dict
 from llm_magics.training.runs import Run, create_run
 
 RECIPE = {
-    "name": "crash", "seed": 5, "data": {"source": "number-words", "languages": ["en"], "largest": 60},
+    "name": "crash",
+    "seed": 5,
+    "data": {"source": "number-words", "languages": ["en"], "largest": 60},
     "tokenizer": {"vocab_size": 300},
-    "model": {"d_model": 8, "nhead": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 16,
-              "dropout": 0.2},
-    "schedule": {"epochs": 100, "max_steps": 6, "warmup_steps": 2}, "batch": {"tokens": 200},
-    "evaluation": {"every_steps": 2, "metric": "exact_match", "rows": 1, "keep_last": 1, "watch_every": 0},
+    "model": {
+        "d_model": 8,
+        "nhead": 2,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+        "dim_feedforward": 16,
+        "dropout": 0.2,
+    },
+    "schedule": {"epochs": 100, "max_steps": 6, "warmup_steps": 2},
+    "batch": {"tokens": 200},
+    "evaluation": {
+        "every_steps": 2,
+        "metric": "exact_match",
+        "rows": 1,
+        "keep_last": 1,
+        "watch_every": 0,
+    },
 }
 WATCHED = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 
@@ -39,13 +56,16 @@ def weights_of(run: Run) -> dict[str, str]:
     path, _ = checkpoint.latest_valid(run.checkpoints)
     state = json.loads((path / "state.json").read_text())
     del state["seconds"]  # the only thing that depends on the clock
-    files = {name: (path / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
+    files = {
+        name: (path / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")
+    }
     files["state.json"] = json.dumps(state, sort_keys=True).encode()
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def trained(run: Run, kill_at: int | None, log: list[str] | None = None) -> dict[str, str]:
-    """Train to the end; during the save of step 4 (and its pruning) the file event `kill_at` is the last."""
+    """Train to the end; during the save of step 4 (and its pruning) the file event `kill_at` is the
+    last."""
     count, saving = 0, False
 
     def hook(event: str, arguments: tuple) -> None:
@@ -59,7 +79,9 @@ def trained(run: Run, kill_at: int | None, log: list[str] | None = None) -> dict
         elif event not in WATCHED:
             return
         path = str(arguments[0])
-        if os.path.isabs(path) and str(run.folder) not in path:  # rmtree names files relative to their folder
+        if (
+            os.path.isabs(path) and str(run.folder) not in path
+        ):  # rmtree names files relative to their folder
             return
         count += 1
         if log is not None:
@@ -111,7 +133,9 @@ def main(root: Path) -> dict[str, object]:
         _, killed = in_child(lambda run=run, point=point: trained(run, point))
         resumed, died = in_child(lambda run=run: trained(run, None))
         same = resumed == reference["weights"]
-        outcomes[point] = "same" if same and killed and not died else f"killed {killed}, resumed to {resumed}"
+        outcomes[point] = (
+            "same" if same and killed and not died else f"killed {killed}, resumed to {resumed}"
+        )
     return {"events": reference["events"], "outcomes": outcomes}
 
 

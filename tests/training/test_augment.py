@@ -42,7 +42,9 @@ def test_shares_are_met_and_the_input_is_left_alone():
     before = list(ids)
     assert len(drop_tokens(ids, 0.3, random.Random(0))) == pytest.approx(0.7 * len(ids), rel=0.03)
     moved = swap_tokens(ids, 0.1, random.Random(0))
-    assert sum(a != b for a, b in zip(ids, moved, strict=True)) == pytest.approx(0.1 * len(ids), rel=0.15)
+    assert sum(a != b for a, b in zip(ids, moved, strict=True)) == pytest.approx(
+        0.1 * len(ids), rel=0.15
+    )
     assert ids == before
     assert drop_tokens(ids, 0.0, random.Random(0)) == swap_tokens(ids, 0.0, random.Random(0)) == ids
 
@@ -55,7 +57,9 @@ def test_noise_is_a_function_of_the_generator():
 
 
 def test_every_token_is_as_likely_to_be_the_last_one_left():
-    left = Counter(drop_tokens([5, 6, 7, EOS], 0.9999, random.Random(seed))[0] for seed in range(600))
+    left = Counter(
+        drop_tokens([5, 6, 7, EOS], 0.9999, random.Random(seed))[0] for seed in range(600)
+    )
     assert all(140 < left[token] < 260 for token in (5, 6, 7))
 
 
@@ -71,7 +75,10 @@ def test_back_translation_pairs_made_sources_with_real_targets():
 
     def translate(texts):
         seen.append(len(texts))
-        return ["" if "nothing" in text else text if "same" in text else f" EN {text} " for text in texts]
+        return [
+            "" if "nothing" in text else text if "same" in text else f" EN {text} "
+            for text in texts
+        ]
 
     targets = [f"Satz {n}" for n in range(300)] + ["nothing", "same", "Satz 1"]
     pairs = back_translated(targets, translate, lambda *numbers: progress.append(numbers))

@@ -18,7 +18,9 @@ def made(tokens=60, seed=0, epoch=0):
 
 
 def test_the_order_of_batches_is_a_function_of_seed_and_epoch():
-    once, again, later, other = ([b.rows for b in made(seed=s, epoch=e)] for s, e in ((1, 2), (1, 2), (1, 3), (2, 2)))
+    once, again, later, other = (
+        [b.rows for b in made(seed=s, epoch=e)] for s, e in ((1, 2), (1, 2), (1, 3), (2, 2))
+    )
     assert once == again
     assert once != later
     assert once != other
@@ -29,7 +31,9 @@ def test_every_row_comes_once_an_epoch_and_no_batch_exceeds_the_budget():
     assert sorted(row for batch in batches for row in batch.rows) == list(range(300))
     for position, batch in enumerate(batches):
         assert batch.items == [PAIRS[row] for row in batch.rows]
-        assert batch.widths == tuple(max(sizes(pair)[side] for pair in batch.items) for side in (0, 1))
+        assert batch.widths == tuple(
+            max(sizes(pair)[side] for pair in batch.items) for side in (0, 1)
+        )
         assert batch.cells == len(batch.rows) * sum(batch.widths) <= 120
         assert (batch.position, batch.count) == (position, len(batches))
 
@@ -39,10 +43,18 @@ def test_padding_is_what_is_not_a_token_and_rows_of_one_length_have_none():
     assert batch.padding == 1 - 7 / 10
     assert batch_of([0, 1], [([1, 2], [1])] * 2, sizes).padding == 0
     rng = random.Random(0)
-    sentences = [([4] * n, [5] * max(1, n + rng.randint(-4, 4))) for n in (rng.randint(5, 30) for _ in range(2_000))]
+    sentences = [
+        ([4] * n, [5] * max(1, n + rng.randint(-4, 4)))
+        for n in (rng.randint(5, 30) for _ in range(2_000))
+    ]
     batches = list(bucketed(sentences, 600, sizes, seed=0, epoch=0))
-    shuffled = [batch_of(rows, [sentences[r] for r in rows], sizes) for rows in (range(i, i + 30) for i in range(0, 1_980, 30))]
-    share, unsorted = (1 - sum(b.real for b in made) / sum(b.cells for b in made) for made in (batches, shuffled))
+    shuffled = [
+        batch_of(rows, [sentences[r] for r in rows], sizes)
+        for rows in (range(i, i + 30) for i in range(0, 1_980, 30))
+    ]
+    share, unsorted = (
+        1 - sum(b.real for b in made) / sum(b.cells for b in made) for made in (batches, shuffled)
+    )
     assert share < 0.13
     assert unsorted > 0.4
 

@@ -73,7 +73,9 @@ def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(saved, tmp_path
 
 
 @pytest.mark.parametrize("failing", ["fsync", "rename"])
-def test_a_failed_save_leaves_the_old_checkpoint_and_no_leftover(saved, tmp_path, monkeypatch, failing):
+def test_a_failed_save_leaves_the_old_checkpoint_and_no_leftover(
+    saved, tmp_path, monkeypatch, failing
+):
     path, model, optimizer = saved
 
     def fail(*_args):

@@ -47,14 +47,27 @@ def test_of_equal_training_rows_the_first_stays():
     assert parts["train"].values == [("a", "b"), ("a", "c"), ("A", "b")]
     assert parts["train"].places == ["x.jsonl:1", "x.jsonl:2", "x.jsonl:4"]
     assert report.examples["duplicates"] == ["x.jsonl:3: a | b"]
-    assert cleaned(same, deduplicate=False)[0]["train"].values == [("a", "b"), ("a", "c"), ("a", "b"), ("A", "b")]
+    assert cleaned(same, deduplicate=False)[0]["train"].values == [
+        ("a", "b"),
+        ("a", "c"),
+        ("a", "b"),
+        ("A", "b"),
+    ]
 
 
 def test_training_rows_that_share_a_side_with_a_held_out_pair_leave():
     train = [("One  two", "x"), ("y", "Straße"), ("z", "one two"), ("w", "v")]
     parts, report = cleaned(train, [("ONE TWO", "q")], [("r", "STRASSE")])
-    assert parts["train"].values == [("z", "one two"), ("w", "v")]  # a source is no overlap with a target
-    assert report.parts["train"] == {"duplicates": 0, "overlap with validation": 1, "overlap with test": 1, "kept": 2}
+    assert parts["train"].values == [
+        ("z", "one two"),
+        ("w", "v"),
+    ]  # a source is no overlap with a target
+    assert report.parts["train"] == {
+        "duplicates": 0,
+        "overlap with validation": 1,
+        "overlap with test": 1,
+        "kept": 2,
+    }
     assert parts["validation"].values == [("ONE TWO", "q")]
     assert len(cleaned(train, train, remove_overlap=False)[0]["train"].values) == 4
 
@@ -62,9 +75,17 @@ def test_training_rows_that_share_a_side_with_a_held_out_pair_leave():
 def test_overlap_of_labelled_rows_is_in_their_text_and_of_questions_in_question_and_context_together():
     parts, _ = cleaned([("a", "1"), ("b", "1")], [("A", "2")], roles=("text", "label"))
     assert parts["train"].values == [("b", "1")]
-    parts, _ = cleaned([(["a", "b"], ["X", "Y"]), (["a"], ["X"])], [(["A", "b"], ["Z", "Z"])], roles=("tokens", "tags"))
+    parts, _ = cleaned(
+        [(["a", "b"], ["X", "Y"]), (["a"], ["X"])],
+        [(["A", "b"], ["Z", "Z"])],
+        roles=("tokens", "tags"),
+    )
     assert parts["train"].values == [(["a"], ["X"])]
-    questions = [("context one", "Who?", [("one", 8)]), ("context two", "Who?", []), ("context one", "Why?", [])]
+    questions = [
+        ("context one", "Who?", [("one", 8)]),
+        ("context two", "Who?", []),
+        ("context one", "Why?", []),
+    ]
     parts, _ = cleaned(questions, [questions[0]], roles=("context", "question", "answers"))
     assert parts["train"].values == questions[1:]
 
@@ -77,7 +98,9 @@ def test_a_context_keeps_its_characters_so_that_answers_stay_where_they_are():
 
 def test_filters_leave_training_rows_out_under_their_first_reason_and_only_count_elsewhere():
     some = [("ab", "abc"), ("a", "abc"), ("a" * 20, "b" * 20), ("ab", "abcdefg"), ("abc", "abcdef")]
-    parts, report = cleaned(some, some, min_characters=2, max_characters=10, max_ratio=2.0, remove_overlap=False)
+    parts, report = cleaned(
+        some, some, min_characters=2, max_characters=10, max_ratio=2.0, remove_overlap=False
+    )
     assert parts["train"].values == [some[0], some[4]]
     assert parts["validation"].values == some
     wanted = {"too short": 1, "too long": 1, "length ratio": 1, "duplicates": 0}
@@ -98,9 +121,18 @@ def test_a_row_without_text_leaves_every_part():
 
 
 def test_rows_in_another_language_leave_where_that_is_certain():
-    good = ("She has been living in Berlin for three years.", "Sie wohnt seit drei Jahren in Berlin.")
-    train = [good, (good[1], good[1]), (good[0], good[0]), ("No.", "No."),
-             ("Elle habite à Berlin depuis trois ans.", good[1]), ("Wikipedia 2012", "Wikipedia 2012, Berlin")]
+    good = (
+        "She has been living in Berlin for three years.",
+        "Sie wohnt seit drei Jahren in Berlin.",
+    )
+    train = [
+        good,
+        (good[1], good[1]),
+        (good[0], good[0]),
+        ("No.", "No."),
+        ("Elle habite à Berlin depuis trois ans.", good[1]),
+        ("Wikipedia 2012", "Wikipedia 2012, Berlin"),
+    ]
     held_out = [(good[1], "Das ist etwas ganz anderes.")]
     codes = {"source": "en-GB", "target": "de"}
     parts, report = cleaned(train, held_out, codes=codes, languages=True)
@@ -118,8 +150,12 @@ def test_the_filter_by_language_says_what_it_needs():
 
 def test_the_report_survives_json_and_shows_counts_and_examples():
     bad = "<b>bold</b> " + "x" * 200
-    parts = {"train": Rows([("a", "b"), (bad, "b"), (bad, "b")], ["f:1", "f:2", "f:4"], ["f:3: not a JSON object"]),
-             "test": rows([("c", "d")])}
+    parts = {
+        "train": Rows(
+            [("a", "b"), (bad, "b"), (bad, "b")], ["f:1", "f:2", "f:4"], ["f:3: not a JSON object"]
+        ),
+        "test": rows([("c", "d")]),
+    }
     _, report = clean(parts, PAIR, Cleaning(), {})
     again = Report.from_dict(json.loads(json.dumps(report.to_dict())))
     assert again == report
@@ -159,7 +195,9 @@ def test_nothing_is_left_to_clean_in_what_was_cleaned_and_every_row_is_accounted
     assert sum(second.parts["train"].values()) == second.parts["train"]["kept"]
     assert len(set(parts["train"].values)) == len(parts["train"].values)
     for side in (0, 1):
-        folded = {part: {row[side].casefold() for row in parts[part].values} for part in ("train", "test")}
+        folded = {
+            part: {row[side].casefold() for row in parts[part].values} for part in ("train", "test")
+        }
         assert not folded["train"] & folded["test"]
 
 

@@ -20,15 +20,31 @@ from llm_magics.training.setup import prepare
 from llm_magics.training.step import Stepper
 from llm_magics.training.tuning.find_lr import find_lr, range_test, suggested_rates
 
-RECIPE = recipe_from_dict({
-    "name": "tiny", "seed": 3,
-    "data": {"source": "number-words", "languages": ["en"], "largest": 120, "source_language": "en",
-             "target_language": "digits"},
-    "tokenizer": {"vocab_size": 330},
-    "model": {"d_model": 16, "nhead": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 32,
-              "dropout": 0.2},
-    "schedule": {"epochs": 1, "warmup_steps": 2}, "batch": {"tokens": 150}, "evaluation": {"every_steps": 5, "rows": 5},
-})
+RECIPE = recipe_from_dict(
+    {
+        "name": "tiny",
+        "seed": 3,
+        "data": {
+            "source": "number-words",
+            "languages": ["en"],
+            "largest": 120,
+            "source_language": "en",
+            "target_language": "digits",
+        },
+        "tokenizer": {"vocab_size": 330},
+        "model": {
+            "d_model": 16,
+            "nhead": 2,
+            "num_encoder_layers": 1,
+            "num_decoder_layers": 1,
+            "dim_feedforward": 32,
+            "dropout": 0.2,
+        },
+        "schedule": {"epochs": 1, "warmup_steps": 2},
+        "batch": {"tokens": 150},
+        "evaluation": {"every_steps": 5, "rows": 5},
+    }
+)
 
 
 @pytest.fixture
@@ -44,12 +60,19 @@ def setup(tmp_path):
 
 def everything(setup):
     """Weights, gradients, mode, the optimizer's state, and the generators, as a copy."""
-    return copy.deepcopy({
-        "weights": setup.model.state_dict(), "optimizer": setup.optimizer.state_dict(), "training": setup.model.training,
-        "gradients": [p.grad for p in setup.model.parameters()],
-        "trained": [p.requires_grad for p in setup.model.parameters()],
-        "hooks": sum(len(m._forward_hooks) for m in setup.model.modules()),
-        "torch": torch.get_rng_state(), "python": random.getstate(), "numpy": numpy.random.get_state()[1].tolist()})
+    return copy.deepcopy(
+        {
+            "weights": setup.model.state_dict(),
+            "optimizer": setup.optimizer.state_dict(),
+            "training": setup.model.training,
+            "gradients": [p.grad for p in setup.model.parameters()],
+            "trained": [p.requires_grad for p in setup.model.parameters()],
+            "hooks": sum(len(m._forward_hooks) for m in setup.model.modules()),
+            "torch": torch.get_rng_state(),
+            "python": random.getstate(),
+            "numpy": numpy.random.get_state()[1].tolist(),
+        }
+    )
 
 
 def same(one, other):
@@ -85,7 +108,9 @@ def test_weights_optimizer_and_random_numbers_are_left_as_they_were(setup, how, 
         found = range_test(setup, steps=30, on_step=draws, stop=lambda: next(asked) == 15)
         assert (found.reason, len(found.rates)) == ("stopped", 15)
     else:
-        monkeypatch.setattr(Stepper, "step", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no memory")))
+        monkeypatch.setattr(
+            Stepper, "step", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no memory"))
+        )
         with pytest.raises(RuntimeError, match="no memory"):
             range_test(setup, steps=20)
     assert same(everything(setup), before)
@@ -113,13 +138,25 @@ def test_the_ramp_is_exponential_and_the_first_loss_is_the_models_own(setup):
 def test_a_run_is_tested_as_its_checkpoint_left_it_and_not_one_file_changes(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    run = create_run(tmp_path / "runs", RECIPE.with_settings({"schedule.epochs": 2.0, "optimizer.lr": 0.01}), "trained")
+    run = create_run(
+        tmp_path / "runs",
+        RECIPE.with_settings({"schedule.epochs": 2.0, "optimizer.lr": 0.01}),
+        "trained",
+    )
     for event in train(run):
         run.append(event)
-    files = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(run.folder.rglob("*")) if path.is_file()}
+    files = {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.folder.rglob("*"))
+        if path.is_file()
+    }
     trained, fresh = find_lr(run, steps=12), find_lr(RECIPE, steps=12)
     assert trained.losses[0] < fresh.losses[0] - 0.5
-    after = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(run.folder.rglob("*")) if path.is_file()}
+    after = {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.folder.rglob("*"))
+        if path.is_file()
+    }
     assert after == files
     assert not list((tmp_path / "temporary").iterdir())
 
@@ -132,17 +169,22 @@ def test_a_loss_that_runs_away_ends_the_test(setup):
 
 
 def test_the_suggestions_of_a_curve_that_is_known():
-    """A logistic fall around 1e-3 and a parabola's rise from 1e-1 on, evenly spaced in the logarithm."""
+    """A logistic fall around 1e-3 and a parabola's rise from 1e-1 on, evenly spaced in the
+    logarithm."""
     logs = [-7 + 8 * i / 99 for i in range(100)]
     losses = [3 / (1 + math.exp((x + 3) / 0.3)) + (9 * (x + 1) ** 2 if x > -1 else 0) for x in logs]
-    steepest, tenth, smoothed = suggested_rates([10 ** x for x in logs], losses)
+    steepest, tenth, smoothed = suggested_rates([10**x for x in logs], losses)
     assert math.log10(steepest) == pytest.approx(-3, abs=0.1)
-    assert -1 - 5 * 8 / 99 <= math.log10(tenth * 10) <= -1  # a mean over the steps around begins to rise half a window early
+    assert (
+        -1 - 5 * 8 / 99 <= math.log10(tenth * 10) <= -1
+    )  # a mean over the steps around begins to rise half a window early
     assert smoothed[50] == pytest.approx(sum(losses[45:56]) / 11)
 
 
-@pytest.mark.parametrize(("ramp", "message"), [
-    ({"low": 0.0}, "0 < low"), ({"low": 1.0, "high": 0.1}, "0 < low"), ({"steps": 3}, "too few")])
+@pytest.mark.parametrize(
+    ("ramp", "message"),
+    [({"low": 0.0}, "0 < low"), ({"low": 1.0, "high": 0.1}, "0 < low"), ({"steps": 3}, "too few")],
+)
 def test_a_ramp_that_is_none_is_refused(ramp, message):
     with pytest.raises(InputError, match=message):
         find_lr(RECIPE, **ramp)

@@ -1,4 +1,5 @@
-"""Fine-tuning transformers models: tiny ones, made on the spot, go through the real loop and out again as run:NAME."""
+"""Fine-tuning transformers models: tiny ones, made on the spot, go through the real loop and out
+again as run:NAME."""
 
 from __future__ import annotations
 
@@ -20,7 +21,14 @@ from llm_magics.tasks.translate import translate
 from llm_magics.training import checkpoint
 from llm_magics.training.control import Control
 from llm_magics.training.evaluate import evaluation_mode
-from llm_magics.training.events import AttentionSeen, Evaluated, Finished, RunStarted, Sampled, StepDone
+from llm_magics.training.events import (
+    AttentionSeen,
+    Evaluated,
+    Finished,
+    RunStarted,
+    Sampled,
+    StepDone,
+)
 from llm_magics.training.loop import train
 from llm_magics.training.objectives.finetune import FINE_TUNED
 from llm_magics.training.objectives.finetune_answer import _best_span, _target
@@ -31,11 +39,17 @@ from llm_magics.training.setup import prepare
 NUMBERS = ["one", "two", "three", "four", "five", "six"]
 OTHERS = ["cat", "dog", "sat", "ran", "red", "blue", "where", "is", "it", "the"]
 DIGITS = ["1", "2", "3", "4", "5", "6"]
-SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 
 
 def word_tokenizer(template, **special):
-    """A tokenizer of whole words, lower case; `template`: how its marks stand around one text and around two."""
+    """A tokenizer of whole words, lower case; `template`: how its marks stand around one text and
+    around two."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
@@ -46,7 +60,9 @@ def word_tokenizer(template, **special):
     raw.normalizer, raw.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
     if template:
         marks = [(mark, vocabulary[mark]) for mark in special.values()]
-        raw.post_processor = TemplateProcessing(single=template[0], pair=template[1], special_tokens=marks)
+        raw.post_processor = TemplateProcessing(
+            single=template[0], pair=template[1], special_tokens=marks
+        )
     return PreTrainedTokenizerFast(tokenizer_object=raw, **special)
 
 
@@ -63,23 +79,58 @@ def bases(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("bases")
     torch.manual_seed(0)
-    bert = word_tokenizer(("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"), pad_token="[PAD]", unk_token="[UNK]",
-                          cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
+    bert = word_tokenizer(
+        ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"),
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
     bert.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    t5 = word_tokenizer(("$A </s>", "$A </s> $B </s>"), pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
-    bart = word_tokenizer(("<s> $A </s>", "<s> $A </s> $B </s>"), bos_token="<s>", pad_token="<pad>", eos_token="</s>",
-                          unk_token="<unk>")
+    t5 = word_tokenizer(
+        ("$A </s>", "$A </s> $B </s>"), pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    bart = word_tokenizer(
+        ("<s> $A </s>", "<s> $A </s> $B </s>"),
+        bos_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+    )
     llama = word_tokenizer(None, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
-    sizes = {"vocab_size": 40, "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_heads": 2}
+    sizes = {
+        "vocab_size": 40,
+        "d_model": 32,
+        "d_kv": 16,
+        "d_ff": 64,
+        "num_layers": 1,
+        "num_heads": 2,
+    }
     bert_config = t.BertConfig(vocab_size=40, max_position_embeddings=48, **SMALL)
     bart_config = t.BartConfig(
-        vocab_size=40, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
-        encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=64, dropout=0.0,
-        init_std=0.15)
-    llama_config = t.LlamaConfig(vocab_size=40, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, **SMALL)
+        vocab_size=40,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=64,
+        dropout=0.0,
+        init_std=0.15,
+    )
+    llama_config = t.LlamaConfig(
+        vocab_size=40, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, **SMALL
+    )
     return {
         "bert": saved(root / "bert", t.BertForMaskedLM(bert_config), bert),
-        "t5": saved(root / "t5", t.T5ForConditionalGeneration(t.T5Config(decoder_start_token_id=0, **sizes)), t5),
+        "t5": saved(
+            root / "t5",
+            t.T5ForConditionalGeneration(t.T5Config(decoder_start_token_id=0, **sizes)),
+            t5,
+        ),
         "bart": saved(root / "bart", t.BartForConditionalGeneration(bart_config), bart),
         "llama": saved(root / "llama", t.LlamaForCausalLM(llama_config), llama),
     }
@@ -93,19 +144,27 @@ def home(tmp_path, monkeypatch):
 
 
 def opinions(count, rng):
-    return [{"text": " ".join([*rng.sample([*NUMBERS, *OTHERS], 5), word]), "label": word}
-            for word in (rng.choice(["good", "bad"]) for _ in range(count))]
+    return [
+        {"text": " ".join([*rng.sample([*NUMBERS, *OTHERS], 5), word]), "label": word}
+        for word in (rng.choice(["good", "bad"]) for _ in range(count))
+    ]
 
 
 def numbers(count, rng):
     """Number words and the same in digits."""
     chosen = [[rng.randrange(6) for _ in range(rng.randint(1, 2))] for _ in range(count)]
-    return [{"source": " ".join(NUMBERS[i] for i in row), "target": " ".join(DIGITS[i] for i in row)} for row in chosen]
+    return [
+        {"source": " ".join(NUMBERS[i] for i in row), "target": " ".join(DIGITS[i] for i in row)}
+        for row in chosen
+    ]
 
 
 def tagged(count, rng):
     rows = [rng.choices([*NUMBERS, *OTHERS, *DIGITS], k=rng.randint(3, 9)) for _ in range(count)]
-    return [{"tokens": row, "tags": ["B-NUM" if word.isdigit() else "O" for word in row]} for row in rows]
+    return [
+        {"tokens": row, "tags": ["B-NUM" if word.isdigit() else "O" for word in row]}
+        for row in rows
+    ]
 
 
 def questions(count, rng, unanswerable=0.3):
@@ -126,12 +185,21 @@ def counting(count, rng):
     rows = []
     for _ in range(count):
         first = rng.randrange(6)
-        rows.append({"text": " ".join(NUMBERS[(first + i) % 6] for i in range(rng.randint(20, 100)))})
+        rows.append(
+            {"text": " ".join(NUMBERS[(first + i) % 6] for i in range(rng.randint(20, 100)))}
+        )
     return rows
 
 
-ROWS = {"classify": opinions, "translate": numbers, "summarize": numbers, "label-tokens": tagged, "answer": questions,
-        "language-model": counting, "masked-language-model": counting}
+ROWS = {
+    "classify": opinions,
+    "translate": numbers,
+    "summarize": numbers,
+    "label-tokens": tagged,
+    "answer": questions,
+    "language-model": counting,
+    "masked-language-model": counting,
+}
 BASES = {"translate": "t5", "summarize": "t5", "language-model": "llama"}
 
 
@@ -142,12 +210,20 @@ def new_run(home, bases, task, name="tuned", rows=200, base=None, held_out=40, *
         made = ROWS[task](count, random.Random(part))
         files[part] = home / f"{part}-{task}.jsonl"
         files[part].write_text("\n".join(map(json.dumps, made)), "utf-8")
-    recipe = recipe_from_dict({
-        "task": task, "name": name, "seed": 1, "data": {part: str(file) for part, file in files.items()},
-        "cleaning": {"deduplicate": False, "remove_overlap": False},
-        "model": {"reference": str(base or bases[BASES.get(task, "bert")])},
-        "optimizer": {"lr": 5e-3}, "schedule": {"epochs": 3, "kind": "constant", "warmup_steps": 5},
-        "batch": {"tokens": 400, "max_tokens_per_side": 40}, "evaluation": {"every_steps": 20, "rows": 20}})
+    recipe = recipe_from_dict(
+        {
+            "task": task,
+            "name": name,
+            "seed": 1,
+            "data": {part: str(file) for part, file in files.items()},
+            "cleaning": {"deduplicate": False, "remove_overlap": False},
+            "model": {"reference": str(base or bases[BASES.get(task, "bert")])},
+            "optimizer": {"lr": 5e-3},
+            "schedule": {"epochs": 3, "kind": "constant", "warmup_steps": 5},
+            "batch": {"tokens": 400, "max_tokens_per_side": 40},
+            "evaluation": {"every_steps": 20, "rows": 20},
+        }
+    )
     return create_run(home / "runs", recipe.with_settings(settings), name)
 
 
@@ -155,8 +231,10 @@ def trained(run):
     """The events of the whole training, by kind."""
     events = list(train(run))
     assert isinstance(events[-1], Finished)
-    return {kind: [event for event in events if isinstance(event, kind)]
-            for kind in (RunStarted, StepDone, Evaluated, Sampled, AttentionSeen, Finished)}
+    return {
+        kind: [event for event in events if isinstance(event, kind)]
+        for kind in (RunStarted, StepDone, Evaluated, Sampled, AttentionSeen, Finished)
+    }
 
 
 def set_up(run):
@@ -180,30 +258,51 @@ def test_a_classifier_learns_a_rule_and_serves_as_run_name(home, bases):
     seen = trained(run)
     assert seen[Finished][0].metrics["accuracy"] >= 95
     assert seen[RunStarted][0].trainable == seen[RunStarted][0].parameters
-    assert "new weights, drawn from seed 1: bert.pooler.dense, classifier" in seen[RunStarted][0].notes
+    assert (
+        "new weights, drawn from seed 1: bert.pooler.dense, classifier" in seen[RunStarted][0].notes
+    )
     assert seen[AttentionSeen][-1].rows[0] == "[CLS]"
     assert {path.name: path.read_bytes() for path in bases["bert"].iterdir()} == before
     with ModelManager(device="cpu").lease("run:tuned") as loaded:
         assert loaded.task == "classify"
         for word in ("good", "bad"):
-            logits = loaded.module(**loaded.tokenizer(" ".join([*NUMBERS[:5], word]), return_tensors="pt")).logits
+            logits = loaded.module(
+                **loaded.tokenizer(" ".join([*NUMBERS[:5], word]), return_tensors="pt")
+            ).logits
             assert loaded.module.config.id2label[logits.argmax().item()] == word
 
 
 def test_a_translator_learns_and_translates_as_run_name(home, bases):
-    run = new_run(home, bases, "translate", rows=400, base=bases["bart"], **{
-        "data.source_language": "en", "data.target_language": "de", "batch.tokens": 100, "schedule.epochs": 6,
-        "evaluation.every_steps": 60, "evaluation.metric": "exact_match"})
+    run = new_run(
+        home,
+        bases,
+        "translate",
+        rows=400,
+        base=bases["bart"],
+        **{
+            "data.source_language": "en",
+            "data.target_language": "de",
+            "batch.tokens": 100,
+            "schedule.epochs": 6,
+            "evaluation.every_steps": 60,
+            "evaluation.metric": "exact_match",
+        },
+    )
     seen = trained(run)
     assert seen[Finished][0].metrics["exact_match"] >= 90
     assert seen[AttentionSeen][-1].kind == "cross"
     assert seen[Sampled][-1].samples[0].predicted == seen[Sampled][-1].samples[0].expected
-    result = translate("two five", manager=ModelManager(device="cpu"), model="run:tuned", align=False)
+    result = translate(
+        "two five", manager=ModelManager(device="cpu"), model="run:tuned", align=False
+    )
     assert result.text == "2 5"
 
 
 def test_a_tagger_learns_digits_from_words(home, bases):
-    assert trained(new_run(home, bases, "label-tokens"))[Finished][0].metrics == {"entity_f1": 100.0, "accuracy": 100.0}
+    assert trained(new_run(home, bases, "label-tokens"))[Finished][0].metrics == {
+        "entity_f1": 100.0,
+        "accuracy": 100.0,
+    }
 
 
 def test_answers_are_found_in_long_contexts_and_missing_ones_are_noticed(home, bases):
@@ -219,7 +318,9 @@ def test_the_perplexity_of_a_language_model_falls(home, bases, task, below):
     run = new_run(home, bases, task, rows=60, held_out=6)
     with evaluation_mode((objective := set_up(run)).model):
         batch = next(objective.fixed_batches("validation"))
-        first = objective.loss(objective.model, objective.tensors(batch)).item() / objective.targets(batch)
+        first = objective.loss(
+            objective.model, objective.tensors(batch)
+        ).item() / objective.targets(batch)
     seen = trained(run)
     assert math.exp(first) > 20
     assert seen[Finished][0].metrics["perplexity"] < below
@@ -227,9 +328,15 @@ def test_the_perplexity_of_a_language_model_falls(home, bases, task, below):
 
 
 def test_a_summary_reads_the_beginning_of_a_long_document(home, bases):
-    objective = set_up(new_run(home, bases, "summarize", rows=3, held_out=3, **{"batch.max_tokens_per_side": 8}))
-    objective.corpus = type("Rows", (), {"__getitem__": lambda self, part: [("one two three four five six one two", "1")]})()
-    (source, target), = objective.encoded("test")
+    objective = set_up(
+        new_run(home, bases, "summarize", rows=3, held_out=3, **{"batch.max_tokens_per_side": 8})
+    )
+    objective.corpus = type(
+        "Rows",
+        (),
+        {"__getitem__": lambda self, part: [("one two three four five six one two", "1")]},
+    )()
+    ((source, target),) = objective.encoded("test")
     assert objective.prefix == "summarize: "
     assert len(source) == 8
     assert source[-1] == objective.tokenizer.eos_token_id == target[-1]
@@ -239,7 +346,13 @@ def test_a_summary_reads_the_beginning_of_a_long_document(home, bases):
 @pytest.mark.parametrize(("reference", "shown"), [("run:first", "run:first"), (None, "model")])
 def test_no_exported_file_tells_where_the_base_lay_on_this_machine(home, bases, reference, shown):
     folder = shutil.copytree(bases["bert"], home / "runs" / "first" / "model")
-    run = new_run(home, bases, "classify", base=reference or folder, **{"schedule.max_steps": 1, "lora.rank": 2})
+    run = new_run(
+        home,
+        bases,
+        "classify",
+        base=reference or folder,
+        **{"schedule.max_steps": 1, "lora.rank": 2},
+    )
     trained(run)
     files = [path for path in run.model_folder.rglob("*") if path.is_file()]
     assert len(files) >= 7
@@ -252,14 +365,23 @@ def test_no_exported_file_tells_where_the_base_lay_on_this_machine(home, bases, 
 
 
 def test_a_translators_loss_is_the_sum_that_transformers_averages(home, bases):
-    objective = set_up(new_run(home, bases, "translate", **{"data.source_language": "en", "data.target_language": "de"}))
+    objective = set_up(
+        new_run(
+            home, bases, "translate", **{"data.source_language": "en", "data.target_language": "de"}
+        )
+    )
     model, batch = objective.model.double().eval(), some_batch(objective)
     sources, mask, _, targets = objective.tensors(batch)
     mean = model(input_ids=sources, attention_mask=mask, labels=targets).loss
     count = objective.targets(batch)
     assert count == (targets != -100).sum()
-    assert objective.loss(model, objective.tensors(batch)).item() == pytest.approx(mean.item() * count, rel=1e-6)
-    alone = sum(objective.loss(model, objective.tensors(one)).item() for one in batch.parts(objective.sizes, 1))
+    assert objective.loss(model, objective.tensors(batch)).item() == pytest.approx(
+        mean.item() * count, rel=1e-6
+    )
+    alone = sum(
+        objective.loss(model, objective.tensors(one)).item()
+        for one in batch.parts(objective.sizes, 1)
+    )
     assert alone == pytest.approx(mean.item() * count, rel=1e-6)  # padding changes nothing
 
 
@@ -277,9 +399,18 @@ def test_an_answerers_loss_is_the_sum_that_transformers_averages(home, bases):
     model, batch = objective.model.double().eval(), some_batch(objective)
     ids, mask, types, starts, ends = objective.tensors(batch)
     assert len(set(starts.tolist())) > 1
-    each = [model(input_ids=ids[i: i + 1, : int(mask[i].sum())], token_type_ids=types[i: i + 1, : int(mask[i].sum())],
-                  start_positions=starts[i: i + 1], end_positions=ends[i: i + 1]).loss.item() for i in range(len(ids))]
-    assert objective.loss(model, objective.tensors(batch)).item() == pytest.approx(sum(each), rel=1e-6)
+    each = [
+        model(
+            input_ids=ids[i : i + 1, : int(mask[i].sum())],
+            token_type_ids=types[i : i + 1, : int(mask[i].sum())],
+            start_positions=starts[i : i + 1],
+            end_positions=ends[i : i + 1],
+        ).loss.item()
+        for i in range(len(ids))
+    ]
+    assert objective.loss(model, objective.tensors(batch)).item() == pytest.approx(
+        sum(each), rel=1e-6
+    )
     assert objective.targets(batch) == len(each)
 
 
@@ -289,17 +420,24 @@ def test_smoothed_labels_give_the_formula(home, bases):
     ids, mask, labels = objective.tensors(batch)
     log_p = model(input_ids=ids, attention_mask=mask).logits.log_softmax(-1)
     by_hand = -(0.9 * log_p.gather(1, labels[:, None]).sum() + 0.1 * log_p.mean(1).sum())
-    assert objective.loss(model, objective.tensors(batch), 0.1).item() == pytest.approx(by_hand.item(), rel=1e-6)
+    assert objective.loss(model, objective.tensors(batch), 0.1).item() == pytest.approx(
+        by_hand.item(), rel=1e-6
+    )
 
 
 # Resuming
 
 
-@pytest.mark.parametrize("settings", [{}, {"lora.rank": 4, "lora.dropout": 0.2}], ids=["all weights", "LoRA"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"lora.rank": 4, "lora.dropout": 0.2}], ids=["all weights", "LoRA"]
+)
 def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(home, bases, settings):
-    # An evaluation where it is stopped, too: the extra one of a stop may be the best, and the model be taken from there.
+    # An evaluation where it is stopped, too: the extra one of a stop may be the best, and the model
+    # be taken from there.
     settings = {**settings, "schedule.max_steps": 9, "evaluation.every_steps": 3}
-    whole, broken = (new_run(home, bases, "classify", name, **settings) for name in ("whole", "broken"))
+    whole, broken = (
+        new_run(home, bases, "classify", name, **settings) for name in ("whole", "broken")
+    )
     expected = trained(whole)[StepDone]
     control, steps = Control(), []
     torch.manual_seed(5)  # another state of the generator than the first run had
@@ -310,7 +448,9 @@ def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(home, bases, sett
                 control.stop()
     torch.manual_seed(999)  # another cell uses the generator
     steps += trained(find_run(home / "runs", "broken"))[StepDone]
-    assert [(e.step, e.loss, e.grad_norm) for e in steps] == [(e.step, e.loss, e.grad_norm) for e in expected]
+    assert [(e.step, e.loss, e.grad_norm) for e in steps] == [
+        (e.step, e.loss, e.grad_norm) for e in expected
+    ]
     for file in ("model/model.safetensors", "checkpoints/checkpoint-00000009/model.safetensors"):
         mine, theirs = load_file(broken.folder / file), load_file(whole.folder / file)
         assert mine.keys() == theirs.keys()
@@ -322,7 +462,11 @@ def test_a_run_goes_on_only_from_the_weights_it_began_with(home, bases):
     run = new_run(home, bases, "classify", base=base, **{"schedule.max_steps": 1})
     trained(run)
     weights = load_file(base / "model.safetensors")
-    save_file({name: tensor + 1 for name, tensor in weights.items()}, base / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: tensor + 1 for name, tensor in weights.items()},
+        base / "model.safetensors",
+        {"format": "pt"},
+    )
     with pytest.raises(RunError, match="weights have changed"):
         list(train(run))
 
@@ -333,8 +477,11 @@ def test_a_run_from_the_hub_goes_on_from_the_revision_it_began_with(home, bases,
     for commit in (old, new):
         shutil.copytree(bases["bert"], cache / "snapshots" / commit)
     weights = load_file(bases["bert"] / "model.safetensors")
-    save_file({name: tensor + 1 for name, tensor in weights.items()}, cache / "snapshots" / new / "model.safetensors",
-              {"format": "pt"})
+    save_file(
+        {name: tensor + 1 for name, tensor in weights.items()},
+        cache / "snapshots" / new / "model.safetensors",
+        {"format": "pt"},
+    )
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text(old)
     run = new_run(home, bases, "classify", base="a/b", **{"schedule.max_steps": 1})
@@ -342,38 +489,69 @@ def test_a_run_from_the_hub_goes_on_from_the_revision_it_began_with(home, bases,
     (cache / "refs" / "main").write_text(new)
     again = set_up(run)
     assert str(began.reference) == str(again.reference) == f"a/b@{old}"
-    assert torch.equal(began.model.bert.embeddings.word_embeddings.weight, again.model.bert.embeddings.word_embeddings.weight)
+    assert torch.equal(
+        began.model.bert.embeddings.word_embeddings.weight,
+        again.model.bert.embeddings.word_embeddings.weight,
+    )
 
 
 # LoRA
 
 
 def test_lora_trains_and_keeps_only_updates_and_the_new_head(home, bases):
-    run = new_run(home, bases, "classify", **{"lora.rank": 4, "optimizer.lr": 1e-2, "schedule.epochs": 20})
+    run = new_run(
+        home, bases, "classify", **{"lora.rank": 4, "optimizer.lr": 1e-2, "schedule.epochs": 20}
+    )
     seen = trained(run)
     assert seen[Finished][0].metrics["accuracy"] >= 95
     path, _ = checkpoint.latest_valid(run.checkpoints)
     kept = checkpoint.weights(path)
-    assert sum(tensor.numel() for tensor in kept.values()) == seen[RunStarted][0].trainable < seen[RunStarted][0].parameters / 4
+    assert (
+        sum(tensor.numel() for tensor in kept.values())
+        == seen[RunStarted][0].trainable
+        < seen[RunStarted][0].parameters / 4
+    )
     assert all(any(part in name for part in ("lora_", "classifier", "pooler")) for name in kept)
-    base, made = load_file(bases["bert"] / "model.safetensors"), load_file(run.model_folder / "model.safetensors")
+    base, made = (
+        load_file(bases["bert"] / "model.safetensors"),
+        load_file(run.model_folder / "model.safetensors"),
+    )
     same = {name for name in made if name in base and torch.equal(made[name], base[name])}
-    assert set(made) - same == {f"bert.encoder.layer.0.attention.self.{name}.weight" for name in ("query", "value")} | {
-        name for name in made if "classifier" in name or "pooler" in name}
+    assert set(made) - same == {
+        f"bert.encoder.layer.0.attention.self.{name}.weight" for name in ("query", "value")
+    } | {name for name in made if "classifier" in name or "pooler" in name}
 
 
 def test_the_exported_adapter_on_its_base_computes_what_the_merged_model_does(home, bases):
     import peft
     import transformers
 
-    run = new_run(home, bases, "translate", **{"data.source_language": "en", "data.target_language": "de", "lora.rank": 4,
-                                               "optimizer.lr": 2e-2, "schedule.max_steps": 10})
+    run = new_run(
+        home,
+        bases,
+        "translate",
+        **{
+            "data.source_language": "en",
+            "data.target_language": "de",
+            "lora.rank": 4,
+            "optimizer.lr": 2e-2,
+            "schedule.max_steps": 10,
+        },
+    )
     trained(run)
-    base, made = (transformers.T5ForConditionalGeneration.from_pretrained(place) for place in (bases["t5"], run.model_folder))
-    inputs = {"input_ids": torch.tensor([[5, 6, 7, 1]]), "decoder_input_ids": torch.tensor([[0, 9, 10]])}
+    base, made = (
+        transformers.T5ForConditionalGeneration.from_pretrained(place)
+        for place in (bases["t5"], run.model_folder)
+    )
+    inputs = {
+        "input_ids": torch.tensor([[5, 6, 7, 1]]),
+        "decoder_input_ids": torch.tensor([[0, 9, 10]]),
+    }
     with torch.no_grad():
         before = base(**inputs).logits
-        adapted = peft.PeftModel.from_pretrained(base, run.model_folder / "adapter")(**inputs).logits
+        adapted = peft.PeftModel.from_pretrained(base, run.model_folder / "adapter")(
+            **inputs
+        ).logits
         merged = made(**inputs).logits
     assert (merged - before).abs().max() > 1e-2
     torch.testing.assert_close(adapted, merged, atol=1e-5, rtol=1e-5)
@@ -400,26 +578,48 @@ def test_all_but_the_new_head_are_the_weights_of_the_files(home, bases):
     other = set_up(new_run(home, bases, "label-tokens", "other", seed=2)).model.state_dict()
     files = load_file(bases["bert"] / "model.safetensors")
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert {name for name in first if not torch.equal(first[name], other[name])} == {"classifier.weight"}
-    assert all(torch.equal(first[name], files[name]) for name in first if not name.startswith("classifier"))
-    objective = set_up(new_run(home, bases, "translate", "t5", **{"data.source_language": "en", "data.target_language": "de"}))
+    assert {name for name in first if not torch.equal(first[name], other[name])} == {
+        "classifier.weight"
+    }
+    assert all(
+        torch.equal(first[name], files[name]) for name in first if not name.startswith("classifier")
+    )
+    objective = set_up(
+        new_run(
+            home,
+            bases,
+            "translate",
+            "t5",
+            **{"data.source_language": "en", "data.target_language": "de"},
+        )
+    )
     files = load_file(bases["t5"] / "model.safetensors")
-    assert all(torch.equal(objective.model.state_dict()[name], tensor) for name, tensor in files.items())
+    assert all(
+        torch.equal(objective.model.state_dict()[name], tensor) for name, tensor in files.items()
+    )
 
 
 def test_the_head_of_a_masked_language_model_stays_whatever_class_wrote_it(home, bases):
     base = Path(shutil.copytree(bases["bert"], home / "base"))
     config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps({**config, "architectures": ["BertForPreTraining"]}))
+    (base / "config.json").write_text(
+        json.dumps({**config, "architectures": ["BertForPreTraining"]})
+    )
     made = set_up(new_run(home, bases, "masked-language-model", base=base)).model.state_dict()
-    assert all(torch.equal(made[name], tensor) for name, tensor in load_file(base / "model.safetensors").items())
+    assert all(
+        torch.equal(made[name], tensor)
+        for name, tensor in load_file(base / "model.safetensors").items()
+    )
 
 
 def test_a_head_of_the_same_labels_stays_and_one_of_other_labels_does_not(home, bases):
     run = new_run(home, bases, "classify", "first", **{"schedule.max_steps": 2})
     trained(run)
     config = json.loads((run.model_folder / "config.json").read_text())
-    config |= {"id2label": {"0": "GOOD", "1": "BAD"}, "label2id": {"GOOD": 0, "BAD": 1}}  # in another order than sorted
+    config |= {
+        "id2label": {"0": "GOOD", "1": "BAD"},
+        "label2id": {"GOOD": 0, "BAD": 1},
+    }  # in another order than sorted
     (run.model_folder / "config.json").write_text(json.dumps(config))
     head = load_file(run.model_folder / "model.safetensors")["classifier.weight"]
     same = set_up(new_run(home, bases, "classify", "second", base="run:first"))
@@ -441,30 +641,45 @@ def test_a_base_that_lacks_a_layer_is_refused(home, bases):
         set_up(new_run(home, bases, "classify", base=base))
 
 
-@pytest.mark.parametrize(("task", "base", "settings", "says"), [
-    ("translate", "embedded:en-de", {}, "cannot be fine-tuned"),
-    ("translate", "openai:gpt", {}, "cannot be fine-tuned"),
-    ("translate", "bert", {}, "its family bert has no Seq2SeqLM form"),
-    ("translate", "t5", {}, "give data.source_language"),
-    ("masked-language-model", "llama", {}, "has no MaskedLM form"),
-    ("classify", "bert", {"augmentation.join": 0.5}, "augmentation.join is not done"),
-    ("classify", "bert", {"augmentation.drop": 0.5}, "augmentation.drop is not done"),
-])
+@pytest.mark.parametrize(
+    ("task", "base", "settings", "says"),
+    [
+        ("translate", "embedded:en-de", {}, "cannot be fine-tuned"),
+        ("translate", "openai:gpt", {}, "cannot be fine-tuned"),
+        ("translate", "bert", {}, "its family bert has no Seq2SeqLM form"),
+        ("translate", "t5", {}, "give data.source_language"),
+        ("masked-language-model", "llama", {}, "has no MaskedLM form"),
+        ("classify", "bert", {"augmentation.join": 0.5}, "augmentation.join is not done"),
+        ("classify", "bert", {"augmentation.drop": 0.5}, "augmentation.drop is not done"),
+    ],
+)
 def test_what_cannot_be_done_is_said_in_a_line(home, bases, task, base, settings, says):
     run = new_run(home, bases, task, base=bases.get(base, base), **settings)
     with pytest.raises(LLMMagicsError, match=says):
         set_up(run)
 
 
-@pytest.mark.parametrize(("kind", "hint"), [
-    ("BertForSequenceClassification", "; or train this one on for what it is made for: --task classify"), ("BertModel", "DATA"),
-])
-def test_a_checkpoint_with_another_head_says_what_it_holds_and_what_the_task_needs(home, bases, kind, hint):
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        (
+            "BertForSequenceClassification",
+            "; or train this one on for what it is made for: --task classify",
+        ),
+        ("BertModel", "DATA"),
+    ],
+)
+def test_a_checkpoint_with_another_head_says_what_it_holds_and_what_the_task_needs(
+    home, bases, kind, hint
+):
     import transformers
 
     config = transformers.BertConfig.from_pretrained(bases["bert"])
-    folder = saved(home / "other", getattr(transformers, kind)(config),
-                   transformers.AutoTokenizer.from_pretrained(bases["bert"]))
+    folder = saved(
+        home / "other",
+        getattr(transformers, kind)(config),
+        transformers.AutoTokenizer.from_pretrained(bases["bert"]),
+    )
     with pytest.raises(RecipeError) as caught:
         set_up(new_run(home, bases, "masked-language-model", base=folder))
     message = str(caught.value)
@@ -482,22 +697,46 @@ def test_a_house_model_is_refused(home, bases, tiny_builders):
 def test_rows_are_no_longer_than_the_model_reads(home, bases):
     objective = set_up(new_run(home, bases, "classify", **{"batch.max_tokens_per_side": 500}))
     assert objective.longest == 48
-    assert "the model reads at most 48 tokens; batch.max_tokens_per_side is 48, not 500" in objective.remarks
+    assert (
+        "the model reads at most 48 tokens; batch.max_tokens_per_side is 48, not 500"
+        in objective.remarks
+    )
 
 
 # How rows become tokens
 
 
-@pytest.mark.parametrize(("family", "source", "target"), [
-    ("marian", "en", "de"), ("m2m_100", "en", "de"), ("nllb", "en", "de"), ("bart", "", ""), ("pegasus", "", "")])
-def test_every_family_of_translators_gets_its_own_marks(home, bases, tiny_builders, family, source, target):
+@pytest.mark.parametrize(
+    ("family", "source", "target"),
+    [
+        ("marian", "en", "de"),
+        ("m2m_100", "en", "de"),
+        ("nllb", "en", "de"),
+        ("bart", "", ""),
+        ("pegasus", "", ""),
+    ],
+)
+def test_every_family_of_translators_gets_its_own_marks(
+    home, bases, tiny_builders, family, source, target
+):
     base = tiny_builders[family](home / ("opus-mt-en-de" if family == "marian" else family))
-    objective = set_up(new_run(home, bases, "translate", base=base, rows=10, held_out=3,
-                               **{"data.source_language": source, "data.target_language": target}))
+    objective = set_up(
+        new_run(
+            home,
+            bases,
+            "translate",
+            base=base,
+            rows=10,
+            held_out=3,
+            **{"data.source_language": source, "data.target_language": target},
+        )
+    )
     tokenizer, model = objective.tokenizer, objective.model.eval()
     if family in ("m2m_100", "nllb"):
         code = {"m2m_100": ("__en__", "__de__"), "nllb": ("eng_Latn", "deu_Latn")}[family]
-        read, written = (tokenizer.convert_ids_to_tokens(side) for side in objective.items["train"][0])
+        read, written = (
+            tokenizer.convert_ids_to_tokens(side) for side in objective.items["train"][0]
+        )
         assert (read[0], written[0]) == code
     sources, mask, inputs, targets = objective.tensors(some_batch(objective))
     assert set(inputs[:, 0].tolist()) == {model.config.decoder_start_token_id}
@@ -505,7 +744,8 @@ def test_every_family_of_translators_gets_its_own_marks(home, bases, tiny_builde
     assert torch.equal(inputs[:, 1:][counted], targets[:, :-1][counted])
     mean = model(input_ids=sources, attention_mask=mask, labels=targets).loss
     assert objective.loss(model, (sources, mask, inputs, targets)).item() == pytest.approx(
-        mean.item() * (targets != -100).sum().item(), rel=1e-4)
+        mean.item() * (targets != -100).sum().item(), rel=1e-4
+    )
     with evaluation_mode(model):
         assert len(objective.predict(model, "validation", beams=2)) == 3
 
@@ -513,17 +753,28 @@ def test_every_family_of_translators_gets_its_own_marks(home, bases, tiny_builde
 def test_a_marian_model_of_several_languages_is_told_which_to_write(home, bases, tiny_builders):
     base = tiny_builders["marian"](home / "opus-mt-en-mul", prefixes=(">>deu<<", ">>fra<<"))
     languages = {"data.source_language": "en", "data.target_language": "fr"}
-    objective = set_up(new_run(home, bases, "translate", base=base, rows=5, held_out=2, **languages))
+    objective = set_up(
+        new_run(home, bases, "translate", base=base, rows=5, held_out=2, **languages)
+    )
     assert objective.prefix == ">>fra<< "
     assert objective.tokenizer.convert_ids_to_tokens(objective.items["train"][0][0])[0] == ">>fra<<"
     with pytest.raises(RecipeError, match=r"data.target_language = 'zh' is none of"):
-        set_up(new_run(home, bases, "translate", "other", base=base, **{**languages, "data.target_language": "zh"}))
+        set_up(
+            new_run(
+                home,
+                bases,
+                "translate",
+                "other",
+                base=base,
+                **{**languages, "data.target_language": "zh"},
+            )
+        )
 
 
 def test_the_texts_of_a_language_model_are_one_stream_with_ends_between_them(home, bases):
     objective = set_up(new_run(home, bases, "language-model", rows=20))
     stream, end = objective.streams["train"].tolist(), objective.tokenizer.eos_token_id
-    texts = [text for text, in objective.corpus.train]
+    texts = [text for (text,) in objective.corpus.train]
     assert stream.count(end) == len(texts) - 1
     assert stream[: len(texts[0].split()) + 1] == [*objective.tokenizer(texts[0])["input_ids"], end]
     assert stream[-1] == objective.tokenizer(texts[-1])["input_ids"][-1]
@@ -539,7 +790,10 @@ def test_a_masked_piece_keeps_the_marks_and_asks_for_what_it_hides(home, bases):
         assert (pieces[0], pieces[-1]) == ("[CLS]", "[SEP]")
         assert len(inputs) <= 40
         hidden = [(i, t) for i, t in zip(inputs, targets, strict=True) if t != -100]
-        asked, masked = asked + len(hidden), masked + sum(i == objective.tokenizer.mask_token_id for i, _ in hidden)
+        asked, masked = (
+            asked + len(hidden),
+            masked + sum(i == objective.tokenizer.mask_token_id for i, _ in hidden),
+        )
         kept += sum(i == t for i, t in hidden)
     assert 0.1 < asked / first.real < 0.2
     assert 0.65 < masked / asked < 0.95
@@ -549,13 +803,21 @@ def test_a_masked_piece_keeps_the_marks_and_asks_for_what_it_hides(home, bases):
 def test_only_the_first_token_of_a_word_is_asked_for_its_tag(home, bases, tiny_builders):
     base = tiny_builders["bert"](home / "pieces")
     objective = set_up(new_run(home, bases, "label-tokens", base=base, rows=20))
-    assert any(len(ids) > len(row[0]) for (ids, _), row in zip(objective.items["train"], objective.corpus.train, strict=False))
-    for (ids, targets), (words, tags) in zip(objective.items["train"], objective.corpus.train, strict=True):
+    assert any(
+        len(ids) > len(row[0])
+        for (ids, _), row in zip(objective.items["train"], objective.corpus.train, strict=False)
+    )
+    for (ids, targets), (words, tags) in zip(
+        objective.items["train"], objective.corpus.train, strict=True
+    ):
         asked = [place for place, target in enumerate(targets) if target != -100]
         assert [objective.labels[targets[place]] for place in asked] == tags
         pieces = objective.tokenizer.convert_ids_to_tokens(ids)
         starts = [piece.lstrip("▁") for piece in (pieces[place] for place in asked)]
-        assert all(start == "<unk>" or word.startswith(start) for word, start in zip(words, starts, strict=True))
+        assert all(
+            start == "<unk>" or word.startswith(start)
+            for word, start in zip(words, starts, strict=True)
+        )
 
 
 def test_the_windows_of_a_context_hold_all_of_it_and_the_answer(home, bases):
@@ -564,13 +826,17 @@ def test_the_windows_of_a_context_hold_all_of_it_and_the_answer(home, bases):
     for window in objective.items["train"]:
         _, context, answers = objective.corpus.train[window.row]
         assert len(window.ids) <= 40
-        held.setdefault(window.row, set()).update(i for place in window.offsets if place for i in range(*place))
+        held.setdefault(window.row, set()).update(
+            i for place in window.offsets if place for i in range(*place)
+        )
         if window.end:
             first, last = window.offsets[window.start], window.offsets[window.end]
-            assert context[first[0]: last[1]] == answers[0][0]
+            assert context[first[0] : last[1]] == answers[0][0]
     for row, (_, context, answers) in enumerate(objective.corpus.train):
         assert held[row] == {i for i, character in enumerate(context) if character != " "}
-        assert any(window.end for window in objective.items["train"] if window.row == row) == bool(answers)
+        assert any(window.end for window in objective.items["train"] if window.row == row) == bool(
+            answers
+        )
     assert max(sum(window.row == row for window in objective.items["train"]) for row in held) > 1
 
 
@@ -587,17 +853,36 @@ def test_the_best_span_is_that_of_all_pairs():
     for _ in range(30):
         starts, ends = torch.randn(18, generator=rng), torch.randn(18, generator=rng)
         offsets = [None, None, *((3 * i, 3 * i + 2) for i in range(15)), None]
-        score, first, last = max((float(starts[i] + ends[j]), offsets[i][0], offsets[j][1])
-                                 for i, j in itertools.combinations_with_replacement(range(2, 17), 2))
+        score, first, last = max(
+            (float(starts[i] + ends[j]), offsets[i][0], offsets[j][1])
+            for i, j in itertools.combinations_with_replacement(range(2, 17), 2)
+        )
         assert _best_span(starts, ends, offsets) == (pytest.approx(score), first, last)
 
 
 def test_noise_leaves_the_marks_of_the_model_where_they_are(home, bases, tiny_builders):
     base = tiny_builders["nllb"](home / "nllb")
-    objective = set_up(new_run(home, bases, "translate", base=base, rows=10, held_out=2, **{
-        "data.source_language": "en", "data.target_language": "de", "augmentation.drop": 0.5, "augmentation.swap": 0.5}))
+    objective = set_up(
+        new_run(
+            home,
+            bases,
+            "translate",
+            base=base,
+            rows=10,
+            held_out=2,
+            **{
+                "data.source_language": "en",
+                "data.target_language": "de",
+                "augmentation.drop": 0.5,
+                "augmentation.swap": 0.5,
+            },
+        )
+    )
     items = objective.items["train"]
     noisy = objective.augmented(items, random.Random(0))
     assert [target for _, target in noisy] == [target for _, target in items]
     assert any(len(one[0]) < len(other[0]) for one, other in zip(noisy, items, strict=True))
-    assert all((one[0][0], one[0][-1]) == (other[0][0], other[0][-1]) for one, other in zip(noisy, items, strict=True))
+    assert all(
+        (one[0][0], one[0][-1]) == (other[0][0], other[0][-1])
+        for one, other in zip(noisy, items, strict=True)
+    )

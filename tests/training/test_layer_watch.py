@@ -1,4 +1,5 @@
-"""What the panel is told of each layer: also where attention walks past the decoder's own forward."""
+"""What the panel is told of each layer: also where attention walks past the decoder's own
+forward."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ def test_the_decoder_of_every_rung_shows_its_activations(attention):
     features.sum().backward()
     seen = watch.seen(1)
     at = seen.layers.index("decoder.layers.0")
-    states = features[..., :8]  # what the decoder's states are at the front of what the generator reads
+    states = features[
+        ..., :8
+    ]  # what the decoder's states are at the front of what the generator reads
     assert seen.activation_mean[at] == pytest.approx(states.mean().item(), abs=1e-6)
     assert seen.activation_std[at] == pytest.approx(states.std().item(), rel=1e-5)
     assert seen.gradient_norm[at] > 0

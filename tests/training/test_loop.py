@@ -42,13 +42,27 @@ from llm_magics.training.setup import Given, prepare
 from llm_magics.training.survey import summary_of
 
 RECIPE = {
-    "name": "tiny", "seed": 3,
-    "data": {"source": "number-words", "languages": ["en", "de"], "largest": 120,
-             "source_language": "en,de", "target_language": "digits"},
-    "augmentation": {"join": 0.2, "drop": 0.1}, "tokenizer": {"vocab_size": 330},
-    "model": {"d_model": 16, "nhead": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 32,
-              "dropout": 0.2},
-    "schedule": {"epochs": 3, "warmup_steps": 5}, "batch": {"tokens": 150},
+    "name": "tiny",
+    "seed": 3,
+    "data": {
+        "source": "number-words",
+        "languages": ["en", "de"],
+        "largest": 120,
+        "source_language": "en,de",
+        "target_language": "digits",
+    },
+    "augmentation": {"join": 0.2, "drop": 0.1},
+    "tokenizer": {"vocab_size": 330},
+    "model": {
+        "d_model": 16,
+        "nhead": 2,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+        "dim_feedforward": 32,
+        "dropout": 0.2,
+    },
+    "schedule": {"epochs": 3, "warmup_steps": 5},
+    "batch": {"tokens": 150},
     "evaluation": {"every_steps": 7, "metric": "exact_match", "rows": 10},
 }
 
@@ -89,9 +103,13 @@ def test_the_events_tell_the_whole_story_and_survive_the_record(tmp_path):
     assert [from_record(to_record(event)) for event in events] == events
 
 
-@pytest.mark.parametrize(("optimizer", "stop_after"), [
-    *(("adamw", step) for step in (1, 6, 7, 8, 13)), ("adam", 8), ("momentum", 8), ("sgd", 8)])
-def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_path, optimizer, stop_after):
+@pytest.mark.parametrize(
+    ("optimizer", "stop_after"),
+    [*(("adamw", step) for step in (1, 6, 7, 8, 13)), ("adam", 8), ("momentum", 8), ("sgd", 8)],
+)
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one_to_the_bit(
+    tmp_path, optimizer, stop_after
+):
     whole = new_run(tmp_path, "whole", **{"optimizer.name": optimizer})
     expected = [e for e in train(whole) if isinstance(e, StepDone)]
     broken = new_run(tmp_path, "broken", **{"optimizer.name": optimizer})
@@ -105,7 +123,9 @@ def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_p
         torch.rand(3)
         rest.append(event)
     steps = [e for e in first + rest if isinstance(e, StepDone)]
-    assert [(e.step, e.loss, e.grad_norm) for e in steps] == [(e.step, e.loss, e.grad_norm) for e in expected]
+    assert [(e.step, e.loss, e.grad_norm) for e in steps] == [
+        (e.step, e.loss, e.grad_norm) for e in expected
+    ]
     mine, theirs = final_weights(broken), final_weights(whole)
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     exported = [load_file(run.model_folder / "model.safetensors") for run in (broken, whole)]
@@ -132,18 +152,37 @@ def test_a_stopped_run_keeps_a_model_that_loads(tmp_path):
 
 
 def test_a_diverging_training_stops_before_the_step_and_names_the_rows(tmp_path):
-    run = new_run(tmp_path, **{"optimizer.lr": 1e30, "optimizer.name": "sgd", "optimizer.clip_norm": 0.0,
-                               "schedule.warmup_steps": 1})
-    with pytest.raises(NonFinite, match=r"the step was not taken. Training rows of the batch: number \d+ in words") as caught:
+    run = new_run(
+        tmp_path,
+        **{
+            "optimizer.lr": 1e30,
+            "optimizer.name": "sgd",
+            "optimizer.clip_norm": 0.0,
+            "schedule.warmup_steps": 1,
+        },
+    )
+    with pytest.raises(
+        NonFinite, match=r"the step was not taken. Training rows of the batch: number \d+ in words"
+    ) as caught:
         list(train(run))
     assert "lower optimizer.lr" in str(caught.value)
 
 
 def test_the_rows_that_are_named_are_those_of_the_file_also_when_others_were_too_long(tmp_path):
     rows = [{"source": "x " * (50 if n % 2 else 1), "target": f"word{n}"} for n in range(40)]
-    run = create_run(tmp_path, recipe_from_dict({**RECIPE, "data": {"source": "notebook", "validation_share": 0.0},
-                                                 "batch": {"tokens": 10, "max_tokens_per_side": 40}, "augmentation": {},
-                                                 "cleaning": {"deduplicate": False}, "evaluation": {"every_steps": 100}}))
+    run = create_run(
+        tmp_path,
+        recipe_from_dict(
+            {
+                **RECIPE,
+                "data": {"source": "notebook", "validation_share": 0.0},
+                "batch": {"tokens": 10, "max_tokens_per_side": 40},
+                "augmentation": {},
+                "cleaning": {"deduplicate": False},
+                "evaluation": {"every_steps": 100},
+            }
+        ),
+    )
     setup = prepare(run, "cpu", Given(data={"train": rows}))
     assert setup.objective.left_out == {"train": 20}
     for number, (_, target) in enumerate(setup.objective.items["train"]):
@@ -152,8 +191,16 @@ def test_the_rows_that_are_named_are_those_of_the_file_also_when_others_were_too
 
 
 def test_a_training_that_failed_says_so_to_whoever_reads_its_record(tmp_path):
-    run = new_run(tmp_path, "diverged", **{"optimizer.lr": 1e30, "optimizer.name": "sgd", "optimizer.clip_norm": 0.0,
-                                           "schedule.warmup_steps": 1})
+    run = new_run(
+        tmp_path,
+        "diverged",
+        **{
+            "optimizer.lr": 1e30,
+            "optimizer.name": "sgd",
+            "optimizer.clip_norm": 0.0,
+            "schedule.warmup_steps": 1,
+        },
+    )
     handle = start(run, device="cpu")
     handle.wait(60)
     assert isinstance(handle.error, NonFinite)
@@ -170,7 +217,9 @@ def test_a_run_that_never_began_leaves_no_folder_and_its_name_is_free(tmp_path):
 
 
 def test_early_stopping_ends_a_run_that_no_longer_gains(tmp_path):
-    run = new_run(tmp_path, **{"optimizer.lr": 1e-12, "evaluation.patience": 1, "evaluation.every_steps": 2})
+    run = new_run(
+        tmp_path, **{"optimizer.lr": 1e-12, "evaluation.patience": 1, "evaluation.every_steps": 2}
+    )
     events = list(train(run))
     assert events[-1].reason in ("early stop", "completed")
     evaluations = [e for e in events if isinstance(e, Evaluated)]
@@ -226,7 +275,9 @@ def test_the_record_of_a_fast_training_has_steps_between_its_evaluations(tmp_pat
 
 
 def test_a_failed_training_raises_where_the_result_is_asked_for(tmp_path):
-    handle = start(new_run(tmp_path, **{"data.largest": 100, "batch.max_tokens_per_side": 1}), device="cpu")
+    handle = start(
+        new_run(tmp_path, **{"data.largest": 100, "batch.max_tokens_per_side": 1}), device="cpu"
+    )
     handle.wait(60)
     with pytest.raises(Exception, match="longer than batch.max_tokens_per_side"):
         _ = handle.result
@@ -246,20 +297,30 @@ def test_schedules_warm_up_and_then_follow_their_formula():
     assert factor(Schedule("linear", warmup_steps=10), 55, 100) == pytest.approx(0.5)
     assert factor(Schedule("linear", warmup_steps=10), 100, 100) == 0.0
     cycle = Schedule("one_cycle")
-    torch_cycle = torch.optim.lr_scheduler.OneCycleLR(torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0), 1.0,
-                                                      total_steps=100, cycle_momentum=False)
+    torch_cycle = torch.optim.lr_scheduler.OneCycleLR(
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0),
+        1.0,
+        total_steps=100,
+        cycle_momentum=False,
+    )
     theirs = []
     for _ in range(100):
         theirs.append(torch_cycle.get_last_lr()[0])
         torch_cycle.optimizer.step()
         torch_cycle.step()
     assert [factor(cycle, step, 100) for step in (1, 30)] == pytest.approx([theirs[0], max(theirs)])
-    assert factor(cycle, 100, 100) == pytest.approx(1e-4)  # torch divides its first rate, 1/25, by 10,000; we the peak
-    assert [factor(cycle, step, 100) for step in range(1, 90)] == pytest.approx(theirs[:89], abs=1e-3)
+    assert factor(cycle, 100, 100) == pytest.approx(
+        1e-4
+    )  # torch divides its first rate, 1/25, by 10,000; we the peak
+    assert [factor(cycle, step, 100) for step in range(1, 90)] == pytest.approx(
+        theirs[:89], abs=1e-3
+    )
 
 
 def test_a_background_run_is_exact_while_other_threads_draw_random_numbers(tmp_path):
-    expected = [(e.step, e.loss) for e in train(new_run(tmp_path, "alone")) if isinstance(e, StepDone)]
+    expected = [
+        (e.step, e.loss) for e in train(new_run(tmp_path, "alone")) if isinstance(e, StepDone)
+    ]
     over = threading.Event()
 
     def other_cell():
@@ -269,7 +330,9 @@ def test_a_background_run_is_exact_while_other_threads_draw_random_numbers(tmp_p
     thread = threading.Thread(target=other_cell)
     thread.start()
     try:
-        crowded = [(e.step, e.loss) for e in train(new_run(tmp_path, "crowded")) if isinstance(e, StepDone)]
+        crowded = [
+            (e.step, e.loss) for e in train(new_run(tmp_path, "crowded")) if isinstance(e, StepDone)
+        ]
     finally:
         over.set()
         thread.join()
@@ -288,8 +351,9 @@ def test_what_a_person_asks_for_is_done_between_two_steps(tmp_path):
         if isinstance(event, StepDone) and event.step == 3:
             control.checkpoint()
     kinds = [type(event) for event in told]
-    assert kinds[1:6] == [CheckpointSaved, Paused, Resumed, RateChanged, StepDone] or \
-        kinds[1:6] == [CheckpointSaved, Paused, RateChanged, Resumed, StepDone]
+    assert kinds[1:6] == [CheckpointSaved, Paused, Resumed, RateChanged, StepDone] or kinds[
+        1:6
+    ] == [CheckpointSaved, Paused, RateChanged, Resumed, StepDone]
     assert any(isinstance(e, CheckpointSaved) and e.step == 3 for e in told)
     first = next(e for e in told if isinstance(e, StepDone))
     plain = next(e for e in train(new_run(tmp_path, "plain")) if isinstance(e, StepDone))
@@ -303,18 +367,30 @@ def test_a_changed_learning_rate_is_kept_by_the_checkpoint(tmp_path):
         if isinstance(event, StepDone) and event.step == 4:
             control.stop()
     rest = [e for e in train(run) if isinstance(e, StepDone)]
-    plain = {e.step: e.learning_rate for e in train(new_run(tmp_path, "plain")) if isinstance(e, StepDone)}
+    plain = {
+        e.step: e.learning_rate
+        for e in train(new_run(tmp_path, "plain"))
+        if isinstance(e, StepDone)
+    }
     assert all(e.learning_rate == pytest.approx(plain[e.step] / 4) for e in rest)
     assert rest[0].step == 5
 
 
 def test_the_passes_are_looked_at_layer_by_layer(tmp_path):
-    seen = [e for e in train(new_run(tmp_path, **{"evaluation.watch_every": 5})) if isinstance(e, LayersSeen)]
+    seen = [
+        e
+        for e in train(new_run(tmp_path, **{"evaluation.watch_every": 5}))
+        if isinstance(e, LayersSeen)
+    ]
     assert [e.step for e in seen][:2] == [5, 10]
-    assert {"source_embedding", "encoder.layers.0", "decoder.layers.0", "generator"} <= set(seen[0].layers)
+    assert {"source_embedding", "encoder.layers.0", "decoder.layers.0", "generator"} <= set(
+        seen[0].layers
+    )
     steps = {e.step: e for e in train(new_run(tmp_path, "again")) if isinstance(e, StepDone)}
     for event in seen:  # the norm of all gradients is made of those of the layers
-        assert sum(n * n for n in event.gradient_norm) ** 0.5 == pytest.approx(steps[event.step].grad_norm, rel=1e-4)
+        assert sum(n * n for n in event.gradient_norm) ** 0.5 == pytest.approx(
+            steps[event.step].grad_norm, rel=1e-4
+        )
     at = seen[0].layers.index("encoder.layers.0")
     assert seen[0].activation_std[at] > 0
 
@@ -335,7 +411,9 @@ def test_samples_and_attention_of_the_same_rows_come_with_every_evaluation(tmp_p
 
 def test_accumulated_batches_make_the_gradient_of_one_large_batch(tmp_path):
     settings = {"model.dropout": 0.0, "augmentation": {}, "optimizer.clip_norm": 0.0}
-    small = new_run(tmp_path, "small", **settings, **{"batch.tokens": 100, "batch.accumulate": 1000})
+    small = new_run(
+        tmp_path, "small", **settings, **{"batch.tokens": 100, "batch.accumulate": 1000}
+    )
     large = new_run(tmp_path, "large", **settings, **{"batch.tokens": 1_000_000})
     one, other = (next(e for e in train(run) if isinstance(e, StepDone)) for run in (small, large))
     assert one.loss == pytest.approx(other.loss, rel=1e-5)
@@ -382,8 +460,11 @@ def test_the_record_tells_one_story_after_a_crash_and_a_resume(tmp_path):
     assert sum(isinstance(e, RunStarted) for e in run.events()) == 2
 
 
-def test_memory_that_runs_out_splits_the_batch_and_keeps_the_sum_of_gradients(tmp_path, monkeypatch):
-    """The allocator's failure is imitated for batches above a size, since a real one would take the machine down."""
+def test_memory_that_runs_out_splits_the_batch_and_keeps_the_sum_of_gradients(
+    tmp_path, monkeypatch
+):
+    """The allocator's failure is imitated for batches above a size, since a real one would take the
+    machine down."""
     settings = {"model.dropout": 0.0, "augmentation": {}}
     whole = [e for e in train(new_run(tmp_path, "whole", **settings)) if isinstance(e, StepDone)]
     real = Translate.loss

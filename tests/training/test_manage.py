@@ -1,4 +1,5 @@
-"""Runs in the folder of the runs: told in figures whatever lies there, renamed, put into the trash, compared."""
+"""Runs in the folder of the runs: told in figures whatever lies there, renamed, put into the trash,
+compared."""
 
 from __future__ import annotations
 
@@ -12,14 +13,26 @@ import pytest
 from llm_magics.display.html import render
 from llm_magics.errors import InputError, RunError
 from llm_magics.training.compare import compare
-from llm_magics.training.events import Evaluated, Finished, LayersSeen, RunStarted, Sample, Sampled, StepDone
+from llm_magics.training.events import (
+    Evaluated,
+    Finished,
+    LayersSeen,
+    RunStarted,
+    Sample,
+    Sampled,
+    StepDone,
+)
 from llm_magics.training.manage import delete_run, empty_trash, list_trash, rename_run, restore_run
 from llm_magics.training.recipe import recipe_from_dict
 from llm_magics.training.runs import Run, create_run, find_run, list_runs
 from llm_magics.training.settings import differing_settings
 from llm_magics.training.survey import folder_bytes, survey
 
-DOCUMENT = {"name": "tiny", "data": {"source": "number-words", "languages": ["en"]}, "evaluation": {"metric": "bleu"}}
+DOCUMENT = {
+    "name": "tiny",
+    "data": {"source": "number-words", "languages": ["en"]},
+    "evaluation": {"metric": "bleu"},
+}
 
 
 def started(step=0):
@@ -34,7 +47,15 @@ def look(number, loss, bleu):
     return Evaluated(number, number / 10, loss, {"bleu": bleu, "chrf": 2 * bleu})
 
 
-WHOLE = [started(), step(10), look(10, 2.5, 10.0), step(20), look(20, 2.0, 20.0), step(30), look(30, 2.2, 30.0)]
+WHOLE = [
+    started(),
+    step(10),
+    look(10, 2.5, 10.0),
+    step(20),
+    look(20, 2.0, 20.0),
+    step(30),
+    look(30, 2.2, 30.0),
+]
 
 
 def made(root, name, events=(), **settings):
@@ -45,23 +66,31 @@ def made(root, name, events=(), **settings):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
-            if path.is_file() and not path.name.startswith("lock")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith("lock")
+    }
 
 
 def only(root):
-    one, = survey(root)
+    (one,) = survey(root)
     return one
 
 
 # Looking
 
 
-@pytest.mark.parametrize(("events", "state", "reason"), [
-    ([], "not begun", ""), (WHOLE, "not ended", ""), ([*WHOLE, Finished("stopped", 30, 60.0)], "stopped", "stopped"),
-    ([*WHOLE, Finished("early stop", 30, 60.0, {"bleu": 25.0})], "finished", "early stop"),
-    ([*WHOLE, Finished("stopped", 30, 60.0), started(30), step(31)], "not ended", ""),
-])
+@pytest.mark.parametrize(
+    ("events", "state", "reason"),
+    [
+        ([], "not begun", ""),
+        (WHOLE, "not ended", ""),
+        ([*WHOLE, Finished("stopped", 30, 60.0)], "stopped", "stopped"),
+        ([*WHOLE, Finished("early stop", 30, 60.0, {"bleu": 25.0})], "finished", "early stop"),
+        ([*WHOLE, Finished("stopped", 30, 60.0), started(30), step(31)], "not ended", ""),
+    ],
+)
 def test_the_state_of_a_run_is_told_by_its_record(tmp_path, events, state, reason):
     made(tmp_path, "one", events)
     assert (only(tmp_path).state, only(tmp_path).reason) == (state, reason)
@@ -70,7 +99,12 @@ def test_the_state_of_a_run_is_told_by_its_record(tmp_path, events, state, reaso
 def test_a_run_is_told_in_figures(tmp_path):
     run = made(tmp_path, "one", [*WHOLE, Finished("completed", 30, 61.5, {"bleu": 25.0})])
     one = only(tmp_path)
-    assert (one.task, one.model, one.parameters, one.train_rows) == ("translate", "transformer", 1234, 218)
+    assert (one.task, one.model, one.parameters, one.train_rows) == (
+        "translate",
+        "transformer",
+        1234,
+        218,
+    )
     assert (one.step, one.total_steps, one.epochs, one.seconds) == (30, 40, 3.0, 61.5)
     assert (one.loss, one.loss_step, one.metric, one.metrics) == (2.0, 20, "bleu", {"bleu": 25.0})
     assert one.n_bytes == sum(len(content) for content in contents(run.folder).values())
@@ -82,8 +116,12 @@ def test_what_a_resumed_training_did_anew_is_told_once_as_in_the_record(tmp_path
         file.write('{"event": "StepDone", "step": 99')  # a crash
     looks = [event for event in run.events() if isinstance(event, Evaluated)]
     one = only(tmp_path)
-    assert (one.loss, one.loss_step) == min((event.loss, event.step) for event in looks) == (2.4, 20)
-    assert one.step == max(event.step for event in run.events() if isinstance(event, StepDone)) == 20
+    assert (
+        (one.loss, one.loss_step) == min((event.loss, event.step) for event in looks) == (2.4, 20)
+    )
+    assert (
+        one.step == max(event.step for event in run.events() if isinstance(event, StepDone)) == 20
+    )
 
 
 def test_the_newest_comes_first(tmp_path):
@@ -101,20 +139,39 @@ def record(content):
     def write(folder):
         (folder / "recipe.json").write_text(json.dumps(DOCUMENT))
         (folder / "events.jsonl").write_bytes(content)
+
     return write
 
 
-@pytest.mark.parametrize(("damage", "what"), [
-    (lambda folder: (folder / "notes.txt").write_text("hello"), "no recipe.json"),
-    (broken_recipe('{"nam'), "cannot be read"), (broken_recipe("[1, 2]"), "cannot be read"),
-    (broken_recipe('{"from": "elsewhere"}'), "unknown setting from"), (broken_recipe("null"), "cannot be read"),
-    (record(b'{"event": "Evaluated", "step": "x", "epoch": 1, "loss": "y"}\n' * 2
-            + b'{"event": "RunStarted", "run": "a", "step": 1}\n'), ""),
-    (record(b'{"event": "RunStarted", "run": "a", "step": "x", "total_steps": 1, "parameters": 1, "train_rows": 1, '
-            b'"validation_rows": 1, "device": "cpu"}\n{"event": "Evaluated", "step": 1, "epoch": 1, "loss": "y"}\n'
-            b'{"event": "Evaluated", "step": 1, "epoch": 1, "loss": 1}\n'), "cannot be read"),
-    (record(b"\xff\xfe\x00garbage\n" * 3), ""), (lambda folder: (folder / "recipe.json").mkdir(), "no recipe.json"),
-])
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (lambda folder: (folder / "notes.txt").write_text("hello"), "no recipe.json"),
+        (broken_recipe('{"nam'), "cannot be read"),
+        (broken_recipe("[1, 2]"), "cannot be read"),
+        (broken_recipe('{"from": "elsewhere"}'), "unknown setting from"),
+        (broken_recipe("null"), "cannot be read"),
+        (
+            record(
+                b'{"event": "Evaluated", "step": "x", "epoch": 1, "loss": "y"}\n' * 2
+                + b'{"event": "RunStarted", "run": "a", "step": 1}\n'
+            ),
+            "",
+        ),
+        (
+            record(
+                b'{"event": "RunStarted", "run": "a", "step": "x", "total_steps": 1, '
+                b'"parameters": 1, "train_rows": 1, '
+                b'"validation_rows": 1, "device": "cpu"}\n{"event": "Evaluated", "step": 1, '
+                b'"epoch": 1, "loss": "y"}\n'
+                b'{"event": "Evaluated", "step": 1, "epoch": 1, "loss": 1}\n'
+            ),
+            "cannot be read",
+        ),
+        (record(b"\xff\xfe\x00garbage\n" * 3), ""),
+        (lambda folder: (folder / "recipe.json").mkdir(), "no recipe.json"),
+    ],
+)
 def test_a_damaged_or_foreign_folder_is_a_line_and_never_an_error(tmp_path, damage, what):
     made(tmp_path, "good", WHOLE)
     (tmp_path / "bad").mkdir()
@@ -136,14 +193,21 @@ def test_no_folder_of_runs_is_no_run(tmp_path):
 
 def test_what_another_process_trains_is_running_elsewhere_until_it_dies(tmp_path):
     run = made(tmp_path, "one", WHOLE)
-    code = ("import sys; from pathlib import Path; from llm_magics.training.runs import Run\n"
-            f"with Run(Path({str(run.folder)!r})).locked(): print('held', flush=True); sys.stdin.read()")
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    code = (
+        "import sys; from pathlib import Path; from llm_magics.training.runs import Run\n"
+        f"with Run(Path({str(run.folder)!r})).locked(): print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout.readline() == "held\n"
         assert only(tmp_path).state == "running elsewhere"
-        for refused in (lambda: rename_run(tmp_path, "one", "two"), lambda: delete_run(tmp_path, "one"),
-                        lambda: delete_run(tmp_path, "one", forever=True)):
+        for refused in (
+            lambda: rename_run(tmp_path, "one", "two"),
+            lambda: delete_run(tmp_path, "one"),
+            lambda: delete_run(tmp_path, "one", forever=True),
+        ):
             with pytest.raises(RunError, match=f"process {process.pid}"):
                 refused()
     finally:
@@ -269,18 +333,29 @@ def test_bytes_are_counted_without_following_links(tmp_path):
 
 def test_the_settings_that_differ_are_named_by_their_dotted_path():
     one = recipe_from_dict(DOCUMENT)
-    two = one.with_settings({"optimizer.lr": 0.01, "data.fields": {"source": "en"}, "description": "other", "seed": 4})
+    two = one.with_settings(
+        {"optimizer.lr": 0.01, "data.fields": {"source": "en"}, "description": "other", "seed": 4}
+    )
     assert differing_settings([one.to_dict(), one.to_dict()]) == {}
     assert differing_settings([one.to_dict(), two.to_dict()]) == {
-        "seed": (0, 4), "data.fields.source": (None, "en"), "optimizer.lr": (0.001, 0.01)}
-    three = {key: value for key, value in one.to_dict().items() if key != "lora"}  # of an earlier version
+        "seed": (0, 4),
+        "data.fields.source": (None, "en"),
+        "optimizer.lr": (0.001, 0.01),
+    }
+    three = {
+        key: value for key, value in one.to_dict().items() if key != "lora"
+    }  # of an earlier version
     assert differing_settings([one.to_dict(), three])["lora.rank"] == (0, None)
 
 
 def test_runs_beside_each_other(tmp_path):
     samples = Sampled(30, (Sample("a cat", "eine Katze", "eine Katze!"),))
-    runs = [made(tmp_path, "one", [*WHOLE, samples, Finished("completed", 30, 61.5, {"bleu": 25.0})]),
-            made(tmp_path, "two", [*WHOLE[:3], LayersSeen(10, ("a",), (None,), (None,), (1.0,))], seed=4)]
+    runs = [
+        made(tmp_path, "one", [*WHOLE, samples, Finished("completed", 30, 61.5, {"bleu": 25.0})]),
+        made(
+            tmp_path, "two", [*WHOLE[:3], LayersSeen(10, ("a",), (None,), (None,), (1.0,))], seed=4
+        ),
+    ]
     found = compare(runs)
     assert found.runs == ("one", "two")
     assert found.settings == {"seed": (0, 4)}

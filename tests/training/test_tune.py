@@ -23,8 +23,14 @@ from llm_magics.training.tuning.study import import_optuna
 
 pytest.importorskip("optuna", reason="the extra [tune]")
 
-SET = {"schedule.epochs": 4.0, "schedule.warmup_steps": 1, "schedule.kind": "constant", "batch.rows": 8,
-       "evaluation.every_steps": 8, "evaluation.watch_every": 0}
+SET = {
+    "schedule.epochs": 4.0,
+    "schedule.warmup_steps": 1,
+    "schedule.kind": "constant",
+    "batch.rows": 8,
+    "evaluation.every_steps": 8,
+    "evaluation.watch_every": 0,
+}
 RATES = {"optimizer.lr": {"low": 1e-4, "high": 0.3, "log": True}}
 
 
@@ -36,8 +42,16 @@ def line(count, seed):
 
 def document(search=RATES, pruning=None, **settings):
     torch.manual_seed(0)
-    return {"model": torch.nn.Linear(1, 1), "data": line(48, 1), "validation": line(16, 2), "loss": "mse", "task": "custom",
-            "set": {**SET, **settings}, "search": search, "pruning": pruning or {"kind": "none"}}
+    return {
+        "model": torch.nn.Linear(1, 1),
+        "data": line(48, 1),
+        "validation": line(16, 2),
+        "loss": "mse",
+        "task": "custom",
+        "set": {**SET, **settings},
+        "search": search,
+        "pruning": pruning or {"kind": "none"},
+    }
 
 
 @pytest.fixture
@@ -54,7 +68,9 @@ def objects(said):
 
 def story(result):
     """What a trial is, without its clock."""
-    return [(t.number, t.state, dict(t.settings), t.value, t.steps, t.losses) for t in result.trials]
+    return [
+        (t.number, t.state, dict(t.settings), t.value, t.steps, t.losses) for t in result.trials
+    ]
 
 
 def test_the_best_of_the_trials_is_kept_with_its_model_and_the_others_lose_their_weights(session):
@@ -75,7 +91,9 @@ def test_the_best_of_the_trials_is_kept_with_its_model_and_the_others_lose_their
     assert set(result.importance) == {"optimizer.lr"}
     frame = result.to_pandas()
     assert list(frame["optimizer.lr"]) == [t.settings["optimizer.lr"] for t in result.trials]
-    assert story(result) == story(type(result).of(study.board(), "completed", None, 0.0, study)), "the files tell the same"
+    assert story(result) == story(type(result).of(study.board(), "completed", None, 0.0, study)), (
+        "the files tell the same"
+    )
 
 
 def test_the_settings_depend_on_the_seed_and_not_on_when_the_search_was_cut(session):
@@ -100,7 +118,10 @@ def test_a_trial_that_a_stop_cut_short_goes_on_to_the_bit(session):
 
     cut = session.tune(said, name="cut", trials=2, keep_all=True, on_board=stop)
     first = cut.result
-    assert (first.reason, [t.state for t in first.trials]) == ("stopped", ["complete", "interrupted"])
+    assert (first.reason, [t.state for t in first.trials]) == (
+        "stopped",
+        ["complete", "interrupted"],
+    )
     assert first.run == "cut", "the best so far is kept"
     assert 0 < first.trials[1].step < whole.trials[1].step
     rest = Session().tune(name="cut", objects=objects(said)).result
@@ -111,7 +132,9 @@ def test_a_trial_that_a_stop_cut_short_goes_on_to_the_bit(session):
 
 def checkpoints(session, name):
     study = session.find_study(name)
-    return [checkpoint.weights(checkpoint.latest_valid(study.run_of(n).checkpoints)[0]) for n in (0, 1)]
+    return [
+        checkpoint.weights(checkpoint.latest_valid(study.run_of(n).checkpoints)[0]) for n in (0, 1)
+    ]
 
 
 CHILD = """
@@ -131,7 +154,9 @@ Session().tune(said, name="killed", trials=2, on_board=die).wait()
 
 def test_a_search_goes_on_after_its_process_was_killed(session):
     code = CHILD.format(folder=os.path.dirname(__file__))
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=120, check=False
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     study = session.find_study("killed")
     assert [t.state for t in study.board().trials] == ["complete", "interrupted"]
@@ -141,7 +166,10 @@ def test_a_search_goes_on_after_its_process_was_killed(session):
 
 
 def test_trials_are_stopped_one_by_one_running_or_waiting(session):
-    said = document({"optimizer.lr": [0.05, 0.1, 0.2]}, **{"schedule.epochs": 4000.0, "evaluation.every_steps": 20})
+    said = document(
+        {"optimizer.lr": [0.05, 0.1, 0.2]},
+        **{"schedule.epochs": 4000.0, "evaluation.every_steps": 20},
+    )
     search = session.tune(said, name="some", trials=3)
     wait_for(lambda: [t.state for t in search.board().trials] == ["running", "queued", "queued"])
     search.stop_trial(1)
@@ -165,8 +193,11 @@ def wait_for(what, seconds=60):
 
 
 def test_a_trial_that_does_worse_than_the_others_is_pruned(session):
-    said = document({"optimizer.lr": [0.2, 0.1, 1e-6]}, {"kind": "median", "startup": 2, "warmup": 0},
-                    **{"optimizer.lr": 0.2})
+    said = document(
+        {"optimizer.lr": [0.2, 0.1, 1e-6]},
+        {"kind": "median", "startup": 2, "warmup": 0},
+        **{"optimizer.lr": 0.2},
+    )
     result = session.tune(said, name="pruned", trials=3).result
     assert [t.state for t in result.trials] == ["complete", "complete", "pruned"]
     assert len(result.trials[2].steps) < len(result.trials[0].steps)
@@ -177,7 +208,11 @@ def test_a_trial_that_does_worse_than_the_others_is_pruned(session):
 
 
 def test_a_trial_that_was_trained_to_its_end_is_not_pruned_any_more(session):
-    said = document({"optimizer.lr": [0.2, 0.1, 1e-6]}, {"kind": "median", "startup": 2, "warmup": 3}, **{"optimizer.lr": 0.2})
+    said = document(
+        {"optimizer.lr": [0.2, 0.1, 1e-6]},
+        {"kind": "median", "startup": 2, "warmup": 3},
+        **{"optimizer.lr": 0.2},
+    )
     result = session.tune(said, name="late", trials=3).result
     assert [len(t.steps) for t in result.trials] == [3, 3, 3]
     assert [t.state for t in result.trials] == ["complete"] * 3
@@ -185,7 +220,9 @@ def test_a_trial_that_was_trained_to_its_end_is_not_pruned_any_more(session):
 
 def test_hyperband_ends_trials_early_too(session):
     own = {"schedule.epochs": 6.0, "evaluation.every_steps": 2}
-    result = session.tune(document(pruning={"kind": "hyperband"}, **own), name="bands", trials=8).result
+    result = session.tune(
+        document(pruning={"kind": "hyperband"}, **own), name="bands", trials=8
+    ).result
     assert {t.state for t in result.trials} <= {"complete", "pruned"}
     assert min(len(t.steps) for t in result.trials) < len(result.best.steps)
 
@@ -201,7 +238,9 @@ def test_a_trial_that_fails_is_said_to_and_the_search_goes_on(session):
 
 def test_what_all_trials_fail_with_ends_the_search(session):
     said = {**document(), "validation": [(1, 2, 3, "x")] * 4}
-    with pytest.raises(TrainingError, match="first 3 trials of study broken failed; the last one: "):
+    with pytest.raises(
+        TrainingError, match="first 3 trials of study broken failed; the last one: "
+    ):
         session.tune(said, name="broken", trials=9).result  # noqa: B018 - it waits and raises
 
 
@@ -223,18 +262,43 @@ def test_values_of_a_metric_that_grows_are_maximised(session):
     assert study.direction.name == "MAXIMIZE"
 
 
-@pytest.mark.parametrize(("document", "message"), [
-    ({"recipe": "number-words"}, r"\[search\] names no setting"),
-    ({"recipe": "number-wrods", "search": RATES}, "did you mean 'number-words'"),
-    ({"recipe": "number-words", "data": "x.csv", "search": RATES}, "data is not understood"),
-    ({"search": RATES}, "what is to be trained"),
-    ({"model": "transformer", "search": RATES}, "what is to be trained"),
-    ({"model": "transformer", "data": "x.jsonl", "from": "en", "to": "de", "sede": 1, "search": RATES}, "sede is no word"),
-    ({"recipe": "number-words", "search": RATES, "pruning": {"kind": "mediam"}}, "median, hyperband or none"),
-    ({"recipe": "number-words", "search": RATES, "pruning": {"knd": "median"}}, "kind, warmup and startup"),
-    ({"recipe": "number-words", "search": RATES, "pruning": {"warmup": -1}}, "whole number from 0"),
-    ({"recipe": "number-words", "search": RATES, "set": {"modl": {"dropout": 0.1}}}, "did you mean model"),
-])
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"recipe": "number-words"}, r"\[search\] names no setting"),
+        ({"recipe": "number-wrods", "search": RATES}, "did you mean 'number-words'"),
+        ({"recipe": "number-words", "data": "x.csv", "search": RATES}, "data is not understood"),
+        ({"search": RATES}, "what is to be trained"),
+        ({"model": "transformer", "search": RATES}, "what is to be trained"),
+        (
+            {
+                "model": "transformer",
+                "data": "x.jsonl",
+                "from": "en",
+                "to": "de",
+                "sede": 1,
+                "search": RATES,
+            },
+            "sede is no word",
+        ),
+        (
+            {"recipe": "number-words", "search": RATES, "pruning": {"kind": "mediam"}},
+            "median, hyperband or none",
+        ),
+        (
+            {"recipe": "number-words", "search": RATES, "pruning": {"knd": "median"}},
+            "kind, warmup and startup",
+        ),
+        (
+            {"recipe": "number-words", "search": RATES, "pruning": {"warmup": -1}},
+            "whole number from 0",
+        ),
+        (
+            {"recipe": "number-words", "search": RATES, "set": {"modl": {"dropout": 0.1}}},
+            "did you mean model",
+        ),
+    ],
+)
 def test_what_cannot_be_searched_is_refused_before_anything_is_made(session, document, message):
     with pytest.raises(RecipeError, match=message):
         session.tune(document, name="refused")
@@ -244,47 +308,73 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(session, doc
 def test_a_recipe_comes_by_name_as_a_table_in_the_cell_or_in_words(session, tmp_path):
     whole = {"data": {"source": "number-words"}, "seed": 4, "search": RATES}
     assert settings_of(whole, session.recipe).recipe["seed"] == 4
-    assert settings_of({"recipe": {"data": {"source": "number-words"}}, "search": RATES}, session.recipe).recipe["seed"] == 0
-    words = {"model": "lstm", "data": "rows.csv", "task": "classify", "fields": {"text": "review"}, "search": RATES,
-             "set": {"model": {"d_model": 32}}}
+    assert (
+        settings_of(
+            {"recipe": {"data": {"source": "number-words"}}, "search": RATES}, session.recipe
+        ).recipe["seed"]
+        == 0
+    )
+    words = {
+        "model": "lstm",
+        "data": "rows.csv",
+        "task": "classify",
+        "fields": {"text": "review"},
+        "search": RATES,
+        "set": {"model": {"d_model": 32}},
+    }
     made = settings_of(words, session.recipe).recipe
-    assert (made["model"]["architecture"], made["model"]["d_model"], made["data"]["fields"]) == ("lstm", 32, {"text": "review"})
+    assert (made["model"]["architecture"], made["model"]["d_model"], made["data"]["fields"]) == (
+        "lstm",
+        32,
+        {"text": "review"},
+    )
     with pytest.raises(RecipeError, match=r"metric 'blue' .* choose loss, "):
         settings_of(whole, session.recipe, metric="blue")
     with pytest.raises(InputError, match="0 trials"):
         settings_of(whole, session.recipe, trials=0)
 
 
-@pytest.mark.parametrize(("search", "message"), [
-    ({"optimizer.lrr": {"low": 1, "high": 2}}, "did you mean optimizer.lr"),
-    ({"optimizer.lr": []}, "empty"),
-    ({"optimizer.lr": 0.1}, "belongs in the recipe"),
-    ({"optimizer.lr": {"low": 1e-3}}, "low and high"),
-    ({"optimizer.lr": {"low": 1, "high": 0.1}}, "low not above high"),
-    ({"optimizer.lr": {"low": 0.0, "high": 0.1, "log": True}}, "above 0"),
-    ({"optimizer.lr": {"low": 0.1, "high": 0.2, "log": True, "step": 0.1}}, "no step"),
-    ({"optimizer.lr": {"low": 0, "high": 0.1}}, "expected a number above 0"),
-    ({"optimizer.name": {"low": 1, "high": 2}}, "is no number"),
-    ({"optimizer.name": ["adamw", "adm"]}, "did you mean 'adam'"),
-    ({"model.nhead": {"low": 1.5, "high": 4}}, "whole number"),
-    ({"model.nhead": [4, 7]}, "not divisible"),
-    ({"optimizer": {"low": 1, "high": 2}}, "table of settings"),
-    ({"seed.x": [1]}, "no setting"),
-])
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"optimizer.lrr": {"low": 1, "high": 2}}, "did you mean optimizer.lr"),
+        ({"optimizer.lr": []}, "empty"),
+        ({"optimizer.lr": 0.1}, "belongs in the recipe"),
+        ({"optimizer.lr": {"low": 1e-3}}, "low and high"),
+        ({"optimizer.lr": {"low": 1, "high": 0.1}}, "low not above high"),
+        ({"optimizer.lr": {"low": 0.0, "high": 0.1, "log": True}}, "above 0"),
+        ({"optimizer.lr": {"low": 0.1, "high": 0.2, "log": True, "step": 0.1}}, "no step"),
+        ({"optimizer.lr": {"low": 0, "high": 0.1}}, "expected a number above 0"),
+        ({"optimizer.name": {"low": 1, "high": 2}}, "is no number"),
+        ({"optimizer.name": ["adamw", "adm"]}, "did you mean 'adam'"),
+        ({"model.nhead": {"low": 1.5, "high": 4}}, "whole number"),
+        ({"model.nhead": [4, 7]}, "not divisible"),
+        ({"optimizer": {"low": 1, "high": 2}}, "table of settings"),
+        ({"seed.x": [1]}, "no setting"),
+    ],
+)
 def test_a_space_that_the_recipe_does_not_allow_is_refused(search, message):
     with pytest.raises(RecipeError, match=message):
         Space.read(search, load_recipe("number-words"))
 
 
 def test_a_value_that_fits_only_with_some_other_values_is_allowed():
-    space = Space.read({"model.nhead": [4, 7], "model.d_model": [96, 98]}, load_recipe("number-words"))
+    space = Space.read(
+        {"model.nhead": [4, 7], "model.d_model": [96, 98]}, load_recipe("number-words")
+    )
     assert (space.size(), len(space.grid())) == (4, 4)
 
 
 def test_a_space_is_read_as_toml_writes_it_and_knows_its_size():
     recipe = load_recipe("number-words")
-    space = Space.read({"model": {"dropout": [0.0, 0.1]}, "model.num_encoder_layers": {"low": 1, "high": 4},
-                        "optimizer.betas": [[0.9, 0.98], [0.9, 0.999]]}, recipe)
+    space = Space.read(
+        {
+            "model": {"dropout": [0.0, 0.1]},
+            "model.num_encoder_layers": {"low": 1, "high": 4},
+            "optimizer.betas": [[0.9, 0.98], [0.9, 0.999]],
+        },
+        recipe,
+    )
     assert space.size() == 2 * 4 * 2
     own = {"model.dropout": 0.0, "model.num_encoder_layers": 2, "optimizer.betas": [0.9, 0.98]}
     assert space.own_settings(recipe) == own
@@ -292,7 +382,9 @@ def test_a_space_is_read_as_toml_writes_it_and_knows_its_size():
     assert recipe.with_settings(own).optimizer.betas == (0.9, 0.98)
     assert Space.read({"model.dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}, recipe).size() == 4
     assert Space.read(RATES, recipe).size() == math.inf
-    assert Space.read({"optimizer.lr": {"low": 0.1, "high": 0.3}}, recipe).own_settings(recipe) is None
+    assert (
+        Space.read({"optimizer.lr": {"low": 0.1, "high": 0.3}}, recipe).own_settings(recipe) is None
+    )
 
 
 def test_names_that_are_taken_and_objects_that_are_missing_are_told(session):
@@ -325,7 +417,10 @@ def test_time_that_is_up_interrupts_the_trial(session):
     said = document({"optimizer.lr": [0.1, 0.2]}, **{"schedule.epochs": 50_000.0})
     result = session.tune(said, name="timed", trials=2, hours=3 / 3600).result
     assert (result.reason, result.trials[1].state) == ("time limit", "queued")
-    assert result.trials[0].state in ("interrupted", "queued")  # on a busy machine nothing may have begun
+    assert result.trials[0].state in (
+        "interrupted",
+        "queued",
+    )  # on a busy machine nothing may have begun
 
 
 def test_without_optuna_the_message_says_what_to_install(monkeypatch):

@@ -8,7 +8,8 @@ import pytest
 
 
 class Kernel:
-    """`run` code in the kernel and see what it publishes; `click` sends a widget message as a button does."""
+    """`run` code in the kernel and see what it publishes; `click` sends a widget message as a
+    button does."""
 
     def __init__(self, client):
         self.client = client
@@ -23,7 +24,10 @@ class Kernel:
             message = self.client.get_iopub_msg(timeout=60)
             if message["parent_header"].get("msg_id") == request:
                 messages.append(message)
-                if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                if (
+                    message["msg_type"] == "status"
+                    and message["content"]["execution_state"] == "idle"
+                ):
                     return messages
 
     def run(self, code):
@@ -33,11 +37,14 @@ class Kernel:
     def text(self, messages):
         errors = [message["content"] for message in messages if message["msg_type"] == "error"]
         assert not errors, "\n".join(errors[0]["traceback"])
-        return "".join(message["content"]["text"] for message in messages if message["msg_type"] == "stream").strip()
+        return "".join(
+            message["content"]["text"] for message in messages if message["msg_type"] == "stream"
+        ).strip()
 
     def click(self, model_id, content, subshell=None):
         message = self.client.session.msg(
-            "comm_msg", {"comm_id": model_id, "data": {"method": "custom", "content": content}})
+            "comm_msg", {"comm_id": model_id, "data": {"method": "custom", "content": content}}
+        )
         if subshell:
             message["header"]["subshell_id"] = subshell
         self.client.shell_channel.send(message)

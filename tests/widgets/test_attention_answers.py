@@ -43,12 +43,20 @@ def source(synthetic):
 def test_a_tile_and_a_picture_are_pooled_by_maximum(source):
     told = Told([source])
     weights = source.weights(1, 2)
-    pooled = numpy.floor(255 * numpy.sqrt(weights.reshape(300, 2, 300, 2).max((1, 3))) + 0.5).astype("uint8")
+    pooled = numpy.floor(
+        255 * numpy.sqrt(weights.reshape(300, 2, 300, 2).max((1, 3))) + 0.5
+    ).astype("uint8")
     content, [levels] = told.ask(1, "picture", **HEAD)
-    assert (content["height"], content["width"], zlib.decompress(levels)) == (300, 300, pooled.tobytes())
+    assert (content["height"], content["width"], zlib.decompress(levels)) == (
+        300,
+        300,
+        pooled.tobytes(),
+    )
     assert content["deflated"]
     content, [tile] = told.ask(2, "tile", **HEAD, level=1, row=0, column=1)
-    assert ("deflated" in content, tile) == (False, pooled[:256, 256:].tobytes()), "11 kB are sent as they are"
+    assert ("deflated" in content, tile) == (False, pooled[:256, 256:].tobytes()), (
+        "11 kB are sent as they are"
+    )
 
 
 def test_a_map_that_does_not_shrink_is_sent_as_it_is(source):
@@ -72,13 +80,22 @@ def test_a_neuron_comes_as_json_numbers_also_where_the_score_is_infinite(source)
     assert content["neuron"]["score"] < -1e38
 
 
-@pytest.mark.parametrize(("want", "rest"), [
-    ("picture", {**HEAD, "layer": 2}), ("picture", {**HEAD, "layer": True}), ("picture", {**HEAD, "source": -1}),
-    ("picture", {**HEAD, "kind": None}), ("row", {**HEAD, "row": 600}), ("row", HEAD),
-    ("tile", {**HEAD, "level": 0, "row": 3, "column": 0}), ("tile", {**HEAD, "level": -1, "row": 0, "column": 0}),
-    ("neuron", {**HEAD, "row": 0, "column": -1}),
-    ("measure", {"source": 0, "kind": "self", "name": "nothing"}), ("predict", {"silenced": []}),
-])
+@pytest.mark.parametrize(
+    ("want", "rest"),
+    [
+        ("picture", {**HEAD, "layer": 2}),
+        ("picture", {**HEAD, "layer": True}),
+        ("picture", {**HEAD, "source": -1}),
+        ("picture", {**HEAD, "kind": None}),
+        ("row", {**HEAD, "row": 600}),
+        ("row", HEAD),
+        ("tile", {**HEAD, "level": 0, "row": 3, "column": 0}),
+        ("tile", {**HEAD, "level": -1, "row": 0, "column": 0}),
+        ("neuron", {**HEAD, "row": 0, "column": -1}),
+        ("measure", {"source": 0, "kind": "self", "name": "nothing"}),
+        ("predict", {"silenced": []}),
+    ],
+)
 def test_a_question_about_what_is_not_there_is_one_error_under_its_id(source, want, rest):
     content, buffers = Told([source]).ask("x", want, **rest)
     assert set(content) == {"id", "want", "error"}
@@ -90,12 +107,22 @@ def test_an_error_of_the_model_is_told(source):
         raise RuntimeError("out of memory \ud800")
 
     source.picture = broken
-    assert Told([source]).ask(1, "picture", **HEAD)[0]["error"] == "RuntimeError: out of memory \ufffd"
+    assert (
+        Told([source]).ask(1, "picture", **HEAD)[0]["error"] == "RuntimeError: out of memory \ufffd"
+    )
 
 
 def test_what_is_no_question_is_not_answered(source):
     told = Told([source])
-    for message in (None, [], {}, {"want": "row"}, {"id": 1.5, "want": "row"}, {"id": 1, "want": "receive"}, {"id": 1}):
+    for message in (
+        None,
+        [],
+        {},
+        {"want": "row"},
+        {"id": 1.5, "want": "row"},
+        {"id": 1, "want": "receive"},
+        {"id": 1},
+    ):
         assert not told.answers.receive(message)
     assert told.sent == []
 
@@ -111,7 +138,7 @@ def test_thumbnails_come_in_batches_and_stay_for_the_next_view(source):
     got = bytearray(len(expected))
     for content, buffers in told.sent:
         if "start" in content:
-            got[content["start"]:content["start"] + len(buffers[0])] = buffers[0]
+            got[content["start"] : content["start"] + len(buffers[0])] = buffers[0]
     assert got == expected
     second, [levels] = told.ask(2, "atlas", source=0, kind="self")
     assert (second["whole"], levels) == (True, expected)

@@ -26,7 +26,7 @@ class Noise:
         while len(base) > 1:
             side = -(-len(base) // 2)
             padded = numpy.zeros((2 * side, 2 * side), "uint8")
-            padded[:len(base), :len(base)] = base
+            padded[: len(base), : len(base)] = base
             base = padded.reshape(side, 2, side, 2).max((1, 3))
             self._levels[len(self._levels)] = base
         self.panels = [Panel("self", layers, heads, words, words, bytes(layers * heads * 16), 4, 4)]
@@ -40,7 +40,11 @@ class Noise:
 
 
 def data_of(html):
-    data = json.loads(re.search(r'<script type="application/json" id="llm-data">(.*?)</script>', html, re.DOTALL)[1])
+    data = json.loads(
+        re.search(r'<script type="application/json" id="llm-data">(.*?)</script>', html, re.DOTALL)[
+            1
+        ]
+    )
     return data, gzip.decompress(base64.b64decode(data["packed"]))
 
 
@@ -67,11 +71,16 @@ def test_the_selected_heads_are_there_in_full_resolution_and_all_others_pooled(s
     for layer, head in ((2, 5), (4, 11)):
         held = data["heads"][f"0/self/{layer}/{head}"]
         assert (held["level"], held["height"]) == (0, 512)
-        assert blob[held["start"]:held["start"] + held["bytes"]] == source.picture("self", layer, head)[0]
+        assert (
+            blob[held["start"] : held["start"] + held["bytes"]]
+            == source.picture("self", layer, head)[0]
+        )
     coarse = next((key, held) for key, held in data["heads"].items() if held["level"])
     layer, head = map(int, coarse[0].split("/")[2:])
     held = coarse[1]
-    assert blob[held["start"]:held["start"] + held["bytes"]] == source.tile("self", layer, head, held["level"], 0, 0)
+    assert blob[held["start"] : held["start"] + held["bytes"]] == source.tile(
+        "self", layer, head, held["level"], 0, 0
+    )
 
 
 def test_a_short_text_is_held_whole():
@@ -84,13 +93,15 @@ def test_a_short_text_is_held_whole():
 def test_thumbnails_lie_where_the_page_says(saved):
     source, _, data, blob = saved
     [atlas] = data["atlases"]
-    assert blob[atlas["start"]:atlas["start"] + atlas["bytes"]] == source.panels[0].atlas
+    assert blob[atlas["start"] : atlas["start"] + atlas["bytes"]] == source.panels[0].atlas
 
 
 def test_only_measures_that_were_computed_can_be_chosen(saved):
     _, _, data, _ = saved
     assert list(data["state"]["sources"][0]["measures"]) == ["entropy"]
-    assert data["measures"] == [{"source": 0, "kind": "self", "name": "entropy", "values": [0.5] * 72}]
+    assert data["measures"] == [
+        {"source": 0, "kind": "self", "name": "entropy", "values": [0.5] * 72}
+    ]
 
 
 def test_tokens_and_title_stay_text(saved):

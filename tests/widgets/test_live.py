@@ -19,11 +19,16 @@ print(panel.stop_requested)
 
 @pytest.fixture
 def running(kernel):
-    """A cell that runs until its widget's stop button is pressed; gives the request and the widget's id."""
-    if not kernel.run("import ipykernel.comm.comm as c; print(hasattr(c.BaseComm, '_reply_subshell_for') or '')"):
+    """A cell that runs until its widget's stop button is pressed; gives the request and the
+    widget's id."""
+    if not kernel.run(
+        "import ipykernel.comm.comm as c; print(hasattr(c.BaseComm, '_reply_subshell_for') or '')"
+    ):
         pytest.skip("this ipykernel does not route comms to subshells")
-    model_id = kernel.run("from llm_magics.widgets.training_panel import TrainingPanel\npanel = TrainingPanel('x')\n"
-                          "print(panel.model_id)")
+    model_id = kernel.run(
+        "from llm_magics.widgets.training_panel import TrainingPanel\npanel = TrainingPanel('x')\n"
+        "print(panel.model_id)"
+    )
     request = kernel.start(BUSY)
     kernel.wait_for(lambda message: message["msg_type"] == "comm_msg")
     return request, model_id

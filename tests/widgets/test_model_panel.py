@@ -12,9 +12,24 @@ CHOICES = {"dtype": ["float32", "bfloat16"], "device": ["cpu"]}
 
 
 def model(name="a", **given):
-    return ModelInMemory(**{"name": name, "task": "translate", "device": "cpu", "dtype": "float32", "bytes": 250,
-                            "size": "250 B", "parameters": "60", "state": "idle", "leases": 0, "pinned": False, "uses": 1,
-                            "idle_s": 5.0, "colour": 0, **given})
+    return ModelInMemory(
+        **{
+            "name": name,
+            "task": "translate",
+            "device": "cpu",
+            "dtype": "float32",
+            "bytes": 250,
+            "size": "250 B",
+            "parameters": "60",
+            "state": "idle",
+            "leases": 0,
+            "pinned": False,
+            "uses": 1,
+            "idle_s": 5.0,
+            "colour": 0,
+            **given,
+        }
+    )
 
 
 class Keeping:
@@ -124,10 +139,22 @@ def test_a_plan_is_shown_and_so_is_why_there_is_none(panel):
     settled(panel, "plan", lambda text: text == "")
 
 
-@pytest.mark.parametrize("message", [
-    {}, {"do": "close"}, {"do": "load"}, {"do": "load", "reference": " "}, {"do": "unload", "reference": 3}, "load", None,
-    {"do": "load", "reference": "a", "options": {"dtype": "float8"}}, {"do": "load", "reference": "a" * 5000},
-    {"do": "load", "reference": "a", "options": {"trust-remote-code": "float32"}}, {"do": ["load"], "reference": "a"}])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"do": "close"},
+        {"do": "load"},
+        {"do": "load", "reference": " "},
+        {"do": "unload", "reference": 3},
+        "load",
+        None,
+        {"do": "load", "reference": "a", "options": {"dtype": "float8"}},
+        {"do": "load", "reference": "a" * 5000},
+        {"do": "load", "reference": "a", "options": {"trust-remote-code": "float32"}},
+        {"do": ["load"], "reference": "a"},
+    ],
+)
 def test_any_other_message_does_nothing(panel, keeper, message):
     panel._handle_custom_msg(message, [])
     assert (keeper.asked, panel.working) == ([], 0)

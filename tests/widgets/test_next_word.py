@@ -1,4 +1,5 @@
-"""The widget of the next word: its traits are the reading, clicks make the next text, nothing is lost by an error."""
+"""The widget of the next word: its traits are the reading, clicks make the next text, nothing is
+lost by an error."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def reading(text, *, masked=False):
         raise InputError("a question")
     places, start = [], 0
     for number, word in enumerate(text.split(" ")):
-        known = (2.0 ** -number, float(number), number, NEXT) if number else (None, None, None, ())
+        known = (2.0**-number, float(number), number, NEXT) if number else (None, None, None, ())
         places.append(Place(start, start + len(word), *known))
         start += len(word) + 1
     masks = [number for number, word in enumerate(text.split(" ")) if word == "[MASK]"]
@@ -50,7 +51,10 @@ def view():
 
 
 def numbers(packed):
-    return [None if math.isnan(value) else value for value in struct.unpack(f"<{len(packed) // 4}f", packed)]
+    return [
+        None if math.isnan(value) else value
+        for value in struct.unpack(f"<{len(packed) // 4}f", packed)
+    ]
 
 
 def test_the_traits_are_the_reading(view):
@@ -95,17 +99,25 @@ def test_text_set_from_python_is_read(view):
     assert view.text == "a bee"
 
 
-@pytest.mark.parametrize(("candidate", "place", "said"), [
-    (3, None, "no candidate 3"), (0, 9, "at place 9"), (0, 0, "no candidate 0"), (2, None, "</s> is no text"),
-    (-1, 1, "no candidate -1"),
-])
+@pytest.mark.parametrize(
+    ("candidate", "place", "said"),
+    [
+        (3, None, "no candidate 3"),
+        (0, 9, "at place 9"),
+        (0, 0, "no candidate 0"),
+        (2, None, "</s> is no text"),
+        (-1, 1, "no candidate -1"),
+    ],
+)
 def test_what_cannot_be_chosen_is_refused(view, candidate, place, said):
     with pytest.raises(ValueError, match=said):
         view.choose(candidate, place)
 
 
 def test_masks_are_what_is_looked_at_first(view):
-    masked = NextWord(reading("the [MASK] sleeps", masked=True), lambda text: reading(text, masked=True))
+    masked = NextWord(
+        reading("the [MASK] sleeps", masked=True), lambda text: reading(text, masked=True)
+    )
     assert (masked.masks, masked.selected, masked.is_masked) == ([1], 1, True)
     assert masked.choose(0, 1) == "the dog sleeps"
     with pytest.raises(ValueError, match="say which place"):
@@ -137,10 +149,14 @@ def test_a_click_on_what_is_no_longer_shown_is_not_followed(view):
     assert view.text == "the cat sleeps dog"
 
 
-@pytest.mark.parametrize(("wish", "said"), [
-    ({"do": "read", "text": "why?"}, "a question"), ({"do": "choose", "place": 3, "candidate": 2}, "no text"),
-    ({"do": "choose", "place": "3", "candidate": 0}, "whole numbers"),
-])
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"do": "read", "text": "why?"}, "a question"),
+        ({"do": "choose", "place": 3, "candidate": 2}, "no text"),
+        ({"do": "choose", "place": "3", "candidate": 0}, "whole numbers"),
+    ],
+)
 def test_what_goes_wrong_is_said_and_nothing_is_lost(view, wish, said):
     click(view, **wish)
     assert said in view.error

@@ -10,22 +10,53 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PYTHON = {path.stem for path in (ROOT / "llm_magics" / "widgets").glob("[a-z]*.py")} - {
-    "live", "points", "snapshots",
-    "attention_answers", "attention_page", "attention_panel", "attention_picture", "attention_selection"}
-ATTENTION_VIEWS = {f"attention_view_{name}" for name in ("map", "lines", "cross", "neuron", "diff", "steps")}
+    "live",
+    "points",
+    "snapshots",
+    "attention_answers",
+    "attention_page",
+    "attention_panel",
+    "attention_picture",
+    "attention_selection",
+}
+ATTENTION_VIEWS = {
+    f"attention_view_{name}" for name in ("map", "lines", "cross", "neuron", "diff", "steps")
+}
 DRAWN = {"attention_frame", "attention_plane", "attention_tiles"}
-"""Parts without pure functions, tested where there is something to draw on: tests/browser/test_attention_explorer.py."""
-PARTS = {"combobox", "common", "charts", "layer_maps", "nodes", "points", "snapshots", *ATTENTION_VIEWS, *DRAWN,
-         "attention_colours", "attention_gestures", "attention_heads", "attention_links", "attention_page",
-         "attention_requests", "attention_silence", "attention_state", "attention_viewport"}
+"""Parts without pure functions, tested where there is something to draw on:
+tests/browser/test_attention_explorer.py."""
+PARTS = {
+    "combobox",
+    "common",
+    "charts",
+    "layer_maps",
+    "nodes",
+    "points",
+    "snapshots",
+    *ATTENTION_VIEWS,
+    *DRAWN,
+    "attention_colours",
+    "attention_gestures",
+    "attention_heads",
+    "attention_links",
+    "attention_page",
+    "attention_requests",
+    "attention_silence",
+    "attention_state",
+    "attention_viewport",
+}
 """Browser files that widgets are put together from; each has tests of its own."""
 SHEETS = {"combobox", "common"}
 """Style sheets that those of widgets import."""
-BROWSER = {path.stem for path in (ROOT / "widgets").glob("*.js") if not path.name.endswith(".test.js")} - PARTS
+BROWSER = {
+    path.stem for path in (ROOT / "widgets").glob("*.js") if not path.name.endswith(".test.js")
+} - PARTS
 
 
 def in_widgets(*command):
-    return subprocess.run(command, cwd=ROOT / "widgets", capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=ROOT / "widgets", capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_each_widget_has_both_halves_a_style_and_tests():
@@ -46,8 +77,10 @@ def test_no_python_lies_among_the_browser_halves():
 
 @pytest.mark.parametrize("stem", sorted(PYTHON))
 def test_traits_have_the_same_names_on_both_sides(stem):
-    widget = getattr(importlib.import_module(f"llm_magics.widgets.{stem}"),
-                     "".join(part.title() for part in stem.split("_")))
+    widget = getattr(
+        importlib.import_module(f"llm_magics.widgets.{stem}"),
+        "".join(part.title() for part in stem.split("_")),
+    )
     in_python = {name for name in widget.class_own_traits(sync=True) if not name.startswith("_")}
     source = (ROOT / "widgets" / f"{stem}.js").read_text(encoding="utf-8")
     typedef = re.search(r"@typedef \{\{\n(.*?)\n \* \}\} Traits", source, re.DOTALL)[1]

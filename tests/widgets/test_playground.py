@@ -8,8 +8,22 @@ import traitlets
 from llm_magics.display.html import el, render
 from llm_magics.widgets.playground import Playground
 
-FORM = {"task": "shout", "about": "Say it louder.", "boxes": [{"name": "text", "label": "Text"}], "examples": [],
-        "fields": [{"name": "how", "kind": "text", "help": "how loud", "choices": [], "hint": "HOW", "default": ""}]}
+FORM = {
+    "task": "shout",
+    "about": "Say it louder.",
+    "boxes": [{"name": "text", "label": "Text"}],
+    "examples": [],
+    "fields": [
+        {
+            "name": "how",
+            "kind": "text",
+            "help": "how loud",
+            "choices": [],
+            "hint": "HOW",
+            "default": "",
+        }
+    ],
+}
 
 
 class Shouting:
@@ -33,7 +47,10 @@ class Shouting:
         return texts["text"].upper()
 
     def describe(self, texts, values):
-        return {"magic": f"%%shout\n{texts['text']}", "note": "two" if "two" in values.values() else ""}
+        return {
+            "magic": f"%%shout\n{texts['text']}",
+            "note": "two" if "two" in values.values() else "",
+        }
 
     def code(self, texts, values):
         return f"shout({texts['text']!r})"
@@ -82,7 +99,11 @@ def test_the_buttons_run_what_the_form_holds_and_stop_it():
     send(panel, do="stop")
     assert panel.wait(10)
     assert work.seen == [("hi", {"how": "loud"})]
-    assert (panel.status, panel.note, panel.result) == ("stopped", "stopped; the result is incomplete", "HALF")
+    assert (panel.status, panel.note, panel.result) == (
+        "stopped",
+        "stopped; the result is incomplete",
+        "HALF",
+    )
 
 
 def test_a_stop_that_comes_before_the_work_has_begun_is_not_lost():
@@ -118,26 +139,47 @@ def test_an_edit_tells_only_what_was_changed(panel):
     assert (panel.texts, panel.values, panel.heard) == ({"text": "bye"}, {"how": "loud"}, 3)
     panel.texts = {"text": "set from Python meanwhile"}
     send(panel, do="edit", texts={}, values={"how": ""}, edit=4)
-    assert (panel.texts, panel.values, panel.heard) == ({"text": "set from Python meanwhile"}, {}, 4)
+    assert (panel.texts, panel.values, panel.heard) == (
+        {"text": "set from Python meanwhile"},
+        {},
+        4,
+    )
 
 
 def test_what_an_edit_changes_goes_out_in_one_message_with_its_number(panel, monkeypatch):
     sent = []
     monkeypatch.setattr(panel, "send_state", lambda key=None: sent.append(set(key)))
     send(panel, do="edit", texts={"text": "bye"}, values={"how": "loud"}, edit=5)
-    assert [names for names in sent if "heard" in names] == [names for names in sent if "texts" in names]
+    assert [names for names in sent if "heard" in names] == [
+        names for names in sent if "texts" in names
+    ]
     assert {"texts", "values", "heard"} <= sent[-1]
 
 
-@pytest.mark.parametrize("message", [
-    {}, {"do": "dance"}, {"do": "run"}, {"do": "run", "texts": {"other": "x"}, "values": {}},
-    {"do": "run", "texts": {"text": 3}, "values": {}}, {"do": "run", "texts": {"text": "x"}, "values": {"nothing": "x"}},
-    {"do": "edit", "texts": {"text": "x"}, "values": ["how"]}, {"do": "run", "texts": {"text": "x" * 6_000_000}, "values": {}},
-    {"do": "run", "texts": {"text": "x"}, "values": {}, "edit": None}, {"do": "run", "texts": {"text": "x"}, "edit": True}])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"do": "dance"},
+        {"do": "run"},
+        {"do": "run", "texts": {"other": "x"}, "values": {}},
+        {"do": "run", "texts": {"text": 3}, "values": {}},
+        {"do": "run", "texts": {"text": "x"}, "values": {"nothing": "x"}},
+        {"do": "edit", "texts": {"text": "x"}, "values": ["how"]},
+        {"do": "run", "texts": {"text": "x" * 6_000_000}, "values": {}},
+        {"do": "run", "texts": {"text": "x"}, "values": {}, "edit": None},
+        {"do": "run", "texts": {"text": "x"}, "edit": True},
+    ],
+)
 def test_any_other_message_changes_nothing(panel, work, message):
     panel._handle_custom_msg({"edit": 1, **message}, [])
     assert panel.wait(10)
-    assert (panel.texts, work.seen, panel.status, panel.heard) == ({"text": "hello"}, [], "ready", 0)
+    assert (panel.texts, work.seen, panel.status, panel.heard) == (
+        {"text": "hello"},
+        [],
+        "ready",
+        0,
+    )
 
 
 def test_the_code_is_sent_when_it_is_asked_for_and_a_reason_where_there_is_none(panel, monkeypatch):

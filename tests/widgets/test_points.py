@@ -29,7 +29,10 @@ def test_the_whole_holds_everything_and_news_go_on_after_it():
         points.add(number, step, step / 2)
     assert triples(points.whole()) == [(0, step, step / 2) for step in range(5)]
     points.add(number, 5, 2.5)
-    assert [triples(part) if isinstance(part, bytes) else part for part in points.news()] == [5, [(0, 5, 2.5)]]
+    assert [triples(part) if isinstance(part, bytes) else part for part in points.news()] == [
+        5,
+        [(0, 5, 2.5)],
+    ]
 
 
 def test_a_long_series_is_thinned_by_halves_and_stays_even():

@@ -15,8 +15,17 @@ def triples(data):
 
 
 def attention(panel, step, run="", size=4):
-    panel.snapshot("attention", step, run=run, about="cross", rows=("a", "b"), columns=("x", "y\ud800"), layers=1,
-                   heads=size // 4, maps=bytes(size))
+    panel.snapshot(
+        "attention",
+        step,
+        run=run,
+        about="cross",
+        rows=("a", "b"),
+        columns=("x", "y\ud800"),
+        layers=1,
+        heads=size // 4,
+        maps=bytes(size),
+    )
 
 
 def test_every_point_can_be_read_back():
@@ -51,8 +60,19 @@ def test_everything_is_in_the_model_at_the_end():
     panel.finish("interrupted")
     assert panel.series_names == [["", "loss", "train"], ["", "loss", "validation"]]
     assert triples(panel.history) == [(0, 1, 0.5), (1, 3, 0.75)]
-    assert panel.snapshots == [{"kind": "attention", "run": "", "step": 3, "about": "cross", "rows": ["a", "b"],
-                                "columns": ["x", "y\ufffd"], "layers": 1, "heads": 1, "maps": bytes(4)}]
+    assert panel.snapshots == [
+        {
+            "kind": "attention",
+            "run": "",
+            "step": 3,
+            "about": "cross",
+            "rows": ["a", "b"],
+            "columns": ["x", "y\ufffd"],
+            "layers": 1,
+            "heads": 1,
+            "maps": bytes(4),
+        }
+    ]
     assert (panel.status, panel.levers) == ("interrupted", [])
 
 
@@ -92,11 +112,14 @@ class Page:
         if "snapshots" in content:
             self.snapshots = []
         for one in content.get("snapshots", [content["snapshot"]] if "snapshot" in content else []):
-            self.snapshots.append({**one, "maps": buffers.pop(0)} if one["kind"] == "attention" else one)
+            self.snapshots.append(
+                {**one, "maps": buffers.pop(0)} if one["kind"] == "attention" else one
+            )
 
 
 def test_a_page_that_was_there_and_one_that_comes_later_hold_the_same(kernel):
-    """Through a real kernel: news put together are the whole, and so is what is sent to a page that asks."""
+    """Through a real kernel: news put together are the whole, and so is what is sent to a page that
+    asks."""
     there, late = Page(), Page()
     messages = kernel.finish(kernel.start(FEED))
     for message in messages:
@@ -106,14 +129,22 @@ def test_a_page_that_was_there_and_one_that_comes_later_hold_the_same(kernel):
     assert there.points == late.points == [(0, step, step / 8) for step in range(60)]
     assert there.snapshots == late.snapshots
     assert [(one["kind"], one["step"]) for one in late.snapshots] == [
-        (kind, step) for step in (10, 30, 50) for kind in ("samples", "attention")]
+        (kind, step) for step in (10, 30, 50) for kind in ("samples", "attention")
+    ]
     assert late.snapshots[-1]["maps"] == bytes([50, 255])
 
 
 def test_flushes_in_quick_succession_send_once(kernel):
-    sent = kernel.finish(kernel.start(FEED.replace("time.sleep(0.01)", "pass").replace("panel.flush(force=True)", "")))
-    custom = [message for message in sent if message["msg_type"] == "comm_msg"
-              and message["content"]["data"]["method"] == "custom"]
+    sent = kernel.finish(
+        kernel.start(
+            FEED.replace("time.sleep(0.01)", "pass").replace("panel.flush(force=True)", "")
+        )
+    )
+    custom = [
+        message
+        for message in sent
+        if message["msg_type"] == "comm_msg" and message["content"]["data"]["method"] == "custom"
+    ]
     assert 1 <= len(custom) <= 3
 
 
@@ -124,7 +155,10 @@ def test_snapshots_are_bounded_in_number_and_bytes_and_stay_even(monkeypatch):
         panel.snapshot("samples", step, rows=[["a", "b", "c"]])
         attention(panel, step, run="other")
     panel.finish()
-    steps = {kind: [one["step"] for one in panel.snapshots if one["kind"] == kind] for kind in ("samples", "attention")}
+    steps = {
+        kind: [one["step"] for one in panel.snapshots if one["kind"] == kind]
+        for kind in ("samples", "attention")
+    }
     assert len(steps["samples"]) == 200
     assert len(steps["attention"]) == 10
     for kept in steps.values():
@@ -140,13 +174,25 @@ def test_what_a_resumed_run_takes_again_replaces_its_own_snapshots_only():
     attention(panel, 5, run="b")
     panel.finish()
     assert [(one["kind"], one["run"], one["step"]) for one in panel.snapshots] == [
-        ("samples", "a", 10), ("samples", "b", 20), ("samples", "a", 20), ("attention", "b", 5)]
+        ("samples", "a", 10),
+        ("samples", "b", 20),
+        ("samples", "a", 20),
+        ("attention", "b", 5),
+    ]
 
 
 def test_a_map_of_the_wrong_size_is_an_error():
     with pytest.raises(ValueError, match="4 bytes of attention, 8 expected"):
-        TrainingPanel("x").snapshot("attention", 1, about="self", rows=["a", "b"], columns=["a", "b"], layers=1, heads=2,
-                                    maps=bytes(4))
+        TrainingPanel("x").snapshot(
+            "attention",
+            1,
+            about="self",
+            rows=["a", "b"],
+            columns=["a", "b"],
+            layers=1,
+            heads=2,
+            maps=bytes(4),
+        )
 
 
 def test_numbers_without_a_json_form_become_none_and_text_is_scrubbed():
@@ -197,11 +243,25 @@ def test_a_button_that_fails_does_not_break_the_panel(caplog):
     assert panel.levers == []
 
 
-@pytest.mark.parametrize("message", [
-    {}, {"do": "run"}, "stop", None, ["stop"], {"do": ["stop"]}, {"do": "rate"}, {"do": "rate", "factor": 0},
-    {"do": "rate", "factor": -1}, {"do": "rate", "factor": math.nan}, {"do": "rate", "factor": True}, {"do": "connect"},
-    {"do": "rate", "factor": "2"}, {"do": "rate", "factor": 1e9},
-])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"do": "run"},
+        "stop",
+        None,
+        ["stop"],
+        {"do": ["stop"]},
+        {"do": "rate"},
+        {"do": "rate", "factor": 0},
+        {"do": "rate", "factor": -1},
+        {"do": "rate", "factor": math.nan},
+        {"do": "rate", "factor": True},
+        {"do": "connect"},
+        {"do": "rate", "factor": "2"},
+        {"do": "rate", "factor": 1e9},
+    ],
+)
 def test_any_other_message_changes_nothing(message):
     panel = TrainingPanel("x")
     panel._handle_custom_msg(message, [])

@@ -11,14 +11,30 @@ AXES = (Axis("optimizer.lr", None, 1e-4, 1e-2, log=True), Axis("model.dropout", 
 
 
 def trial(number, lr=1e-3, loss=2.0, state="complete", **more):
-    return Trial(number, {"optimizer.lr": lr, "model.dropout": 0.3}, state, loss, (5, 10), (loss + 1, loss), 10, 20, **more)
+    return Trial(
+        number,
+        {"optimizer.lr": lr, "model.dropout": 0.3},
+        state,
+        loss,
+        (5, 10),
+        (loss + 1, loss),
+        10,
+        20,
+        **more,
+    )
 
 
 def board(*trials, **more):
     return Board("words", wanted=9, trials=trials, axes=AXES, **more)
 
 
-FIVE = (trial(0), trial(1, loss=1.0), trial(2, loss=3.0), trial(3, lr=1e-2), trial(4, state="running"))
+FIVE = (
+    trial(0),
+    trial(1, loss=1.0),
+    trial(2, loss=3.0),
+    trial(3, lr=1e-2),
+    trial(4, state="running"),
+)
 
 
 def test_every_trial_is_there_as_plain_values():
@@ -82,8 +98,20 @@ def test_buttons_act_on_the_search_they_are_connected_to():
     assert view.stop_requested
 
 
-@pytest.mark.parametrize("message", [{}, {"do": "run"}, "stop", None, ["stop"], {"do": ["stop"]}, {"do": "stop_trial"},
-                                     {"do": "stop_trial", "trial": "4"}, {"do": "stop_trial", "trial": True}])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"do": "run"},
+        "stop",
+        None,
+        ["stop"],
+        {"do": ["stop"]},
+        {"do": "stop_trial"},
+        {"do": "stop_trial", "trial": "4"},
+        {"do": "stop_trial", "trial": True},
+    ],
+)
 def test_any_other_message_changes_nothing(message):
     view, search = TuningBoard(board(*FIVE)), Search()
     view.connect(search)
@@ -100,6 +128,10 @@ def test_the_bundle_holds_view_pictures_table_and_text():
     view = TuningBoard(board(*FIVE, importance={"optimizer.lr": 1.0}))
     data, _ = view._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == view.model_id
-    assert data["text/html"].count("data:image/svg+xml") == 3, "curves, importance, parallel coordinates"
+    assert data["text/html"].count("data:image/svg+xml") == 3, (
+        "curves, importance, parallel coordinates"
+    )
     assert "t001 (best)" in data["text/html"]
-    assert data["text/plain"].startswith("running: words: 1 running, 4 complete of 9 wanted; best t001 with loss 1")
+    assert data["text/plain"].startswith(
+        "running: words: 1 running, 4 complete of 9 wanted; best t001 with loss 1"
+    )

@@ -29,7 +29,8 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a reader of a measure should know; in formulas α_ij is the weight that query i of T gives key j of S."""
+    """What a reader of a measure should know; in formulas α_ij is the weight that query i of T
+    gives key j of S."""
 
     name: str
     title: str
@@ -47,7 +48,8 @@ class Measure(About):
     """A measure that is read off the maps of one text."""
 
     score: Callable[[Block], Tensor]
-    """The rows' scores, (N,), NaN for a row that does not count; or (N, S), of which the largest column mean is taken."""
+    """The rows' scores, (N,), NaN for a row that does not count; or (N, S), of which the largest
+    column mean is taken."""
     cross: bool = True
     """Whether it means something where queries and keys are two texts."""
 

@@ -1,11 +1,11 @@
 """What a model makes of a text, as one number, so that it can be asked what that number depends on.
 
-    encoder-decoder          (1/|y|) Σ_t ln p(y_t | y_<t, x)       y the target
-    causal                   (1/|y|) Σ_t ln p(y_t | x, y_<t)       y the target after x; or x itself; or the next token
-    masked language model    ln p(y | x) at the mask               y the target or the model's own guess
-    classifier               ln p(label | x)                       the target or the model's own label
-    bare encoder             cos(mean state of x, mean state of y) y another text, or x itself as it is now
-"""
+encoder-decoder          (1/|y|) Σ_t ln p(y_t | y_<t, x)       y the target
+causal                   (1/|y|) Σ_t ln p(y_t | x, y_<t)       y the target after x; or x itself; or the next token
+masked language model    ln p(y | x) at the mask               y the target or the model's own guess
+classifier               ln p(label | x)                       the target or the model's own label
+bare encoder             cos(mean state of x, mean state of y) y another text, or x itself as it is now
+"""  # noqa: E501  a table or a pattern
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llm_magics.attention.tokens import check_length, decoder_ids, is_own, source_ids, source_tokens, target_ids
+from llm_magics.attention.tokens import (
+    check_length,
+    decoder_ids,
+    is_own,
+    source_ids,
+    source_tokens,
+    target_ids,
+)
 from llm_magics.errors import AttentionError
 
 __all__ = ["Answer", "answer_of"]
@@ -39,15 +46,20 @@ class Answer:
 
     def scores(self, copies: int = 1) -> Tensor:
         """The number for each of so many copies of the text in one batch: (copies,)."""
-        return self.read(self.module(**{name: ids.expand(copies, -1) for name, ids in self.inputs.items()}))
+        return self.read(
+            self.module(**{name: ids.expand(copies, -1) for name, ids in self.inputs.items()})
+        )
 
 
 @torch.no_grad()
-def answer_of(model: Any, text: str, target: str | None = None, *, next_token: bool = False) -> Answer:
+def answer_of(
+    model: Any, text: str, target: str | None = None, *, next_token: bool = False
+) -> Answer:
     """The number for this model and text, as the table above says.
 
-    next_token: of a causal model without a target take the token that it would write next, not the text itself.
-    Raises AttentionError where there is nothing to ask: no target of an encoder-decoder model, no such label or token.
+    next_token: of a causal model without a target take the token that it would write next, not the
+    text itself. Raises AttentionError where there is nothing to ask: no target of an
+    encoder-decoder model, no such label or token.
     """
     if not text.strip():
         raise AttentionError("there is no text to look at; give one")
@@ -74,8 +86,13 @@ def _translation(model: Any, text: str, target: str | None) -> Answer:
     names = ("src", "tgt") if is_own(model) else ("input_ids", "decoder_input_ids")
     ids = source_ids(model, text)
     inputs = dict(zip(names, (_row(model, ids), _row(model, start)), strict=True))
-    return Answer(model.module, inputs, _log_probability(range(len(wanted)), wanted), source_tokens(model, ids),
-                  "mean log-probability of the target's tokens")
+    return Answer(
+        model.module,
+        inputs,
+        _log_probability(range(len(wanted)), wanted),
+        source_tokens(model, ids),
+        "mean log-probability of the target's tokens",
+    )
 
 
 def _continuation(model: Any, text: str, target: str | None, next_token: bool) -> Answer:
@@ -86,12 +103,19 @@ def _continuation(model: Any, text: str, target: str | None, next_token: bool) -
         added = source_ids(model, target)[:-1] if is_own(model) else _plain_ids(model, target)
         meaning = "mean log-probability of the target's tokens"
     elif next_token:
-        added = [int(_logits(_answer(model, ids, lambda output: output, "").scores())[0, -1].argmax())]
+        added = [
+            int(_logits(_answer(model, ids, lambda output: output, "").scores())[0, -1].argmax())
+        ]
         meaning = f"log-probability of the next token {source_tokens(model, added)[0]!r}"
     else:
         if len(ids) < 2:
             raise AttentionError("one token says nothing about the next; give a longer text")
-        return _answer(model, ids, _log_probability(range(len(ids) - 1), ids[1:]), "mean log-probability of the text's tokens")
+        return _answer(
+            model,
+            ids,
+            _log_probability(range(len(ids) - 1), ids[1:]),
+            "mean log-probability of the text's tokens",
+        )
     read = _log_probability(range(len(ids) - 1, len(ids) + len(added) - 1), added)
     return _answer(model, [*ids, *added[:-1]], read, meaning)
 
@@ -102,33 +126,53 @@ def _label(model: Any, answer: Answer, logits: Tensor, target: str | None) -> An
     names = {int(number): str(name) for number, name in names.items()}
     label = int(logits.argmax())
     if target is not None:
-        found = [number for number in range(len(logits)) if target in (names.get(number), str(number))]
+        found = [
+            number for number in range(len(logits)) if target in (names.get(number), str(number))
+        ]
         if not found:
-            raise AttentionError(f"the classifier has no label {target!r}; it has "
-                                 f"{', '.join(names.get(number, str(number)) for number in range(len(logits)))}")
+            raise AttentionError(
+                f"the classifier has no label {target!r}; it has "
+                f"{', '.join(names.get(number, str(number)) for number in range(len(logits)))}"
+            )
         label = found[0]
-    return Answer(answer.module, answer.inputs, lambda output: _logits(output).float().log_softmax(-1)[:, label], answer.tokens,
-                  f"log-probability of the label {names.get(label, label)!r}")
+    return Answer(
+        answer.module,
+        answer.inputs,
+        lambda output: _logits(output).float().log_softmax(-1)[:, label],
+        answer.tokens,
+        f"log-probability of the label {names.get(label, label)!r}",
+    )
 
 
 def _tokens_in_place(model: Any, ids: list[int], logits: Tensor, target: str | None) -> Answer:
-    """What a model says of the tokens where they stand, logits (T, V): at the masks, or everywhere when there are none."""
-    mask = model.tokenizer.special.get("mask") if is_own(model) else getattr(model.tokenizer, "mask_token_id", None)
+    """What a model says of the tokens where they stand, logits (T, V): at the masks, or everywhere
+    when there are none."""
+    mask = (
+        model.tokenizer.special.get("mask")
+        if is_own(model)
+        else getattr(model.tokenizer, "mask_token_id", None)
+    )
     places = [place for place, token in enumerate(ids) if token == mask] or list(range(len(ids)))
     masked = ids[places[0]] == mask
     vocabulary = model.tokenizer.source.get_vocab_size() if is_own(model) else len(model.tokenizer)
     wanted = logits.argmax(-1)[places].tolist() if masked or logits.shape[-1] < vocabulary else ids
     if masked and target is not None:
         wanted = _one_token_each(model, target, len(places))
-    meaning = "log-probability at the mask" if masked else "mean log-probability of each token where it stands"
+    meaning = (
+        "log-probability at the mask"
+        if masked
+        else "mean log-probability of each token where it stands"
+    )
     return _answer(model, ids, _log_probability(places, wanted), meaning)
 
 
 def _one_token_each(model: Any, target: str, count: int) -> list[int]:
     ids = _plain_ids(model, target)
     if len(ids) != count:
-        raise AttentionError(f"{target!r} is {len(ids)} tokens of this model, and the text has {count} masks; "
-                             "give one token a mask")
+        raise AttentionError(
+            f"{target!r} is {len(ids)} tokens of this model, and the text has {count} masks; "
+            "give one token a mask"
+        )
     return ids
 
 
@@ -140,13 +184,25 @@ def _plain_ids(model: Any, text: str) -> list[int]:
 def _similarity(model: Any, answer: Answer, output: Any, target: str | None) -> Answer:
     """How alike two texts, or the text before and after a change, are to a bare encoder."""
     if not hasattr(output, "last_hidden_state"):
-        raise AttentionError(f"{type(model.module).__name__} gives neither logits nor states that could be read; "
-                             "give a language model, a classifier or an encoder")
-    other = output if target is None else model.module(input_ids=_row(model, source_ids(model, target)))
+        raise AttentionError(
+            f"{type(model.module).__name__} gives neither logits nor states that could be read; "
+            "give a language model, a classifier or an encoder"
+        )
+    other = (
+        output if target is None else model.module(input_ids=_row(model, source_ids(model, target)))
+    )
     reference = other.last_hidden_state[0].float().mean(0)  # (D,)
-    return Answer(answer.module, answer.inputs, lambda made: torch.cosine_similarity(
-        made.last_hidden_state.float().mean(1), reference[None], dim=-1), answer.tokens,
-        "cosine of the text's mean state with " + ("what it was" if target is None else "the other text's"), "cosine")
+    return Answer(
+        answer.module,
+        answer.inputs,
+        lambda made: torch.cosine_similarity(
+            made.last_hidden_state.float().mean(1), reference[None], dim=-1
+        ),
+        answer.tokens,
+        "cosine of the text's mean state with "
+        + ("what it was" if target is None else "the other text's"),
+        "cosine",
+    )
 
 
 def _answer(model: Any, ids: list[int], read: Callable[[Any], Tensor], meaning: str) -> Answer:
@@ -156,10 +212,12 @@ def _answer(model: Any, ids: list[int], read: Callable[[Any], Tensor], meaning: 
 
 def _log_probability(places: range | list[int], wanted: list[int]) -> Callable[[Any], Tensor]:
     """The mean of ln p(wanted token) at these places of the logits (B, T, V)."""
+
     def read(output: Any) -> Tensor:
         logits = _logits(output)[:, list(places)].float()  # (B, |y|, V)
         asked = torch.tensor(wanted, device=logits.device).expand(len(logits), -1)
         return logits.log_softmax(-1).gather(-1, asked[..., None])[..., 0].mean(-1)
+
     return read
 
 

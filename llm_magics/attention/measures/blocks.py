@@ -9,6 +9,7 @@ _ENTRIES = 1 << 21
 
 
 def row_blocks(rows: int, columns: int) -> list[tuple[int, int]]:
-    """(start, stop) of blocks that cover all rows and hold 8 MB of float32 weights each, one row at least."""
+    """(start, stop) of blocks that cover all rows and hold 8 MB of float32 weights each, one row at
+    least."""
     size = max(1, _ENTRIES // max(1, columns))
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]

@@ -1,8 +1,10 @@
-"""Attention flow: how much attention can pass from a position at the top to each input token, by every way at once.
+"""Attention flow: how much attention can pass from a position at the top to each input token, by
+every way at once.
 
-The layers are a network: from position i above layer l to position j below it an edge of capacity (Ā_l)_ij, with Ā as
-in rollout. The flow of input token j is the maximum flow from position i at the top to j at the bottom.
-Source: Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, arXiv 2005.00928.
+The layers are a network: from position i above layer l to position j below it an edge of capacity
+(Ā_l)_ij, with Ā as in rollout. The flow of input token j is the maximum flow from position i at the
+top to j at the bottom. Source: Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers",
+section 3, arXiv 2005.00928.
 """
 
 from __future__ import annotations
@@ -26,22 +28,30 @@ _LEAST = 1e-7
 """What float32 weights leave of a full edge; less than this is no way."""
 
 
-def flow(store: AttentionStore, row: int, kind: str = "self", *, layers: int | None = None) -> Tensor:
-    """Attention flow of position `row` over the input tokens: (T,) float32, each between 0 and 1; they do not sum to 1.
+def flow(
+    store: AttentionStore, row: int, kind: str = "self", *, layers: int | None = None
+) -> Tensor:
+    """Attention flow of position `row` over the input tokens: (T,) float32, each between 0 and 1;
+    they do not sum to 1.
 
-    `layers`: after so many layers; None: after the last. One maximum flow a token, each searched in a network of
-    T·(layers + 1) nodes: seconds at 32 tokens, a minute and more at 64. Raises AttentionError for more than that, and
-    for cross-attention.
+    `layers`: after so many layers; None: after the last. One maximum flow a token, each searched in
+    a network of T·(layers + 1) nodes: seconds at 32 tokens, a minute and more at 64. Raises
+    AttentionError for more than that, and for cross-attention.
     """
     panel = panel_of_one_text(store, kind)
     size = len(panel.columns)
     if size > MAX_TOKENS:
-        raise AttentionError(f"attention flow searches a maximum flow for each of {size} tokens, which takes too long; give "
-                             f"{MAX_TOKENS} tokens or fewer, or use rollout, which takes any text")
+        raise AttentionError(
+            f"attention flow searches a maximum flow for each of {size} tokens, which takes too "
+            "long; give "
+            f"{MAX_TOKENS} tokens or fewer, or use rollout, which takes any text"
+        )
     maps = [with_residual(layer, 0, size).double().numpy() for layer in panel.layers[:layers]]
     network = _network(maps)
     source = len(maps) * size + row
-    return torch.tensor([maximum_flow(network, source, token) for token in range(size)], dtype=torch.float32)
+    return torch.tensor(
+        [maximum_flow(network, source, token) for token in range(size)], dtype=torch.float32
+    )
 
 
 def maximum_flow(network: np.ndarray, source: int, sink: int) -> float:
@@ -64,7 +74,9 @@ def _network(maps: list[np.ndarray]) -> np.ndarray:
     size = maps[0].shape[0]
     network = np.zeros((size * (len(maps) + 1),) * 2)
     for below, capacities in enumerate(maps):
-        network[(below + 1) * size:(below + 2) * size, below * size:(below + 1) * size] = capacities
+        network[(below + 1) * size : (below + 2) * size, below * size : (below + 1) * size] = (
+            capacities
+        )
     return network
 
 

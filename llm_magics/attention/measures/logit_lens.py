@@ -2,8 +2,8 @@
 
     p_l,t = softmax(W_U · norm(h_l,t))
 
-h_l,t (D,) is the residual stream at position t after l layers, h_0 the embedding; norm is the model's final norm and W_U
-(V, D) its unembedding. After the last layer that is what the model says.
+h_l,t (D,) is the residual stream at position t after l layers, h_0 the embedding; norm is the
+model's final norm and W_U (V, D) its unembedding. After the last layer that is what the model says.
 Source: nostalgebraist 2020, "interpreting GPT: the logit lens" (LessWrong).
 """
 
@@ -31,7 +31,8 @@ class LogitLens:
     tokens: list[str]
     """The T tokens that were read."""
     ids: Tensor
-    """(L + 1, T, k) the most probable next tokens, after the embedding, the first layer, … the last."""
+    """(L + 1, T, k) the most probable next tokens, after the embedding, the first layer, … the
+    last."""
     probabilities: Tensor
     """(L + 1, T, k) float32"""
     guesses: list[list[list[str]]]
@@ -42,11 +43,15 @@ class LogitLens:
 def logit_lens(model: Any, text: str, count: int = 5) -> LogitLens:
     """The `count` most probable next tokens after every layer of a causal model.
 
-    Raises AttentionError for a model that is no causal one, or whose last layer would not give its own logits.
+    Raises AttentionError for a model that is no causal one, or whose last layer would not give its
+    own logits.
     """
     if model.kind != "causal":
-        raise AttentionError(f"the logit lens reads the next token off every layer, and a model of kind {model.kind!r} "
-                             "predicts none; give a causal model")
+        raise AttentionError(
+            "the logit lens reads the next token off every layer, and a model of kind "
+            f"{model.kind!r} "
+            "predicts none; give a causal model"
+        )
     ids = source_ids(model, text)
     check_length(model, ids)
     inputs = torch.tensor([ids], device=next(model.module.parameters()).device)
@@ -55,12 +60,19 @@ def logit_lens(model: Any, text: str, count: int = 5) -> LogitLens:
     logits = (output if isinstance(output, Tensor) else output.logits)[0]  # (T, V)
     layers = [_unembedded(seen, states[0]) for states in seen.states]  # (T, V) each
     if not torch.allclose(layers[-1].float(), logits.float(), atol=1e-3, rtol=1e-3):
-        raise AttentionError(f"{type(model.module).__name__} does more between its last layer and its logits than a norm and "
-                             "one matrix, so earlier layers cannot be read the same way")
+        raise AttentionError(
+            f"{type(model.module).__name__} does more between its last layer and its logits than "
+            "a norm and "
+            "one matrix, so earlier layers cannot be read the same way"
+        )
     tops = [layer.float().softmax(-1).topk(min(count, layer.shape[-1])) for layer in layers]
     best = torch.stack([top.indices for top in tops]).cpu()  # (L + 1, T, k)
-    written = [[[_written(model, [token])[0] for token in row] for row in layer] for layer in best.tolist()]
-    return LogitLens(_written(model, ids), best, torch.stack([top.values for top in tops]).cpu(), written)
+    written = [
+        [[_written(model, [token])[0] for token in row] for row in layer] for layer in best.tolist()
+    ]
+    return LogitLens(
+        _written(model, ids), best, torch.stack([top.values for top in tops]).cpu(), written
+    )
 
 
 def _written(model: Any, ids: list[int]) -> list[str]:
@@ -83,9 +95,13 @@ def _unembedded(seen: _Seen, states: Tensor) -> Tensor:
 
 @contextmanager
 def _watched(module: nn.Module) -> Iterator[_Seen]:
-    """Notes what goes through the layers, and which module made what the unembedding was given: the final norm."""
+    """Notes what goes through the layers, and which module made what the unembedding was given: the
+    final norm."""
     layers, head = _layers_and_head(module)
-    seen, outside = _Seen([], nn.Identity(), head), []  # outside: (module, output) of what stands beside the layers
+    seen, outside = (
+        _Seen([], nn.Identity(), head),
+        [],
+    )  # outside: (module, output) of what stands beside the layers
 
     def before_first(_: nn.Module, args: tuple, kwargs: dict) -> None:
         seen.states.append(args[0] if args else kwargs["hidden_states"])
@@ -99,6 +115,7 @@ def _watched(module: nn.Module) -> Iterator[_Seen]:
 
     within = {id(part) for layer in layers for part in layer.modules()}
     with ExitStack() as stack:
+
         def hook(handle: Any) -> None:
             stack.callback(handle.remove)
 
@@ -116,6 +133,7 @@ def _noting(outputs: list[tuple[nn.Module, Tensor]]) -> Callable[..., None]:
     def note(part: nn.Module, _: tuple, output: Any) -> None:
         if isinstance(output, Tensor):
             outputs.append((part, output))
+
     return note
 
 
@@ -124,9 +142,15 @@ def _layers_and_head(module: nn.Module) -> tuple[nn.ModuleList, nn.Module]:
     if isinstance(module, CausalLanguageModel):
         return module.stack.layers, module.generator
     count = getattr(getattr(module, "config", None), "num_hidden_layers", None)
-    stacks = [part for part in module.modules() if isinstance(part, nn.ModuleList) and len(part) == count]
+    stacks = [
+        part for part in module.modules() if isinstance(part, nn.ModuleList) and len(part) == count
+    ]
     head = module.get_output_embeddings() if hasattr(module, "get_output_embeddings") else None
     if not stacks or head is None:
-        raise AttentionError(f"{type(module).__name__} shows no stack of layers and no unembedding to read them with; "
-                             "the logit lens works on transformers' causal language models and on our own Transformer")
+        raise AttentionError(
+            f"{type(module).__name__} shows no stack of layers and no unembedding to read them "
+            "with; "
+            "the logit lens works on transformers' causal language models and on our own "
+            "Transformer"
+        )
     return stacks[0], head

@@ -26,20 +26,27 @@ def measures_of(kind: str) -> tuple[str, ...]:
 
 
 def measure(store: AttentionStore, kind: str, name: str) -> Tensor:
-    """One measure of every head: (layers, heads) float32. Raises AttentionError for a name that does not fit."""
+    """One measure of every head: (layers, heads) float32. Raises AttentionError for a name that
+    does not fit."""
     return measure_all(store, kind, [name])[name]
 
 
-def measure_all(store: AttentionStore, kind: str, names: Collection[str] | None = None) -> dict[str, Tensor]:
-    """These measures (None: all that fit) of every head, in one pass over the maps: name → (layers, heads) float32.
+def measure_all(
+    store: AttentionStore, kind: str, names: Collection[str] | None = None
+) -> dict[str, Tensor]:
+    """These measures (None: all that fit) of every head, in one pass over the maps: name → (layers,
+    heads) float32.
 
-    A measure is 0 where no row counts: duplicate-token in a text without repetitions, separator in one without any.
-    Raises AttentionError for a name that there is not, or that means nothing for this kind of attention.
+    A measure is 0 where no row counts: duplicate-token in a text without repetitions, separator in
+    one without any. Raises AttentionError for a name that there is not, or that means nothing for
+    this kind of attention.
     """
     chosen = [_found(name, kind) for name in (measures_of(kind) if names is None else names)]
     panel = store.panel(kind)
     about = _Columns(panel)
-    values = [[_head(layer, head, about, chosen) for head in range(panel.heads)] for layer in panel.layers]
+    values = [
+        [_head(layer, head, about, chosen) for head in range(panel.heads)] for layer in panel.layers
+    ]
     table = torch.tensor(values).view(len(panel.layers), panel.heads, len(chosen))
     return {measure.name: table[..., index] for index, measure in enumerate(chosen)}
 
@@ -48,8 +55,10 @@ def _found(name: str, kind: str) -> Measure:
     if name not in MEASURES:
         raise AttentionError(f"there is no measure {name!r}; there is {', '.join(MEASURES)}")
     if name not in measures_of(kind):
-        raise AttentionError(f"{name} compares places of one text, and cross-attention has two; "
-                             f"of it there is {', '.join(measures_of(kind))}")
+        raise AttentionError(
+            f"{name} compares places of one text, and cross-attention has two; "
+            f"of it there is {', '.join(measures_of(kind))}"
+        )
     return MEASURES[name]
 
 
@@ -59,17 +68,26 @@ class _Columns:
     def __init__(self, panel: Panel) -> None:
         spelt, numbers = panel.raw_columns or panel.columns, {}
         self.rows, self.same_text = len(panel.rows), panel.kind != "cross"
-        self.tokens = torch.tensor([numbers.setdefault(token, len(numbers)) for token in panel.column_ids or spelt])
+        self.tokens = torch.tensor(
+            [numbers.setdefault(token, len(numbers)) for token in panel.column_ids or spelt]
+        )
         self.separators = torch.tensor([token in SEPARATORS for token in spelt])
 
     def blocks(self, layer: Layer | MapLayer, head: int) -> Iterator[Block]:
         """The rows of a head's map, some at a time."""
         for start, stop in row_blocks(self.rows, len(self.tokens)):
-            yield Block(layer.rows(head, start, stop).cpu(), torch.arange(start, stop), self.tokens, self.separators,
-                        self.same_text)
+            yield Block(
+                layer.rows(head, start, stop).cpu(),
+                torch.arange(start, stop),
+                self.tokens,
+                self.separators,
+                self.same_text,
+            )
 
 
-def _head(layer: Layer | MapLayer, head: int, columns: _Columns, measures: list[Measure]) -> list[float]:
+def _head(
+    layer: Layer | MapLayer, head: int, columns: _Columns, measures: list[Measure]
+) -> list[float]:
     """The measures of one head: means over the rows that count."""
     sums: list[Tensor | float] = [0.0] * len(measures)
     counts = [0] * len(measures)
@@ -79,4 +97,7 @@ def _head(layer: Layer | MapLayer, head: int, columns: _Columns, measures: list[
             scores = scores[:, None] if scores.dim() == 1 else scores  # (N, 1) or (N, S)
             sums[index] = sums[index] + scores.nansum(0, dtype=torch.float64)
             counts[index] += int((~scores[:, 0].isnan()).sum())
-    return [float((torch.as_tensor(total) / max(1, count)).max()) for total, count in zip(sums, counts, strict=True)]
+    return [
+        float((torch.as_tensor(total) / max(1, count)).max())
+        for total, count in zip(sums, counts, strict=True)
+    ]

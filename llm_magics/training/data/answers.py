@@ -13,9 +13,7 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 def expanded(pattern: str, most: int = 20_000) -> list[str]:
     """The sentences that a pattern stands for, the first choices first; at most `most` of them."""
     pieces = _CHOICE.split(pattern)  # text, choices, text, choices, ..., text
-    options = [
-        piece.split("|") if number % 2 else [piece] for number, piece in enumerate(pieces)
-    ]
+    options = [piece.split("|") if number % 2 else [piece] for number, piece in enumerate(pieces)]
     return ["".join(some) for some in itertools.islice(itertools.product(*options), most)]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 __all__ = ["Batch", "Sizes", "batch_of", "bucketed"]
 
 Sizes = Callable[[Any], tuple[int, ...]]
-"""From an item to its length on every side that is padded: (source, target) tokens, or (tokens,)."""
+"""From an item to its length on every side that is padded: (source, target) tokens, or
+(tokens,)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Batch:
         if self.cells <= most_cells or len(self.rows) == 1:
             return [self]
         half = len(self.rows) // 2
-        pieces = [batch_of(self.rows[:half], self.items[:half], sizes), batch_of(self.rows[half:], self.items[half:], sizes)]
+        pieces = [
+            batch_of(self.rows[:half], self.items[:half], sizes),
+            batch_of(self.rows[half:], self.items[half:], sizes),
+        ]
         return [part for piece in pieces for part in piece.parts(sizes, most_cells)]
 
 
@@ -57,11 +61,14 @@ def batch_of(rows: list[int], items: list[Any], sizes: Sizes) -> Batch:
     return Batch(rows, items, tuple(map(max, zip(*lengths, strict=True))), sum(map(sum, lengths)))
 
 
-def bucketed(items: Sequence[Any], tokens: int, sizes: Sizes, *, seed: int, epoch: int) -> Iterator[Batch]:
-    """One epoch's batches: every item once, rows of similar length together, the batches in random order.
+def bucketed(
+    items: Sequence[Any], tokens: int, sizes: Sizes, *, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """One epoch's batches: every item once, rows of similar length together, the batches in random
+    order.
 
-    rows × Σ longest length of each side ≤ sides × `tokens`, where one row does. The order depends on seed and epoch
-    only, so a resumed run sees what it would have.
+    rows × Σ longest length of each side ≤ sides × `tokens`, where one row does. The order depends
+    on seed and epoch only, so a resumed run sees what it would have.
     """
     if not items:
         return
@@ -83,15 +90,21 @@ def bucketed(items: Sequence[Any], tokens: int, sizes: Sizes, *, seed: int, epoc
             widest = lengths[row]
     rng.shuffle(groups)
     for position, rows in enumerate(groups):
-        yield replace(batch_of(rows, [items[row] for row in rows], sizes), position=position, count=len(groups))
+        yield replace(
+            batch_of(rows, [items[row] for row in rows], sizes),
+            position=position,
+            count=len(groups),
+        )
 
 
 def _serpentine(lengths: tuple[int, ...], rng: random.Random) -> tuple[int, float]:
-    """By target length, then by source length up and down in turn, so that neighbours are alike on both sides.
+    """By target length, then by source length up and down in turn, so that neighbours are alike on
+    both sides.
 
-    But not equal: with noise of three tokens on either side 11 % of the cells are padding on Multi30k (sorted by target
-    length alone 19 %). Without it 2 % are, but then a batch knows one length only, and number-words, after as many steps,
-    reads 93 % of the numbers in place of 99.7 %.
+    But not equal: with noise of three tokens on either side 11 % of the cells are padding on
+    Multi30k (sorted by target length alone 19 %). Without it 2 % are, but then a batch knows one
+    length only, and number-words, after as many steps, reads 93 % of the numbers in place of 99.7
+    %.
     """
     target = int((lengths[-1] + _NOISE * rng.random()) // _NOISE)
     source = lengths[0] + _NOISE * rng.random()

@@ -19,7 +19,8 @@ _MOST_EXAMPLES, _EXAMPLE_CHARACTERS = 3, 60
 _TOLD_BY_CHARACTERS = 20
 """Shorter texts are not judged by their language."""
 _SURE = 0.9
-"""Probability at which another language counts: of 42,000 sentences of 5 corpora in 4 languages none was wronged."""
+"""Probability at which another language counts: of 42,000 sentences of 5 corpora in 4 languages
+none was wronged."""
 _COMMON = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh")
 """Languages that are told from the recipe's own; py3langid's rarer ones attract short texts."""
 _BESIDE_THE_TEXT = ("label", "tags", "answers")
@@ -30,23 +31,27 @@ Fault = Callable[[tuple], bool]
 """Whether a row has this fault."""
 
 
-def clean(parts: dict[str, Rows], roles: tuple[str, ...], settings: Cleaning,
-          languages: Mapping[str, str]) -> tuple[dict[str, Rows], Report]:
+def clean(
+    parts: dict[str, Rows], roles: tuple[str, ...], settings: Cleaning, languages: Mapping[str, str]
+) -> tuple[dict[str, Rows], Report]:
     """The parts with their text normalised and the training rows filtered, and the report of it.
 
-    roles: names of a row's values, in order. languages: role → code, for the filter by language. Labels are left
-    as they are, and so is the "context" of answers, whose places must stay right, and the white space of rows of
-    nothing but "text", where a language model learns it. Rows without any text after normalisation leave every
-    part; all other filters touch "train" alone, so that figures stay comparable.
-    An overlap is a training row with the source or the target of a held-out pair, or all the texts of another
-    kind of held-out row, in any case and spacing.
+    roles: names of a row's values, in order. languages: role → code, for the filter by language.
+    Labels are left as they are, and so is the "context" of answers, whose places must stay right,
+    and the white space of rows of nothing but "text", where a language model learns it. Rows
+    without any text after normalisation leave every part; all other filters touch "train" alone, so
+    that figures stay comparable. An overlap is a training row with the source or the target of a
+    held-out pair, or all the texts of another kind of held-out row, in any case and spacing.
     Raises RecipeError where the filter by language cannot work.
     """
     at = {role: index for index, role in enumerate(roles)}
     normal = {part: _normalised(rows.values, roles, settings) for part, rows in parts.items()}
     filters = _filters(at, settings, languages)
-    held_out = {f"overlap with {part}": _held_out_keys(rows, roles)
-                for part, rows in normal.items() if part != "train" and rows and settings.remove_overlap}
+    held_out = {
+        f"overlap with {part}": _held_out_keys(rows, roles)
+        for part, rows in normal.items()
+        if part != "train" and rows and settings.remove_overlap
+    }
     cleaned, counts, examples = {}, {}, {}
     for part, rows in parts.items():
         is_train = part == "train"
@@ -56,19 +61,39 @@ def clean(parts: dict[str, Rows], roles: tuple[str, ...], settings: Cleaning,
             reasons = _with_overlap(reasons, normal[part], roles, held_out)
             examples = _examples(rows, reasons)
         stays = [not reason or (reason != "empty" and not is_train) for reason in reasons]
-        cleaned[part] = Rows(list(compress(normal[part], stays)), list(compress(rows.places, stays)), rows.skipped)
+        cleaned[part] = Rows(
+            list(compress(normal[part], stays)), list(compress(rows.places, stays)), rows.skipped
+        )
         found, looked_for = Counter(reasons), [*checks, *(held_out if is_train else ())]
-        counts[part] = {**{reason: found[reason] for reason in looked_for if reason != "empty" or found["empty"]},
-                        "kept": len(cleaned[part].values)}
-    return cleaned, Report({part: len(rows.values) for part, rows in parts.items()},
-                           {part: len(rows.skipped) for part, rows in parts.items()}, counts, examples)
+        counts[part] = {
+            **{
+                reason: found[reason]
+                for reason in looked_for
+                if reason != "empty" or found["empty"]
+            },
+            "kept": len(cleaned[part].values),
+        }
+    return cleaned, Report(
+        {part: len(rows.values) for part, rows in parts.items()},
+        {part: len(rows.skipped) for part, rows in parts.items()},
+        counts,
+        examples,
+    )
 
 
-def _filters(at: Mapping[str, int], settings: Cleaning, languages: Mapping[str, str]) -> dict[str, Fault]:
-    """Reason → whether a row is left out for it, of the filters that are switched on; `at`: role → index."""
+def _filters(
+    at: Mapping[str, int], settings: Cleaning, languages: Mapping[str, str]
+) -> dict[str, Fault]:
+    """Reason → whether a row is left out for it, of the filters that are switched on; `at`: role →
+    index."""
     texts = [index for role, index in at.items() if role not in _NO_TEXT]
-    faults = {"empty": _empty(texts), "too short": _too_short(texts, settings), "too long": _too_long(texts, settings),
-              "length ratio": _uneven(at, settings), "language": _other_language(at, settings, languages)}
+    faults = {
+        "empty": _empty(texts),
+        "too short": _too_short(texts, settings),
+        "too long": _too_long(texts, settings),
+        "length ratio": _uneven(at, settings),
+        "language": _other_language(at, settings, languages),
+    }
     return {reason: fault for reason, fault in faults.items() if fault is not None}
 
 
@@ -82,8 +107,10 @@ def _first_fault(row: tuple, checks: dict[str, Fault]) -> str:
 def _normalised(rows: list[tuple], roles: tuple[str, ...], settings: Cleaning) -> list[tuple]:
     fixed = {*_BESIDE_THE_TEXT, *(["context"] if "answers" in roles else [])}
     one_space = settings.whitespace and roles != ("text",)
-    columns = [column if role in fixed else [_normal(value, settings, one_space) for value in column]
-               for role, column in zip(roles, zip(*rows, strict=True), strict=False)]  # no columns of no rows
+    columns = [
+        column if role in fixed else [_normal(value, settings, one_space) for value in column]
+        for role, column in zip(roles, zip(*rows, strict=True), strict=False)
+    ]  # no columns of no rows
     return list(zip(*columns, strict=True))
 
 
@@ -152,13 +179,21 @@ def _held_out_keys(rows: list[tuple], roles: tuple[str, ...]) -> list[set]:
 
 
 def _keys(row: tuple, roles: tuple[str, ...]) -> tuple:
-    """What a row has in common with a row it overlaps with, in any case and spacing; one equal key is enough."""
-    folded = tuple([" ".join((value if isinstance(value, str) else " ".join(value)).casefold().split())
-                    for role, value in zip(roles, row, strict=True) if role not in _BESIDE_THE_TEXT])
+    """What a row has in common with a row it overlaps with, in any case and spacing; one equal key
+    is enough."""
+    folded = tuple(
+        [
+            " ".join((value if isinstance(value, str) else " ".join(value)).casefold().split())
+            for role, value in zip(roles, row, strict=True)
+            if role not in _BESIDE_THE_TEXT
+        ]
+    )
     return folded if roles == ("source", "target") else (folded,)
 
 
-def _with_overlap(reasons: list[str], rows: list[tuple], roles: tuple[str, ...], held_out: dict[str, list[set]]) -> list[str]:
+def _with_overlap(
+    reasons: list[str], rows: list[tuple], roles: tuple[str, ...], held_out: dict[str, list[set]]
+) -> list[str]:
     """The reasons, with the overlap of rows that had no other reason."""
     found = list(reasons)
     for number in (number for number, reason in enumerate(reasons) if not reason and held_out):
@@ -170,18 +205,30 @@ def _with_overlap(reasons: list[str], rows: list[tuple], roles: tuple[str, ...],
     return found
 
 
-def _other_language(at: Mapping[str, int], settings: Cleaning, languages: Mapping[str, str]) -> Fault | None:
+def _other_language(
+    at: Mapping[str, int], settings: Cleaning, languages: Mapping[str, str]
+) -> Fault | None:
     if not settings.languages:
         return None
-    expected = {role: code.lower().replace("_", "-").split("-")[0] for role, code in languages.items() if role in at}
+    expected = {
+        role: code.lower().replace("_", "-").split("-")[0]
+        for role, code in languages.items()
+        if role in at
+    }
     if not expected:
-        raise RecipeError("cleaning.languages needs data.source_language (and target_language) to compare with")
+        raise RecipeError(
+            "cleaning.languages needs data.source_language (and target_language) to compare with"
+        )
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     unknown = set(expected.values()) - set(identifier.labels)
     if unknown:
-        raise RecipeError(f"cleaning.languages: {sorted(unknown)[0]!r} cannot be recognised; switch it off for this recipe")
+        raise RecipeError(
+            f"cleaning.languages: {sorted(unknown)[0]!r} cannot be recognised; switch it off "
+            "for "
+            "this recipe"
+        )
     identifier.set_languages(sorted({*_COMMON, *expected.values()}))
 
     def fault(row: tuple) -> bool:
@@ -204,7 +251,9 @@ def _examples(rows: Rows, reasons: list[str]) -> dict[str, list[str]]:
             some.append(f"{place}: " + " | ".join(_short(value) for value in row))
     examples.pop("", None)
     if rows.skipped:
-        examples["bad rows"] = [_short(line, 4 * _EXAMPLE_CHARACTERS) for line in rows.skipped[:_MOST_EXAMPLES]]
+        examples["bad rows"] = [
+            _short(line, 4 * _EXAMPLE_CHARACTERS) for line in rows.skipped[:_MOST_EXAMPLES]
+        ]
     return examples
 
 

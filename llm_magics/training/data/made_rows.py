@@ -1,8 +1,8 @@
 """Rows that the project makes itself, so that a translator knows what corpora lack.
 
-    phrases      greetings and set phrases, written by hand (made/phrases.tsv)
-    templates    numbers, times, dates, prices, names and cities in sentences (made/templates.tsv)
-    variants     training rows without a final mark, in lower case, in CAPITALS, with an emoji
+phrases      greetings and set phrases, written by hand (made/phrases.tsv)
+templates    numbers, times, dates, prices, names and cities in sentences (made/templates.tsv)
+variants     training rows without a final mark, in lower case, in CAPITALS, with an emoji
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _PER_TRAINING_ROWS = 5
 """One variant for so many training rows."""
 _EMOJI = ("😀", "😊", "😂", "👍", "❤️", "🎉", "🙂", "😢", "🚀", "☕", "🐱", "🌞")
 _SLOT = re.compile(r"\{(\w+)\}")
-_SYLLABLES = ("ba be bo da de di do fa fi ga go ha he hi ja jo ka ke ko la le li lo ma me mi mo na ne ni no pa pe "
-              "ra re ri ro sa se si so ta te ti to va ve vi wa we xa ya za zo").split()
+_SYLLABLES = (
+    "ba be bo da de di do fa fi ga go ha he hi ja jo ka ke ko la le li lo ma me mi mo na ne ni no pa pe "
+    "ra re ri ro sa se si so ta te ti to va ve vi wa we xa ya za zo"
+).split()
 _ENDS = ("n", "r", "l", "s", "x", "ck", "tt", "m", "", "", "", "")
 
 Row = tuple[str, str]
@@ -42,13 +44,18 @@ def made_rows(kind: str, source: str, target: str, train: Sequence[Row], seed: i
         raise RecipeError(f"data.made names {kind!r}; known: {', '.join(KINDS)}")
     for language in (source, target):
         if language not in LANGUAGES and kind != "variants":
-            raise RecipeError(f"data.made = {kind!r} is written in {', '.join(LANGUAGES)}, not in {language!r}")
+            raise RecipeError(
+                f"data.made = {kind!r} is written in {', '.join(LANGUAGES)}, not in {language!r}"
+            )
     rng = random.Random(f"made {kind} {source} {target} {seed}")
     if kind == "phrases":
         return [(row[source], row[target]) for row in _table("phrases.tsv")]
     if kind == "templates":
-        return [filled for row in _table("templates.tsv")
-                for filled in _filled(row[source], row[target], source, target, rng)]
+        return [
+            filled
+            for row in _table("templates.tsv")
+            for filled in _filled(row[source], row[target], source, target, rng)
+        ]
     return list(_variants(train, source, target, rng))
 
 
@@ -67,8 +74,10 @@ def _filled(source: str, target: str, from_: str, to: str, rng: random.Random) -
     """The template filled with values again and again; once where it has no slot."""
     for _ in range(_PER_TEMPLATE if _SLOT.search(source) else 1):
         values = _values(rng)
-        yield (_SLOT.sub(lambda slot: values[slot[1]][from_], source),
-               _SLOT.sub(lambda slot: values[slot[1]][to], target))
+        yield (
+            _SLOT.sub(lambda slot: values[slot[1]][from_], source),
+            _SLOT.sub(lambda slot: values[slot[1]][to], target),
+        )
 
 
 def _values(rng: random.Random) -> dict[str, dict[str, str]]:
@@ -76,10 +85,20 @@ def _values(rng: random.Random) -> dict[str, dict[str, str]]:
     number, more = _number(rng), rng.randint(1, 99)
     euros, cents, phone = rng.randint(0, 199), rng.randint(0, 99), rng.randint(100_000, 99_999_999)
     values = {
-        "name": _same(_name(rng)), "name2": _same(_name(rng)), "n": _same(str(number)), "m": _same(str(more)),
-        "sum": _same(str(number + more)), "h": _same(str(rng.randint(1, 23))), "min": _same(f"{rng.randint(0, 59):02d}"),
-        "d": _same(str(rng.randint(1, 28))), "year": _same(str(rng.randint(1750, 2049))), "phone": _same(str(phone)),
-        "price": {language: f"{euros}{'.' if language in ('en', 'zh') else ','}{cents:02d}" for language in LANGUAGES},
+        "name": _same(_name(rng)),
+        "name2": _same(_name(rng)),
+        "n": _same(str(number)),
+        "m": _same(str(more)),
+        "sum": _same(str(number + more)),
+        "h": _same(str(rng.randint(1, 23))),
+        "min": _same(f"{rng.randint(0, 59):02d}"),
+        "d": _same(str(rng.randint(1, 28))),
+        "year": _same(str(rng.randint(1750, 2049))),
+        "phone": _same(str(phone)),
+        "price": {
+            language: f"{euros}{'.' if language in ('en', 'zh') else ','}{cents:02d}"
+            for language in LANGUAGES
+        },
     }
     for kind in ("city", "month", "day"):
         values[kind] = rng.choice([row for row in _table("words.tsv") if row["kind"] == kind])

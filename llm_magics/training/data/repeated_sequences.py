@@ -1,7 +1,9 @@
-"""Data that the project makes itself: made-up words of random letters, written again and again in random order.
+"""Data that the project makes itself: made-up words of random letters, written again and again in
+random order.
 
-"qgbt7xz7xzqgbt" holds the words "qgbt" and "7xz". Every row has words of its own, so only the row itself tells what
-follows "q": look where "q" stood before, and copy what came after it. That is what an induction head does.
+"qgbt7xz7xzqgbt" holds the words "qgbt" and "7xz". Every row has words of its own, so only the row
+itself tells what follows "q": look where "q" stood before, and copy what came after it. That is
+what an induction head does.
 """
 
 from __future__ import annotations
@@ -20,10 +22,16 @@ def repeated_sequences(count: int, seed: int) -> dict[str, list[tuple[str]]]:
     """Rows (text,) under "train" (`count` of them), "validation" and "test" (a twentieth each)."""
     rng = random.Random(seed)
     sizes = {"train": count, "validation": max(1, count // 20), "test": max(1, count // 20)}
-    return {part: [("".join(rng.choices(_words(rng), k=_WRITTEN)),) for _ in range(size)] for part, size in sizes.items()}
+    return {
+        part: [("".join(rng.choices(_words(rng), k=_WRITTEN)),) for _ in range(size)]
+        for part, size in sizes.items()
+    }
 
 
 def _words(rng: random.Random) -> list[str]:
     """Words that have no letter in common, so that a letter tells what comes next."""
     letters = rng.sample(ALPHABET, len(ALPHABET))
-    return ["".join(letters.pop() for _ in range(rng.randint(*_LETTERS))) for _ in range(rng.randint(*_WORDS))]
+    return [
+        "".join(letters.pop() for _ in range(rng.randint(*_LETTERS)))
+        for _ in range(rng.randint(*_WORDS))
+    ]

@@ -17,22 +17,30 @@ _SPLIT = re.compile(r"(.+?):([A-Za-z_][\w.+:%\[\]-]*)")
 
 
 def is_dataset(source: object) -> bool:
-    """Whether this is a data set of the library. DataError for a dictionary of splits or a stream."""
+    """Whether this is a data set of the library. DataError for a dictionary of splits or a
+    stream."""
     datasets = sys.modules.get("datasets")  # whoever holds one has imported it
     if datasets is None:
         return False
     if isinstance(source, datasets.DatasetDict | datasets.IterableDatasetDict):
-        raise DataError(f"this data set has the splits {', '.join(source)}; give one, as in data[{_first(source)!r}]")
+        raise DataError(
+            f"this data set has the splits {', '.join(source)}; give one, as in "
+            f"data[{_first(source)!r}]"
+        )
     if isinstance(source, datasets.IterableDataset):
-        raise DataError("this data set is a stream, without an end that is known; give list(data.take(10_000))")
+        raise DataError(
+            "this data set is a stream, without an end that is known; give list(data.take(10_000))"
+        )
     return isinstance(source, datasets.Dataset)
 
 
 def opened(source: str) -> tuple[str, Any]:
-    """(Name for places, data set) of hub:NAME, hub:NAME/CONFIG:SPLIT, disk:FOLDER or disk:FOLDER:SPLIT.
+    """(Name for places, data set) of hub:NAME, hub:NAME/CONFIG:SPLIT, disk:FOLDER or
+    disk:FOLDER:SPLIT.
 
-    A name on the hub is OWNER/NAME, or NAME alone; the split is "train" unless named. A folder is one that
-    `save_to_disk` wrote or one of data files. No code of a data set is ever run. Raises DataError.
+    A name on the hub is OWNER/NAME, or NAME alone; the split is "train" unless named. A folder is
+    one that `save_to_disk` wrote or one of data files. No code of a data set is ever run. Raises
+    DataError.
     """
     kind, _, rest = source.partition(":")
     return _of_hub(rest) if kind == "hub" else _of_folder(rest)
@@ -42,14 +50,21 @@ def _of_hub(rest: str) -> tuple[str, Any]:
     name, _, split = rest.partition(":")
     owner_and_name, config = "/".join(name.split("/")[:2]), "/".join(name.split("/")[2:])
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", owner_and_name) or owner_and_name.startswith("."):
-        raise DataError(f"hub:{rest}: expected hub:OWNER/NAME, hub:OWNER/NAME/CONFIG or hub:OWNER/NAME/CONFIG:SPLIT")
+        raise DataError(
+            f"hub:{rest}: expected hub:OWNER/NAME, hub:OWNER/NAME/CONFIG or "
+            "hub:OWNER/NAME/CONFIG:SPLIT"
+        )
     if not is_offline() and not hub_answers() and not _in_cache(owner_and_name):
-        raise DataError(f"hub:{owner_and_name}: the hub does not answer and the data set is not in the cache; "
-                        "check the network or give a local file")
+        raise DataError(
+            f"hub:{owner_and_name}: the hub does not answer and the data set is not in the cache; "
+            "check the network or give a local file"
+        )
     import datasets
 
     arguments = [owner_and_name, *([config] if config else [])]
-    return f"hub:{owner_and_name}", _loaded(f"hub:{rest}", lambda: datasets.load_dataset(*arguments, split=split or "train"))
+    return f"hub:{owner_and_name}", _loaded(
+        f"hub:{rest}", lambda: datasets.load_dataset(*arguments, split=split or "train")
+    )
 
 
 def _of_folder(rest: str) -> tuple[str, Any]:
@@ -63,15 +78,22 @@ def _of_folder(rest: str) -> tuple[str, Any]:
 
     if not any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
         place = str(folder.resolve())  # never a name of the hub
-        return folder.name, _loaded(f"disk:{rest}", lambda: datasets.load_dataset(place, split=split or "train"))
+        return folder.name, _loaded(
+            f"disk:{rest}", lambda: datasets.load_dataset(place, split=split or "train")
+        )
     data = _loaded(f"disk:{rest}", lambda: datasets.load_from_disk(str(folder)))
     if isinstance(data, datasets.DatasetDict):
         split = split or (_first(data) if len(data) == 1 else "train")
         if split not in data:
-            raise DataError(f"disk:{rest}: no split {split!r}; it has {', '.join(data)}: disk:{folder}:{_first(data)}")
+            raise DataError(
+                f"disk:{rest}: no split {split!r}; it has {', '.join(data)}: "
+                f"disk:{folder}:{_first(data)}"
+            )
         data = data[split]
     elif split and split != str(data.split):
-        raise DataError(f"disk:{rest}: the folder holds a single part, no split {split!r}; leave it out")
+        raise DataError(
+            f"disk:{rest}: the folder holds a single part, no split {split!r}; leave it out"
+        )
     return folder.name, data
 
 
@@ -80,7 +102,8 @@ def _first(splits: Any) -> str:
 
 
 def with_columns(dataset: Any, names: list[str]) -> Any:
-    """The data set, its columns of several parts taken apart where that gives the names asked for ("translation.en")."""
+    """The data set, its columns of several parts taken apart where that gives the names asked for
+    ("translation.en")."""
     if set(names) <= set(dataset.column_names) or not any("." in name for name in names):
         return dataset
     flat = dataset.flatten()
@@ -97,7 +120,9 @@ def _named(values: list[Any], feature: Any) -> list[Any]:
     names = getattr(feature, "names", None)
     if names is not None:
         return [None if value is None or value < 0 else names[value] for value in values]
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else None)
+    inner = getattr(
+        feature, "feature", feature[0] if isinstance(feature, list) and feature else None
+    )
     if getattr(inner, "names", None) is not None:
         return [None if value is None else _named(value, inner) for value in values]
     return values
@@ -108,8 +133,20 @@ def _loaded(what: str, load: Callable[[], Any]) -> Any:
 
     try:
         return load()
-    except (DatasetsError, OSError, ValueError, TypeError, RuntimeError, KeyError, ImportError) as error:
-        offline = " (the hub is switched off by HF_HUB_OFFLINE)" if is_offline() and what.startswith("hub:") else ""
+    except (
+        DatasetsError,
+        OSError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        KeyError,
+        ImportError,
+    ) as error:
+        offline = (
+            " (the hub is switched off by HF_HUB_OFFLINE)"
+            if is_offline() and what.startswith("hub:")
+            else ""
+        )
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataError(f"{what}: cannot be loaded{offline}: {reason}") from None
 

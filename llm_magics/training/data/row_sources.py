@@ -1,8 +1,8 @@
 """Where rows come from: files, data sets of the hub or of a folder, and objects of a notebook.
 
-Each source gives pairs (place, values): the values of the named columns as they stand there, None where one is
-missing, or the `BadRow` that tells why this row cannot be read. What is wrong with the source as a whole (a column
-that is not there, a file cut short) is a DataError at once.
+Each source gives pairs (place, values): the values of the named columns as they stand there, None
+where one is missing, or the `BadRow` that tells why this row cannot be read. What is wrong with the
+source as a whole (a column that is not there, a file cut short) is a DataError at once.
 """
 
 from __future__ import annotations
@@ -30,14 +30,19 @@ _CSV_LIMIT = threading.Lock()  # csv keeps one field size limit for the whole pr
 
 
 def raw_rows(source: object, roles: Mapping[str, str]) -> Iterator[Raw]:
-    """The rows of any source that `rows.read_rows` takes. Raises DataError for one that it does not."""
+    """The rows of any source that `rows.read_rows` takes. Raises DataError for one that it does
+    not."""
     from llm_magics.training.data import row_datasets
 
     if isinstance(source, str) and source.startswith(("hub:", "disk:")):
         return of_table(*row_datasets.opened(source), roles)
     if isinstance(source, (str, Path)):
         path = Path(source).expanduser()
-        return of_table(*row_datasets.opened(f"disk:{path}"), roles) if path.is_dir() else of_file(path, roles)
+        return (
+            of_table(*row_datasets.opened(f"disk:{path}"), roles)
+            if path.is_dir()
+            else of_file(path, roles)
+        )
     if row_datasets.is_dataset(source):
         return of_table("data set", source, roles)
     pandas = sys.modules.get("pandas")
@@ -47,28 +52,52 @@ def raw_rows(source: object, roles: Mapping[str, str]) -> Iterator[Raw]:
         return of_frame(source.to_frame(next(iter(roles.values()))), roles)
     if isinstance(source, (list, tuple)):
         return of_list(source, roles)
-    raise DataError(f"cannot read rows from {type(source).__name__}; give a file ({', '.join(FORMATS)}), hub:NAME, a data "
-                    "frame, a datasets.Dataset, or a list of rows")
+    raise DataError(
+        f"cannot read rows from {type(source).__name__}; give a file ({', '.join(FORMATS)}), "
+        "hub:NAME, a data "
+        "frame, a datasets.Dataset, or a list of rows"
+    )
 
 
 def of_file(path: Path, roles: Mapping[str, str]) -> Iterator[Raw]:
-    """The rows of a file, by its ending; all but parquet may end in .gz. Lines are counted from 1."""
+    """The rows of a file, by its ending; all but parquet may end in .gz. Lines are counted from
+    1."""
     packed = path.suffix.lower() == ".gz"
     ending = Path(path.stem if packed else path.name).suffix.lower()
-    readers = {".jsonl": _json_lines, ".json": _json_list, ".csv": _csv, ".tsv": _csv, ".txt": _lines}
+    readers = {
+        ".jsonl": _json_lines,
+        ".json": _json_list,
+        ".csv": _csv,
+        ".tsv": _csv,
+        ".txt": _lines,
+    }
     if ending == ".parquet" and not packed:
         return _parquet(path, roles)
     if ending not in readers:
-        raise DataError(f"{path.name}: rows are read from {', '.join(FORMATS)} (each but parquet also .gz), "
-                        f"not from {ending or 'a file without an ending'}")
-    return _closing(path, gzip.open if packed else open, readers[ending], roles, "\t" if ending == ".tsv" else ",")
+        raise DataError(
+            f"{path.name}: rows are read from {', '.join(FORMATS)} (each but parquet also .gz), "
+            f"not from {ending or 'a file without an ending'}"
+        )
+    return _closing(
+        path,
+        gzip.open if packed else open,
+        readers[ending],
+        roles,
+        "\t" if ending == ".tsv" else ",",
+    )
 
 
-def _closing(path: Path, opener: Any, reader: Any, roles: Mapping[str, str], delimiter: str) -> Iterator[Raw]:
+def _closing(
+    path: Path, opener: Any, reader: Any, roles: Mapping[str, str], delimiter: str
+) -> Iterator[Raw]:
     try:
         with opener(path, "rb") as file:
             yield from reader(path.name, file, roles, delimiter)
-    except (OSError, EOFError, zlib.error) as error:  # no such file, no leave to read it, a gzip file cut short or broken
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+    ) as error:  # no such file, no leave to read it, a gzip file cut short or broken
         raise DataError(f"{path.name}: cannot be read: {error}") from None
 
 
@@ -78,9 +107,14 @@ def _decoded(name: str, file: Any) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            hint = ("UTF-16, it seems" if line.startswith((b"\xff\xfe", b"\xfe\xff"))
-                    else f"byte 0x{line[error.start]:02x} at column {error.start + 1}")
-            raise DataError(f"{name}:{number}: not UTF-8 ({hint}); save the file as UTF-8") from None
+            hint = (
+                "UTF-16, it seems"
+                if line.startswith((b"\xff\xfe", b"\xfe\xff"))
+                else f"byte 0x{line[error.start]:02x} at column {error.start + 1}"
+            )
+            raise DataError(
+                f"{name}:{number}: not UTF-8 ({hint}); save the file as UTF-8"
+            ) from None
 
 
 def _json_lines(name: str, file: Any, roles: Mapping[str, str], _: str) -> Iterator[Raw]:
@@ -106,16 +140,24 @@ def _json_list(name: str, file: Any, roles: Mapping[str, str], _: str) -> Iterat
         hint = "; name a file with one object a line .jsonl" if "Extra data" in str(error) else ""
         raise DataError(f"{name}: not JSON ({error}){hint}") from None
     if not isinstance(rows, list):
-        raise DataError(f"{name}: expected a list of objects, got {type(rows).__name__}; write [{{…}}, {{…}}] or use .jsonl")
-    yield from ((place.replace("list item", f"{name} item"), row) for place, row in of_list(rows, roles))
+        raise DataError(
+            f"{name}: expected a list of objects, got {type(rows).__name__}; write [{{…}}, "
+            f"{{…}}] or use .jsonl"
+        )
+    yield from (
+        (place.replace("list item", f"{name} item"), row) for place, row in of_list(rows, roles)
+    )
 
 
 def _csv(name: str, file: Any, roles: Mapping[str, str], delimiter: str) -> Iterator[Raw]:
-    """Records with a heading, quoted as RFC 4180 says; the line of a record is the one where it begins."""
+    """Records with a heading, quoted as RFC 4180 says; the line of a record is the one where it
+    begins."""
     with _CSV_LIMIT:
         before = csv.field_size_limit(sys.maxsize)
         try:
-            records = list(_records(name, csv.reader(_decoded(name, file), delimiter=delimiter, strict=True)))
+            records = list(
+                _records(name, csv.reader(_decoded(name, file), delimiter=delimiter, strict=True))
+            )
         finally:
             csv.field_size_limit(before)
     if not records:
@@ -125,16 +167,23 @@ def _csv(name: str, file: Any, roles: Mapping[str, str], delimiter: str) -> Iter
         raise DataError(f"{name}:1: {heading}")
     if len(heading) == 1 and any(sign in heading[0] for sign in ";\t,"):
         found = next(sign for sign in ";\t," if sign in heading[0])
-        raise DataError(f"{name}: the heading is one column, {shown(heading[0])}; "
-                        f"columns are to be separated by {delimiter!r}, not {found!r}")
+        raise DataError(
+            f"{name}: the heading is one column, {shown(heading[0])}; "
+            f"columns are to be separated by {delimiter!r}, not {found!r}"
+        )
     _check_columns(name, roles, heading)
     where = [heading.index(column) for column in roles.values()]
     for number, record in records[1:]:
         if isinstance(record, BadRow):
             yield f"{name}:{number}", record
         elif len(record) != len(heading):
-            yield f"{name}:{number}", BadRow(f"{len(record)} cells, the heading has {len(heading)} columns "
-                                             f"({_list(heading)}); put quotes around a cell that holds {delimiter!r}")
+            yield (
+                f"{name}:{number}",
+                BadRow(
+                    f"{len(record)} cells, the heading has {len(heading)} columns "
+                    f"({_list(heading)}); put quotes around a cell that holds {delimiter!r}"
+                ),
+            )
         else:
             yield f"{name}:{number}", [record[index] or None for index in where]
 
@@ -148,7 +197,9 @@ def _records(name: str, reader: Any) -> Iterator[tuple[int, list[str] | BadRow]]
             return
         except csv.Error as error:
             if "unexpected end of data" in str(error):  # it swallowed the rest: no single bad row
-                raise DataError(f"{name}:{begins}: a quote opens in this row and is never closed") from None
+                raise DataError(
+                    f"{name}:{begins}: a quote opens in this row and is never closed"
+                ) from None
             yield begins, BadRow(f"not a row of CSV ({error}); double a quote inside quotes")
             continue
         if record:
@@ -157,7 +208,11 @@ def _records(name: str, reader: Any) -> Iterator[tuple[int, list[str] | BadRow]]
 
 def _lines(name: str, file: Any, roles: Mapping[str, str], _: str) -> Iterator[Raw]:
     if len(roles) != 1:
-        raise DataError(f"{name}: a text file has one text a line, but {', '.join(roles)} are needed; use .jsonl or .csv")
+        raise DataError(
+            f"{name}: a text file has one text a line, but {', '.join(roles)} are needed; "
+            "use "
+            ".jsonl or .csv"
+        )
     for number, line in enumerate(_decoded(name, file), 1):
         if line.strip():
             yield f"{name}:{number}", [line.rstrip("\r\n")]
@@ -183,12 +238,18 @@ def of_frame(frame: Any, roles: Mapping[str, str]) -> Iterator[Raw]:
     columns = []
     for name in roles.values():
         column = frame[name]
-        columns.append([None if gone else value for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)])
+        columns.append(
+            [
+                None if gone else value
+                for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)
+            ]
+        )
     return _transposed("data frame row", columns)
 
 
 def of_table(name: str, dataset: Any, roles: Mapping[str, str]) -> Iterator[Raw]:
-    """The rows of a datasets.Dataset, counted from 0; numbers of a ClassLabel become its names, "a.b" is b inside a."""
+    """The rows of a datasets.Dataset, counted from 0; numbers of a ClassLabel become its names,
+    "a.b" is b inside a."""
     from llm_magics.training.data.row_datasets import columns_of, with_columns
 
     dataset = with_columns(dataset, list(roles.values()))
@@ -198,13 +259,19 @@ def of_table(name: str, dataset: Any, roles: Mapping[str, str]) -> Iterator[Raw]
 
 
 def of_list(rows: Sequence[Any], roles: Mapping[str, str]) -> Iterator[Raw]:
-    """The rows of a list, counted from 0: mappings, tuples in the order of the roles, or texts for a single role."""
+    """The rows of a list, counted from 0: mappings, tuples in the order of the roles, or texts for
+    a single role."""
     for number, row in enumerate(rows):
         place = f"list item {number}"
         if isinstance(row, str) and len(roles) == 1:
             yield place, [row]
         elif isinstance(row, (list, tuple)):
-            yield place, row if len(row) == len(roles) else BadRow(f"{len(row)} values; expected {', '.join(roles)}")
+            yield (
+                place,
+                row
+                if len(row) == len(roles)
+                else BadRow(f"{len(row)} values; expected {', '.join(roles)}"),
+            )
         else:
             try:
                 yield place, [row[column] for column in roles.values()]
@@ -213,12 +280,17 @@ def of_list(rows: Sequence[Any], roles: Mapping[str, str]) -> Iterator[Raw]:
 
 
 def _transposed(place: str, columns: list[list[Any]]) -> Iterator[Raw]:
-    return ((f"{place} {number}", values) for number, values in enumerate(zip(*columns, strict=True)))
+    return (
+        (f"{place} {number}", values) for number, values in enumerate(zip(*columns, strict=True))
+    )
 
 
 def _bad_object(row: Any, roles: Mapping[str, str]) -> BadRow:
     if not isinstance(row, Mapping):
-        return BadRow(f"expected an object with {', '.join(roles.values())}, got {type(row).__name__}: {shown(row)}")
+        return BadRow(
+            f"expected an object with {', '.join(roles.values())}, got {type(row).__name__}: "
+            f"{shown(row)}"
+        )
     return BadRow(next(_absent(roles, list(row))))
 
 
@@ -228,7 +300,11 @@ def _check_columns(name: str, roles: Mapping[str, str], columns: Sequence[Any]) 
         raise DataError(f"{name}: {problem}")
     for column in roles.values():
         if list(columns).count(column) > 1:
-            raise DataError(f"{name}: {list(columns).count(column)} columns are called {column!r}; rename all but one")
+            raise DataError(
+                f"{name}: {list(columns).count(column)} columns are called {column!r}; "
+                "rename "
+                "all but one"
+            )
 
 
 def _absent(roles: Mapping[str, str], columns: Sequence[Any]) -> Iterator[str]:
@@ -237,10 +313,18 @@ def _absent(roles: Mapping[str, str], columns: Sequence[Any]) -> Iterator[str]:
         if column not in columns:
             close = [name for name in names if name.lower().startswith(column.lower())]
             close = close or difflib.get_close_matches(column, names, 1)
-            yield (f"no column {column!r} for {role}" + (f"; did you mean {close[0]!r}?" if close else "")
-                   + f" (columns: {_list(names)}; say which one is meant: --fields {role}=COLUMN, in a recipe data.fields)")
+            yield (
+                f"no column {column!r} for {role}"
+                + (f"; did you mean {close[0]!r}?" if close else "")
+                + (
+                    f" (columns: {_list(names)}; say which one is meant: --fields {role}=COLUMN, "
+                    "in a recipe data.fields)"
+                )
+            )
 
 
 def _list(names: Sequence[str]) -> str:
     more = len(names) - _MOST_COLUMNS_SHOWN
-    return ", ".join(str(name)[:40] for name in names[:_MOST_COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(str(name)[:40] for name in names[:_MOST_COLUMNS_SHOWN]) + (
+        f" and {more} more" if more > 0 else ""
+    )

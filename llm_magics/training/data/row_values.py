@@ -1,4 +1,5 @@
-"""What a value of a training row must be, by its kind; anything else is a `BadRow` that says why."""
+"""What a value of a training row must be, by its kind; anything else is a `BadRow` that says
+why."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def _text(value: Any) -> str:
 
 def _label(value: Any) -> str:
     value = _plain(value)
-    if isinstance(value, float) and value.is_integer():  # what a data frame makes of whole numbers with gaps
+    if (
+        isinstance(value, float) and value.is_integer()
+    ):  # what a data frame makes of whole numbers with gaps
         value = int(value)
     if not isinstance(value, (str, int)):
         raise BadRow(f"expected a label (text or a whole number), got {_kind_of(value)}")
@@ -42,7 +45,10 @@ def _label(value: Any) -> str:
 def _tokens(value: Any) -> list[str]:
     value = _plain(value)
     if not isinstance(value, (list, tuple)):
-        raise BadRow(f"expected a list of words, got {_kind_of(value)}{_ABOUT_LISTS if isinstance(value, str) else ''}")
+        raise BadRow(
+            "expected a list of words, got "
+            f"{_kind_of(value)}{_ABOUT_LISTS if isinstance(value, str) else ''}"
+        )
     if not value:
         raise BadRow("is empty")
     for position, token in enumerate(value):
@@ -55,7 +61,10 @@ def _tokens(value: Any) -> list[str]:
 def _tags(value: Any) -> list[str]:
     value = _plain(value)
     if not isinstance(value, (list, tuple)):
-        raise BadRow(f"expected a list of tags, got {_kind_of(value)}{_ABOUT_LISTS if isinstance(value, str) else ''}")
+        raise BadRow(
+            "expected a list of tags, got "
+            f"{_kind_of(value)}{_ABOUT_LISTS if isinstance(value, str) else ''}"
+        )
     tags = []
     for position, tag in enumerate(value):
         try:
@@ -67,10 +76,21 @@ def _tags(value: Any) -> list[str]:
 
 def _answers(value: Any) -> list[tuple[str, int]]:
     value = _plain(value)
-    if isinstance(value, Mapping):  # as SQuAD stands in `datasets`: {"text": [...], "answer_start": [...]}
-        texts, starts = _plain(value.get("text")), _plain(value.get("answer_start", value.get("start")))
-        if not isinstance(texts, (list, tuple)) or not isinstance(starts, (list, tuple)) or len(texts) != len(starts):
-            raise BadRow("expected answers as {\"text\": [...], \"answer_start\": [...]}, both of one length")
+    if isinstance(
+        value, Mapping
+    ):  # as SQuAD stands in `datasets`: {"text": [...], "answer_start": [...]}
+        texts, starts = (
+            _plain(value.get("text")),
+            _plain(value.get("answer_start", value.get("start"))),
+        )
+        if (
+            not isinstance(texts, (list, tuple))
+            or not isinstance(starts, (list, tuple))
+            or len(texts) != len(starts)
+        ):
+            raise BadRow(
+                'expected answers as {"text": [...], "answer_start": [...]}, both of one length'
+            )
         return [_answer(text, start) for text, start in zip(texts, starts, strict=True)]
     if not isinstance(value, (list, tuple)):
         raise BadRow(f"expected a list of answers, got {_kind_of(value)}")
@@ -81,24 +101,42 @@ def _answers(value: Any) -> list[tuple[str, int]]:
         elif isinstance(one, (list, tuple)) and len(one) == 2:
             answers.append(_answer(*one))
         else:
-            raise BadRow(f"an answer is {shown(one)}; expected {{\"text\": …, \"start\": …}}")
+            raise BadRow(f'an answer is {shown(one)}; expected {{"text": …, "start": …}}')
     return answers
 
 
 def _answer(text: Any, start: Any) -> tuple[str, int]:
     start = _plain(start)
     if not isinstance(text, str) or not text.strip():
-        raise BadRow(f"the text of an answer is {shown(text)}; a question without an answer has an empty list")
+        raise BadRow(
+            f"the text of an answer is {shown(text)}; a question without an answer has an "
+            "empty "
+            "list"
+        )
     if start == -1:
-        raise BadRow(f"answer {shown(text)} starts at -1, so it is not in the context; leave such rows out by skip_bad_rows")
+        raise BadRow(
+            f"answer {shown(text)} starts at -1, so it is not in the context; leave such "
+            "rows "
+            "out by skip_bad_rows"
+        )
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
-        raise BadRow(f"answer {shown(text)} starts at {shown(start)}; expected the index of a character, 0 or more")
+        raise BadRow(
+            f"answer {shown(text)} starts at {shown(start)}; expected the index of a "
+            "character, "
+            "0 or more"
+        )
     return _encodable(text), start
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {
-    "text": _text, "label": _label, "tokens": _tokens, "tags": _tags, "answers": _answers}
-"""Kind → what makes of a value, as a file or a library gives it, the value of a row. Raises `BadRow`."""
+    "text": _text,
+    "label": _label,
+    "tokens": _tokens,
+    "tags": _tags,
+    "answers": _answers,
+}
+"""Kind → what makes of a value, as a file or a library gives it, the value of a row. Raises
+`BadRow`."""
 
 
 def check_together(row: tuple, roles: Mapping[str, int]) -> None:
@@ -114,8 +152,10 @@ def check_together(row: tuple, roles: Mapping[str, int]) -> None:
         context = row[roles["context"]]
         for text, start in row[roles["answers"]]:
             if not context.startswith(text, start):
-                raise BadRow(f"answer {shown(text)} is not at character {start} of the context, "
-                             f"where {shown(context[start: start + len(text)])} stands")
+                raise BadRow(
+                    f"answer {shown(text)} is not at character {start} of the context, "
+                    f"where {shown(context[start : start + len(text)])} stands"
+                )
 
 
 _ABOUT_LISTS = "; CSV has no lists: write JSON Lines or parquet"
@@ -135,8 +175,14 @@ def _encodable(text: str) -> str:
 
 
 def _kind_of(value: Any) -> str:
-    name = {"list": "a list", "dict": "an object", "int": "a number", "float": "a number", "str": "text",
-            "NoneType": "nothing"}.get(type(value).__name__, type(value).__name__)
+    name = {
+        "list": "a list",
+        "dict": "an object",
+        "int": "a number",
+        "float": "a number",
+        "str": "text",
+        "NoneType": "nothing",
+    }.get(type(value).__name__, type(value).__name__)
     try:
         return f"{name}: {json.dumps(value, ensure_ascii=False)[:60]}"
     except (TypeError, ValueError):

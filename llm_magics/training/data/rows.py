@@ -21,25 +21,33 @@ class Rows:
     values: list[tuple]
     """One tuple a row, its values in the order of the roles."""
     places: list[str]
-    """Where each row stands: "train.jsonl.gz:17" (lines from 1), "data frame row 3", "list item 4" (from 0)."""
+    """Where each row stands: "train.jsonl.gz:17" (lines from 1), "data frame row 3", "list item 4"
+    (from 0)."""
     skipped: list[str] = field(default_factory=list)
     """Place and fault of each row that was left out."""
 
 
-def read_rows(source: object, roles: Mapping[str, str], kinds: Mapping[str, str], *, skip_bad: bool = False,
-              most: int | None = None) -> Rows:
+def read_rows(
+    source: object,
+    roles: Mapping[str, str],
+    kinds: Mapping[str, str],
+    *,
+    skip_bad: bool = False,
+    most: int | None = None,
+) -> Rows:
     """The rows of a source, each value checked to be of its kind.
 
-    source: a path to .jsonl, .json (a list), .csv, .tsv, .parquet or .txt (one text a line), each but parquet also
-    .gz; "hub:OWNER/NAME/CONFIG:SPLIT" or "disk:FOLDER:SPLIT" through `datasets`; a pandas DataFrame; a
-    datasets.Dataset; a list of mappings, of tuples in the order of the roles, or of texts. CSV has a heading and is
-    quoted as RFC 4180 says; blank lines are passed over.
-    roles: role → column. kinds: role → "text" (not empty), "label" (text or whole number, becomes text), "tokens"
-    (list of texts), "tags" (as many texts or numbers as tokens) or "answers" (SQuAD's form or a list of {"text",
-    "start"}; becomes [(text, index of its first character), …], empty where there is none). Where there is a role
-    "context", every answer must stand in it.
-    skip_bad: leave bad rows out and list them, unless there are no others. most: read no more rows than this.
-    Raises DataError for the first bad row, with its place, and for a source that cannot be read as a whole.
+    source: a path to .jsonl, .json (a list), .csv, .tsv, .parquet or .txt (one text a line), each
+    but parquet also .gz; "hub:OWNER/NAME/CONFIG:SPLIT" or "disk:FOLDER:SPLIT" through `datasets`; a
+    pandas DataFrame; a datasets.Dataset; a list of mappings, of tuples in the order of the roles,
+    or of texts. CSV has a heading and is quoted as RFC 4180 says; blank lines are passed over.
+    roles: role → column. kinds: role → "text" (not empty), "label" (text or whole number, becomes
+    text), "tokens" (list of texts), "tags" (as many texts or numbers as tokens) or "answers"
+    (SQuAD's form or a list of {"text", "start"}; becomes [(text, index of its first character), …],
+    empty where there is none). Where there is a role "context", every answer must stand in it.
+    skip_bad: leave bad rows out and list them, unless there are no others. most: read no more rows
+    than this. Raises DataError for the first bad row, with its place, and for a source that cannot
+    be read as a whole.
     """
     read = _reader(roles, kinds)
     rows = Rows([], [], [])

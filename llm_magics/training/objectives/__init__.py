@@ -1,4 +1,5 @@
-"""One module for each thing that can be learnt; `make_objective` finds the one that a recipe means."""
+"""One module for each thing that can be learnt; `make_objective` finds the one that a recipe
+means."""
 
 from __future__ import annotations
 

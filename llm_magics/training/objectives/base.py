@@ -1,4 +1,5 @@
-"""What is learnt: from rows to batches, from a batch to its loss, from a model to predictions and figures."""
+"""What is learnt: from rows to batches, from a batch to its loss, from a model to predictions and
+figures."""
 
 from __future__ import annotations
 
@@ -28,12 +29,14 @@ PAD, BOS, EOS = SPECIAL["pad"], SPECIAL["bos"], SPECIAL["eos"]
 
 
 class Objective(ABC):
-    """One task with one kind of model, on the rows of one corpus. Subclasses build `model` in `__init__`."""
+    """One task with one kind of model, on the rows of one corpus. Subclasses build `model` in
+    `__init__`."""
 
     kinds: ClassVar[dict[str, str]]
     """Role → kind of its value (see `rows.read_rows`), in the order of a row's values."""
     metrics: ClassVar[tuple[str, ...]]
-    """What can be measured; the first is measured unless the recipe names another. "perplexity" needs no predictions."""
+    """What can be measured; the first is measured unless the recipe names another. "perplexity"
+    needs no predictions."""
     final: ClassVar[tuple[str, ...]] = ()
     """What is usually measured at the end."""
     unit: ClassVar[str] = "tokens"
@@ -55,8 +58,10 @@ class Objective(ABC):
         self.final_metrics = recipe.evaluation.final or usual
         for metric in (self.metric, *self.final_metrics):
             if metric not in self.metrics:
-                raise RecipeError(f"the metric {metric!r} does not fit task = {recipe.task!r}; "
-                                  f"choose {', '.join(self.metrics)}")
+                raise RecipeError(
+                    f"the metric {metric!r} does not fit task = {recipe.task!r}; "
+                    f"choose {', '.join(self.metrics)}"
+                )
 
     @classmethod
     def needs(cls, given: Any) -> dict[str, Any]:
@@ -87,7 +92,9 @@ class Objective(ABC):
         """The batches of one epoch of training: a function of the recipe's seed and the epoch."""
         rng = random.Random(f"augment {self.recipe.seed} {epoch}")
         items = self.augmented(self.items["train"], rng)
-        return bucketed(items, self.recipe.batch.tokens, self.sizes, seed=self.recipe.seed, epoch=epoch)
+        return bucketed(
+            items, self.recipe.batch.tokens, self.sizes, seed=self.recipe.seed, epoch=epoch
+        )
 
     def augmented(self, items: list[Any], rng: random.Random) -> list[Any]:
         """The items as this epoch sees them."""
@@ -106,24 +113,38 @@ class Objective(ABC):
         """The batch on the device."""
 
     @abstractmethod
-    def loss(self, model: nn.Module, tensors: tuple[Tensor, ...], label_smoothing: float = 0.0) -> Tensor:
-        """The sum of the losses of the batch's targets: cross-entropies in nats, but for a module of the notebook."""
+    def loss(
+        self, model: nn.Module, tensors: tuple[Tensor, ...], label_smoothing: float = 0.0
+    ) -> Tensor:
+        """The sum of the losses of the batch's targets: cross-entropies in nats, but for a module
+        of the notebook."""
 
     # Figures
 
     @abstractmethod
-    def predict(self, model: nn.Module, part: str, count: int | None = None, beams: int = 1) -> list[Any]:
-        """What the model makes of the first `count` rows of a part ([] where the task has no predictions)."""
+    def predict(
+        self, model: nn.Module, part: str, count: int | None = None, beams: int = 1
+    ) -> list[Any]:
+        """What the model makes of the first `count` rows of a part ([] where the task has no
+        predictions)."""
 
     def expected(self, part: str, count: int | None = None) -> list[Any]:
         """What it should make of them: the last value of each row."""
         return [row[-1] for row in self.corpus[part][:count]]
 
-    def figures(self, metrics: Sequence[str], predictions: list[Any], expected: list[Any],
-                loss: float | None) -> dict[str, float]:
+    def figures(
+        self,
+        metrics: Sequence[str],
+        predictions: list[Any],
+        expected: list[Any],
+        loss: float | None,
+    ) -> dict[str, float]:
         """Each metric of these predictions; perplexity from the loss."""
-        found = {metric: score(metric, predictions, expected, self.recipe.data.target_language)
-                 for metric in metrics if metric != "perplexity" and predictions}
+        found = {
+            metric: score(metric, predictions, expected, self.recipe.data.target_language)
+            for metric in metrics
+            if metric != "perplexity" and predictions
+        }
         if "perplexity" in metrics and loss is not None:
             found["perplexity"] = perplexity(loss)
         return found
@@ -131,7 +152,9 @@ class Objective(ABC):
     def samples(self, predictions: list[Any], part: str = "validation") -> tuple[Sample, ...]:
         """The first few rows as people read them."""
         shown = zip(self.corpus[part], predictions[: self.recipe.evaluation.samples], strict=False)
-        return tuple(Sample(_short(row[0]), _short(predicted), _short(row[-1])) for row, predicted in shown)
+        return tuple(
+            Sample(_short(row[0]), _short(predicted), _short(row[-1])) for row, predicted in shown
+        )
 
     def attention(self, model: nn.Module, step: int) -> AttentionSeen | None:
         """The attention of the first validation row; None for a model without."""
@@ -157,7 +180,8 @@ class Objective(ABC):
         return self.corpus.places[row] if row < len(self.corpus.places) else f"row {row}"
 
     def kept_short(self, items: list[Any], part: str) -> list[Any]:
-        """The items within batch.max_tokens_per_side on every side; the others are counted in `left_out`."""
+        """The items within batch.max_tokens_per_side on every side; the others are counted in
+        `left_out`."""
         longest = self.recipe.batch.max_tokens_per_side
         rows = [row for row, item in enumerate(items) if max(self.sizes(item)) <= longest]
         kept = [items[row] for row in rows]
@@ -166,7 +190,9 @@ class Objective(ABC):
             if part == "train":
                 self._rows = rows
         if items and not kept:
-            raise DataError(f"every {part} row is longer than batch.max_tokens_per_side = {longest}; raise it")
+            raise DataError(
+                f"every {part} row is longer than batch.max_tokens_per_side = {longest}; raise it"
+            )
         return kept
 
 
@@ -176,19 +202,29 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device, value: int = PAD
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], device=device)
 
 
-def house_tokenizer(run: Run, recipe: Recipe, source_texts: Callable[[], Iterator[str]],
-                    target_texts: Callable[[], Iterator[str]] | None = None) -> HouseTokenizer:
-    """The run's tokenizers, trained on the texts unless the run has them already; one for both sides where shared."""
+def house_tokenizer(
+    run: Run,
+    recipe: Recipe,
+    source_texts: Callable[[], Iterator[str]],
+    target_texts: Callable[[], Iterator[str]] | None = None,
+) -> HouseTokenizer:
+    """The run's tokenizers, trained on the texts unless the run has them already; one for both
+    sides where shared."""
     both = target_texts is None or recipe.tokenizer.shared
     if both:
+
         def texts() -> Iterator[str]:
             yield from source_texts()
             if target_texts is not None:
                 yield from target_texts()
+
         tokenizer = _trained(run.tokenizer_file, recipe, texts)
         return HouseTokenizer(tokenizer, tokenizer, SPECIAL)
-    return HouseTokenizer(_trained(run.tokenizer_file, recipe, source_texts),
-                          _trained(run.target_tokenizer_file, recipe, target_texts), SPECIAL)
+    return HouseTokenizer(
+        _trained(run.tokenizer_file, recipe, source_texts),
+        _trained(run.target_tokenizer_file, recipe, target_texts),
+        SPECIAL,
+    )
 
 
 def _trained(file: Path, recipe: Recipe, texts: Callable[[], Iterator[str]]) -> Any:

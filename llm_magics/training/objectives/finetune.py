@@ -5,14 +5,21 @@ from __future__ import annotations
 from llm_magics.training.objectives.base import Objective
 from llm_magics.training.objectives.finetune_answer import FineTuneAnswer
 from llm_magics.training.objectives.finetune_classify import FineTuneClassify, FineTuneLabelTokens
-from llm_magics.training.objectives.finetune_language import FineTuneLanguageModel, FineTuneMaskedLanguageModel
+from llm_magics.training.objectives.finetune_language import (
+    FineTuneLanguageModel,
+    FineTuneMaskedLanguageModel,
+)
 from llm_magics.training.objectives.finetune_seq2seq import FineTuneSummarize, FineTuneTranslate
 
 __all__ = ["FINE_TUNED"]
 
 FINE_TUNED: dict[str, type[Objective]] = {
-    "translate": FineTuneTranslate, "summarize": FineTuneSummarize, "language-model": FineTuneLanguageModel,
-    "masked-language-model": FineTuneMaskedLanguageModel, "classify": FineTuneClassify, "label-tokens": FineTuneLabelTokens,
+    "translate": FineTuneTranslate,
+    "summarize": FineTuneSummarize,
+    "language-model": FineTuneLanguageModel,
+    "masked-language-model": FineTuneMaskedLanguageModel,
+    "classify": FineTuneClassify,
+    "label-tokens": FineTuneLabelTokens,
     "answer": FineTuneAnswer,
 }
 """Task of a recipe → its objective."""

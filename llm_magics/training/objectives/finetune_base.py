@@ -30,7 +30,8 @@ IGNORED = -100
 
 
 class FineTune(Objective):
-    """What the tasks have in common. The dropout is the model's own; model.dropout of a recipe is for models from scratch."""
+    """What the tasks have in common. The dropout is the model's own; model.dropout of a recipe is
+    for models from scratch."""
 
     auto: ClassVar[str]
     """The Auto class of transformers that has the head of the task."""
@@ -40,7 +41,9 @@ class FineTune(Objective):
     """Whether augmentation.drop and augmentation.swap can be done."""
 
     def __init__(self, recipe: Recipe, run: Run, corpus: Corpus, device: torch.device) -> None:
-        Objective.__init__(self, recipe, run, corpus, device)  # by name: a task's other base builds a model from scratch
+        Objective.__init__(
+            self, recipe, run, corpus, device
+        )  # by name: a task's other base builds a model from scratch
         self._check_augmentation()
         base = open_base(recipe, run, self.auto, self.known_labels(), self.words)
         self.reference, self.base_name, self.labels = base.reference, base.name, base.labels
@@ -63,18 +66,29 @@ class FineTune(Objective):
 
     def _check_augmentation(self) -> None:
         wanted = self.recipe.augmentation
-        for name, value, able in (("join", wanted.join, False), ("drop", wanted.drop, self.augments),
-                                  ("swap", wanted.swap, self.augments)):
+        for name, value, able in (
+            ("join", wanted.join, False),
+            ("drop", wanted.drop, self.augments),
+            ("swap", wanted.swap, self.augments),
+        ):
             if value and not able:
-                raise RecipeError(f"augmentation.{name} is not done when a model is fine-tuned for "
-                                  f"{self.recipe.task}; leave it out")
+                raise RecipeError(
+                    f"augmentation.{name} is not done when a model is fine-tuned for "
+                    f"{self.recipe.task}; leave it out"
+                )
 
     def _limit_length(self) -> None:
         """Rows no longer than the model reads, whatever the recipe allows."""
-        limit, asked = reading_limit(self.model, self.tokenizer), self.recipe.batch.max_tokens_per_side
+        limit, asked = (
+            reading_limit(self.model, self.tokenizer),
+            self.recipe.batch.max_tokens_per_side,
+        )
         if limit is not None and limit < asked:
             self.recipe = self.recipe.with_settings({"batch.max_tokens_per_side": limit})
-            self.remarks.append(f"the model reads at most {limit:,} tokens; batch.max_tokens_per_side is {limit}, not {asked}")
+            self.remarks.append(
+                f"the model reads at most {limit:,} tokens; batch.max_tokens_per_side is "
+                f"{limit}, not {asked}"
+            )
 
     @property
     def longest(self) -> int:
@@ -84,21 +98,39 @@ class FineTune(Objective):
     @property
     def pad(self) -> int:
         """The id that fills a row; a mask hides it."""
-        return next((number for number in (self.tokenizer.pad_token_id, self.model.config.pad_token_id,
-                                           self.tokenizer.eos_token_id) if isinstance(number, int)), 0)
+        return next(
+            (
+                number
+                for number in (
+                    self.tokenizer.pad_token_id,
+                    self.model.config.pad_token_id,
+                    self.tokenizer.eos_token_id,
+                )
+                if isinstance(number, int)
+            ),
+            0,
+        )
 
     def ids(self, texts: list[str], *, cut: bool = False, **options: Any) -> list[list[int]]:
         """Token ids of each text with the model's own marks; `cut` to what the recipe allows."""
         if not texts:
             return []
         with boundary(f"the tokenizer of {self.reference}", "used"):
-            coded = self.tokenizer(texts, verbose=False, truncation=cut, max_length=self.longest if cut else None,
-                                   return_attention_mask=False, **options)
+            coded = self.tokenizer(
+                texts,
+                verbose=False,
+                truncation=cut,
+                max_length=self.longest if cut else None,
+                return_attention_mask=False,
+                **options,
+            )
         return [list(row) for row in coded["input_ids"]]
 
     def padded_ids(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         """Token ids (B, T), and the mask (B, T) that is 1 where there is a token."""
-        return padded(rows, self.device, self.pad), padded([[1] * len(row) for row in rows], self.device)
+        return padded(rows, self.device, self.pad), padded(
+            [[1] * len(row) for row in rows], self.device
+        )
 
     def copied(self) -> nn.Module:
         """A copy of the model; with an adapter, the model inside a copy of that."""
@@ -107,8 +139,11 @@ class FineTune(Objective):
         self._copy = copy.deepcopy(self.adapter)
         return self._copy.get_base_model()
 
-    def attention_in(self, model: nn.Module, kind: str, step: int, source: str, target: str | None) -> AttentionSeen | None:
-        """The attention over one text, or the beginning of it that the model reads; None where it cannot be seen."""
+    def attention_in(
+        self, model: nn.Module, kind: str, step: int, source: str, target: str | None
+    ) -> AttentionSeen | None:
+        """The attention over one text, or the beginning of it that the model reads; None where it
+        cannot be seen."""
         while len(self.ids([source])[0]) > self.longest:
             source = source[: len(source) // 2]
         if not source.strip() or (model.config.is_encoder_decoder and kind != "seq2seq"):
@@ -116,7 +151,8 @@ class FineTune(Objective):
         return attention_of(model, self.tokenizer, kind, step, source, target)
 
     def export(self, folder: Path, model: nn.Module, card: str) -> None:
-        """A folder that transformers loads; after LoRA the merged weights, and the updates alone under adapter/."""
+        """A folder that transformers loads; after LoRA the merged weights, and the updates alone
+        under adapter/."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
@@ -154,12 +190,17 @@ def _remarks(base: Base, recipe: Recipe) -> list[str]:
     if base.new:
         lines.append(f"new weights, drawn from seed {recipe.seed}: {', '.join(base.new)}")
     if recipe.lora.rank:
-        lines.append(f"LoRA: updates of rank {recipe.lora.rank}, α = {recipe.lora.alpha:g}; all other weights stay as they are")
+        lines.append(
+            f"LoRA: updates of rank {recipe.lora.rank}, α = {recipe.lora.alpha:g}; all other "
+            "weights stay as they are"
+        )
     return lines
 
 
 def summed_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """The sum over all places with a target of the cross-entropy in nats; logits (…, C), targets (…) with IGNORED."""
+    """The sum over all places with a target of the cross-entropy in nats; logits (…, C), targets
+    (…) with IGNORED."""
     asked = targets != IGNORED
-    return nn.functional.cross_entropy(logits[asked].float(), targets[asked], reduction="sum", label_smoothing=label_smoothing)
-
+    return nn.functional.cross_entropy(
+        logits[asked].float(), targets[asked], reduction="sum", label_smoothing=label_smoothing
+    )

@@ -38,13 +38,26 @@ class Translate(Objective):
     """A sequence-to-sequence model from scratch."""
 
     kinds: ClassVar = {"source": "text", "target": "text"}
-    metrics = ("chrf", "bleu", "bleu_tokenized", "exact_match", "rouge1", "rouge2", "rougeL", "perplexity")
+    metrics = (
+        "chrf",
+        "bleu",
+        "bleu_tokenized",
+        "exact_match",
+        "rouge1",
+        "rouge2",
+        "rougeL",
+        "perplexity",
+    )
     final = ("bleu", "chrf")
 
     def __init__(self, recipe: Recipe, run: Run, corpus: Corpus, device: torch.device) -> None:
         super().__init__(recipe, run, corpus, device)
-        self.tokenizer = house_tokenizer(run, recipe, lambda: (source for source, _ in corpus.train),
-                                         lambda: (target for _, target in corpus.train))
+        self.tokenizer = house_tokenizer(
+            run,
+            recipe,
+            lambda: (source for source, _ in corpus.train),
+            lambda: (target for _, target in corpus.train),
+        )
         self._drawn: list[int] = []  # the training items of the epoch, where rows have weights
         self.items = {part: self.encoded(part) for part in ("train", "validation")}
         sizes = self.tokenizer.source.get_vocab_size(), self.tokenizer.target.get_vocab_size()
@@ -53,8 +66,11 @@ class Translate(Objective):
 
     def encoded(self, part: str) -> list[Pair]:
         rows = self.corpus[part]
-        pairs = zip(self.tokenizer.encode_source([source for source, _ in rows]),
-                    self.tokenizer.encode_target([target for _, target in rows]), strict=True)
+        pairs = zip(
+            self.tokenizer.encode_source([source for source, _ in rows]),
+            self.tokenizer.encode_target([target for _, target in rows]),
+            strict=True,
+        )
         return self.kept_short(list(pairs), part)
 
     def place(self, item: int) -> str:
@@ -75,30 +91,47 @@ class Translate(Objective):
         return noisy(joined(items, self.recipe, rng), self.recipe, rng)
 
     def tensors(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Source ids (B, S), decoder input (B, T) that begins with bos, targets (B, T) that end with eos, and the padding
-        of the sources (B, S), or None where there is none: attention without a mask is faster."""
+        """Source ids (B, S), decoder input (B, T) that begins with bos, targets (B, T) that end
+        with eos, and the padding of the sources (B, S), or None where there is none: attention
+        without a mask is faster."""
         sources = padded([source for source, _ in batch.items], self.device)
         is_padded = any(len(source) < sources.shape[1] for source, _ in batch.items)
-        return (sources, padded([[BOS, *target[:-1]] for _, target in batch.items], self.device),
-                padded([target for _, target in batch.items], self.device), sources == PAD if is_padded else None)
+        return (
+            sources,
+            padded([[BOS, *target[:-1]] for _, target in batch.items], self.device),
+            padded([target for _, target in batch.items], self.device),
+            sources == PAD if is_padded else None,
+        )
 
-    def loss(self, model: nn.Module, tensors: tuple[Tensor | None, ...], label_smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, model: nn.Module, tensors: tuple[Tensor | None, ...], label_smoothing: float = 0.0
+    ) -> Tensor:
         sources, inputs, targets, padding = tensors
         features = model.features(sources, inputs, src_key_padding_mask=padding)  # (B, T, D)
         counted = targets != PAD
-        return linear_cross_entropy(features[counted], model.generator.weight, model.generator.bias, targets[counted],
-                                    label_smoothing=label_smoothing)
+        return linear_cross_entropy(
+            features[counted],
+            model.generator.weight,
+            model.generator.bias,
+            targets[counted],
+            label_smoothing=label_smoothing,
+        )
 
     @torch.no_grad()
-    def predict(self, model: nn.Module, part: str, count: int | None = None, beams: int = 1) -> list[str]:
+    def predict(
+        self, model: nn.Module, part: str, count: int | None = None, beams: int = 1
+    ) -> list[str]:
         sources = [source for source, *_ in self.corpus[part][:count]]
         encoded = self.tokenizer.encode_source(sources)
         results = [""] * len(sources)
         for batch in bucketed(encoded, 4_000 // beams, lambda ids: (len(ids),), seed=0, epoch=0):
             src = padded(batch.items, self.device)
             limits = {"bos": BOS, "eos": EOS, "max_new_tokens": int(1.5 * src.shape[1]) + 10}
-            written = (beam(model, src, src == PAD, beams=beams, **limits) if beams > 1 else
-                       greedy(model, src, src == PAD, **limits))
+            written = (
+                beam(model, src, src == PAD, beams=beams, **limits)
+                if beams > 1
+                else greedy(model, src, src == PAD, **limits)
+            )
             for row, sequence in zip(batch.rows, written, strict=True):
                 results[row] = self.tokenizer.decode_target(sequence)
         return results
@@ -111,13 +144,22 @@ class Translate(Objective):
 
     def export(self, folder: Path, model: nn.Module, card: str) -> None:
         data = self.recipe.data
-        save_house(folder, model, arguments=self.arguments, task=self.recipe.task, source_language=data.source_language,
-                   target_language=data.target_language, source_tokenizer=self.tokenizer.source,
-                   target_tokenizer=self.tokenizer.target, card=card)
+        save_house(
+            folder,
+            model,
+            arguments=self.arguments,
+            task=self.recipe.task,
+            source_language=data.source_language,
+            target_language=data.target_language,
+            source_tokenizer=self.tokenizer.source,
+            target_tokenizer=self.tokenizer.target,
+            card=card,
+        )
 
 
 def joined(items: list[Pair], recipe: Recipe, rng: random.Random) -> list[Pair]:
-    """Some rows with another row behind them (the first row's end mark is dropped), as augmentation.join says."""
+    """Some rows with another row behind them (the first row's end mark is dropped), as
+    augmentation.join says."""
     share, longest = recipe.augmentation.join, recipe.batch.max_tokens_per_side
     if not share:
         return items
@@ -125,7 +167,10 @@ def joined(items: list[Pair], recipe: Recipe, rng: random.Random) -> list[Pair]:
     for source, target in items:
         if rng.random() < share:
             more_source, more_target = items[rng.randrange(len(items))]
-            if len(source) + len(more_source) <= longest and len(target) + len(more_target) <= longest:
+            if (
+                len(source) + len(more_source) <= longest
+                and len(target) + len(more_target) <= longest
+            ):
                 source, target = source[:-1] + more_source, target[:-1] + more_target
         result.append((source, target))
     return result
@@ -141,11 +186,17 @@ def noisy(items: list[Pair], recipe: Recipe, rng: random.Random) -> list[Pair]:
     return items
 
 
-def attention_of(module: nn.Module, tokenizer: Any, kind: str, step: int, source: str,
-                 target: str | None) -> AttentionSeen | None:
-    """The maps of one text (cross-attention where there is any), cut to the first tokens; None without attention."""
+def attention_of(
+    module: nn.Module, tokenizer: Any, kind: str, step: int, source: str, target: str | None
+) -> AttentionSeen | None:
+    """The maps of one text (cross-attention where there is any), cut to the first tokens; None
+    without attention."""
     try:
-        store = explore(SimpleNamespace(module=module, tokenizer=tokenizer, kind=kind, reference="training"), source, target)
+        store = explore(
+            SimpleNamespace(module=module, tokenizer=tokenizer, kind=kind, reference="training"),
+            source,
+            target,
+        )
     except AttentionError:
         return None
     return _seen(store, step)
@@ -157,7 +208,19 @@ def _seen(store: AttentionStore, step: int) -> AttentionSeen | None:
         return None
     panel = store.panel("cross" if "cross" in kinds else kinds[0])
     rows, columns = panel.rows[:_SHOWN_TOKENS], panel.columns[:_SHOWN_TOKENS]
-    maps = torch.stack([layer.weights(head).cpu()[: len(rows), : len(columns)]
-                        for layer in panel.layers for head in range(panel.heads)])
-    return AttentionSeen(step, "cross" if panel.kind == "cross" else "self", tuple(rows), tuple(columns), len(panel.layers),
-                         panel.heads, base64.b64encode(compand(maps)).decode("ascii"))
+    maps = torch.stack(
+        [
+            layer.weights(head).cpu()[: len(rows), : len(columns)]
+            for layer in panel.layers
+            for head in range(panel.heads)
+        ]
+    )
+    return AttentionSeen(
+        step,
+        "cross" if panel.kind == "cross" else "self",
+        tuple(rows),
+        tuple(columns),
+        len(panel.layers),
+        panel.heads,
+        base64.b64encode(compand(maps)).decode("ascii"),
+    )

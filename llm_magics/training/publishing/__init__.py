@@ -1,1 +1,2 @@
-"""A run for the world outside: folders that transformers loads, TensorBoard's files, model cards."""
+"""A run for the world outside: folders that transformers loads, TensorBoard's files, model
+cards."""

@@ -1,4 +1,5 @@
-"""A run for others: a folder that transformers loads, the model as it is, TensorBoard events, or a model card."""
+"""A run for others: a folder that transformers loads, the model as it is, TensorBoard events, or a
+model card."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from llm_magics.training.survey import folder_bytes
 __all__ = ["FORMATS", "Export", "export_plan", "export_run"]
 
 FORMATS = ("safetensors", "copy", "tensorboard", "card")
-"""What a run is exported as: a folder that transformers loads; model/ as it is; event files; README.md."""
+"""What a run is exported as: a folder that transformers loads; model/ as it is; event files;
+README.md."""
 
 _MADE_BY_US = re.compile(r".*\.safetensors(\.index\.json)?|events\.out\.tfevents\..*\.llm-magics")
 _SAID_IN_THE_CARD = ("card.md", "README.md")
@@ -46,42 +48,64 @@ class Export(Result):
     def text(self) -> str:
         """What was written where, and how it is used."""
         what = f" as {self.family}" if self.family else ""
-        said = f"run:{self.run}{what} → {self.folder}: {', '.join(self.files)} ({self.n_bytes:,} bytes)"
+        said = (
+            f"run:{self.run}{what} → {self.folder}: {', '.join(self.files)} ({self.n_bytes:,} "
+            "bytes)"
+        )
         return f"{said}\n{self.use}" if self.use else said
 
     def __repr__(self) -> str:
         return f"Export({self.text!r})"
 
 
-def export_run(run: Run, folder: Path | str, format: str = "safetensors", *, force: bool = False) -> Export:
-    """Write the run into `folder` as one of `FORMATS`: all of it beside the folder first, then in one go.
+def export_run(
+    run: Run, folder: Path | str, format: str = "safetensors", *, force: bool = False
+) -> Export:
+    """Write the run into `folder` as one of `FORMATS`: all of it beside the folder first, then in
+    one go.
 
-    force: write into a folder that is not empty; files of the same names, and weights and event files of an earlier
-    export, are replaced, all others stay. Raises RunError, InputError, WrongTask for a model that no family of
-    transformers computes, BrokenModel.
+    force: write into a folder that is not empty; files of the same names, and weights and event
+    files of an earlier export, are replaced, all others stay. Raises RunError, InputError,
+    WrongTask for a model that no family of transformers computes, BrokenModel.
     """
     folder = _checked(run, folder, format, force)
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         family, use = _WRITERS[format](run, building)
-        files = sorted(str(path.relative_to(building)) for path in building.rglob("*") if path.is_file())
+        files = sorted(
+            str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()
+        )
         n_bytes = folder_bytes(building)
         building.chmod(0o755)
         _settle(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Export(run=run.name, format=format, folder=folder, files=tuple(files), n_bytes=n_bytes, family=family,
-                  use=use.replace("FOLDER", str(folder)))
+    return Export(
+        run=run.name,
+        format=format,
+        folder=folder,
+        files=tuple(files),
+        n_bytes=n_bytes,
+        family=family,
+        use=use.replace("FOLDER", str(folder)),
+    )
 
 
-def export_plan(run: Run, folder: Path | str, format: str = "safetensors", *, force: bool = False) -> str:
-    """What `export_run` would write, in one line; raises what it would refuse, and writes nothing."""
+def export_plan(
+    run: Run, folder: Path | str, format: str = "safetensors", *, force: bool = False
+) -> str:
+    """What `export_run` would write, in one line; raises what it would refuse, and writes
+    nothing."""
     folder = _checked(run, folder, format, force)
-    what = {"copy": "the model as it is", "card": "a model card", "tensorboard": "event files"}.get(format)
+    what = {"copy": "the model as it is", "card": "a model card", "tensorboard": "event files"}.get(
+        format
+    )
     if format == "safetensors":
         config = _config(run)
-        what = f"a model of transformers, family {config.get('model_type') or _house_family(config)}"
+        what = (
+            f"a model of transformers, family {config.get('model_type') or _house_family(config)}"
+        )
     replaced = ", over what is there" if folder.is_dir() and any(folder.iterdir()) else ""
     return f"run:{run.name} would be written as {what} into {folder}{replaced}"
 
@@ -95,7 +119,9 @@ def _checked(run: Run, folder: Path | str, format: str, force: bool) -> Path:
     if folder == run.folder or run.folder in folder.parents:
         raise InputError(f"{folder} lies in the run itself; name another folder")
     if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise InputError(f"{folder} is not empty; choose another folder, or replace what is there with --force")
+        raise InputError(
+            f"{folder} is not empty; choose another folder, or replace what is there with --force"
+        )
     if format in ("safetensors", "copy"):
         _config(run)
     return folder
@@ -105,8 +131,10 @@ def _config(run: Run) -> dict[str, Any]:
     """config.json of the exported model."""
     folder = run.model_folder
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
-        raise RunError(f"run {run.name} has no model yet; it is written when the training ends or is stopped "
-                       f"(%train --resume {run.name})")
+        raise RunError(
+            f"run {run.name} has no model yet; it is written when the training ends or is stopped "
+            f"(%train --resume {run.name})"
+        )
     file = "config.json" if (folder / "config.json").is_file() else "adapter_config.json"
     return read_json(folder / file)
 
@@ -117,7 +145,11 @@ def _settle(building: Path, folder: Path) -> None:
         building.rename(folder)
         return
     for path in folder.iterdir():
-        if path.is_file() and _MADE_BY_US.fullmatch(path.name) and not (building / path.name).exists():
+        if (
+            path.is_file()
+            and _MADE_BY_US.fullmatch(path.name)
+            and not (building / path.name).exists()
+        ):
             path.unlink()  # weights of an earlier export, which would be read beside the new ones
     for path in sorted(building.rglob("*")):
         place = folder / path.relative_to(building)
@@ -155,9 +187,14 @@ def _write_safetensors(run: Run, folder: Path) -> tuple[str, str]:
             logging.enable_progress_bar()
     twin_tokenizer(tokenizer, "source", is_translator).save_pretrained(folder)
     if tokenizer.target is not tokenizer.source:
-        twin_tokenizer(tokenizer, "target", is_translator).save_pretrained(folder / "target_tokenizer")
+        twin_tokenizer(tokenizer, "target", is_translator).save_pretrained(
+            folder / "target_tokenizer"
+        )
     use = _loading("AutoModelForSeq2SeqLM" if is_translator else "AutoModelForCausalLM")
-    _write_text(folder / "README.md", model_card(run, library="transformers", use=use.replace("FOLDER", run.name)))
+    _write_text(
+        folder / "README.md",
+        model_card(run, library="transformers", use=use.replace("FOLDER", run.name)),
+    )
     return model.config.model_type, use
 
 
@@ -169,31 +206,54 @@ def _house_family(config: dict[str, Any]) -> str:
 
     cls = ARCHITECTURES.get(config.get("architecture"))
     if cls is None:
-        raise WrongTask(f"config.json names the architecture {config.get('architecture')!r}, which this version does not know")
+        raise WrongTask(
+            f"config.json names the architecture {config.get('architecture')!r}, which this "
+            "version does not know"
+        )
     return family_of(outline(cls, **config["arguments"]))
 
 
 def _write_copy(run: Run, folder: Path) -> tuple[str, str]:
     config = _config(run)
-    shutil.copytree(run.model_folder, folder, ignore=shutil.ignore_patterns(*_SAID_IN_THE_CARD, ".*"), dirs_exist_ok=True)
+    shutil.copytree(
+        run.model_folder,
+        folder,
+        ignore=shutil.ignore_patterns(*_SAID_IN_THE_CARD, ".*"),
+        dirs_exist_ok=True,
+    )
     is_house = config.get("format") == "llm_magics"
     for name in ("config.json", "adapter_config.json", "tokenizer_config.json"):
         _without_places(folder / name)
     auto = _AUTO.get(run.recipe().task, "AutoModel")
     use = "llm_magics: give the folder as a model, --model FOLDER" if is_house else _loading(auto)
-    _write_text(folder / "README.md", model_card(run, library="llm_magics" if is_house else "transformers",
-                                                 use=use.replace("FOLDER", run.name)))
+    _write_text(
+        folder / "README.md",
+        model_card(
+            run,
+            library="llm_magics" if is_house else "transformers",
+            use=use.replace("FOLDER", run.name),
+        ),
+    )
     return str(config.get("model_type", "")), use
 
 
-_AUTO = {"translate": "AutoModelForSeq2SeqLM", "summarize": "AutoModelForSeq2SeqLM", "language-model": "AutoModelForCausalLM",
-         "masked-language-model": "AutoModelForMaskedLM", "classify": "AutoModelForSequenceClassification",
-         "label-tokens": "AutoModelForTokenClassification", "answer": "AutoModelForQuestionAnswering"}
+_AUTO = {
+    "translate": "AutoModelForSeq2SeqLM",
+    "summarize": "AutoModelForSeq2SeqLM",
+    "language-model": "AutoModelForCausalLM",
+    "masked-language-model": "AutoModelForMaskedLM",
+    "classify": "AutoModelForSequenceClassification",
+    "label-tokens": "AutoModelForTokenClassification",
+    "answer": "AutoModelForQuestionAnswering",
+}
 
 
 def _loading(auto: str) -> str:
-    return (f"from transformers import AutoTokenizer, {auto}\n"
-            f"model, tokenizer = {auto}.from_pretrained(\"FOLDER\"), AutoTokenizer.from_pretrained(\"FOLDER\")")
+    return (
+        f"from transformers import AutoTokenizer, {auto}\n"
+        f'model, tokenizer = {auto}.from_pretrained("FOLDER"), '
+        'AutoTokenizer.from_pretrained("FOLDER")'
+    )
 
 
 def _without_places(file: Path) -> None:
@@ -201,8 +261,11 @@ def _without_places(file: Path) -> None:
     if not file.is_file():
         return
     config = read_json(file)
-    changed = {key: Path(value).name for key, value in config.items()
-               if isinstance(value, str) and key.endswith("name_or_path") and Path(value).is_absolute()}
+    changed = {
+        key: Path(value).name
+        for key, value in config.items()
+        if isinstance(value, str) and key.endswith("name_or_path") and Path(value).is_absolute()
+    }
     if changed:
         _write_text(file, json.dumps({**config, **changed}, indent=2, ensure_ascii=False) + "\n")
 
@@ -224,4 +287,8 @@ def _write_text(path: Path, text: str) -> None:
 
 
 _WRITERS: dict[str, Callable[[Run, Path], tuple[str, str]]] = {
-    "safetensors": _write_safetensors, "copy": _write_copy, "tensorboard": _write_tensorboard, "card": _write_card}
+    "safetensors": _write_safetensors,
+    "copy": _write_copy,
+    "tensorboard": _write_tensorboard,
+    "card": _write_card,
+}

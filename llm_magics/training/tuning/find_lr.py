@@ -1,4 +1,5 @@
-"""The learning-rate range test: a short training at growing rates, on copies, that leaves everything as it was.
+"""The learning-rate range test: a short training at growing rates, on copies, that leaves
+everything as it was.
 
 L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3.
 """
@@ -70,9 +71,15 @@ class LearningRateSearch(Result):
     @property
     def text(self) -> str:
         """One line for people."""
-        ramp = f"{len(self.rates)} steps from {self.rates[0]:.1g} to {self.rates[-1]:.2g}, {self.reason}"
-        return (f"learning rate {self.steepest:.2g}: there the loss falls fastest; a tenth of the rate of its minimum is "
-                f"{self.tenth_of_minimum:.2g} ({ramp})")
+        ramp = (
+            f"{len(self.rates)} steps from {self.rates[0]:.1g} to {self.rates[-1]:.2g}, "
+            f"{self.reason}"
+        )
+        return (
+            f"learning rate {self.steepest:.2g}: there the loss falls fastest; a tenth of the "
+            "rate of its minimum is "
+            f"{self.tenth_of_minimum:.2g} ({ramp})"
+        )
 
     def __repr__(self) -> str:
         return f"LearningRateSearch({self.text!r})"
@@ -85,25 +92,50 @@ class LearningRateSearch(Result):
     def node(self) -> Node:
         """The curve and the line."""
         how = el("code", {"style": {"font-family": theme.MONO}}, f"--lr {self.suggestion:.2g}")
-        return el("div", {"style": theme.BOX}, image(self.static_svg().encode(), "image/svg+xml", self.text, width_px=640),
-                  el("div", {}, self.text), el("div", {"style": theme.NOTE}, "use it: ", how,
-                                               " — weights, optimizer and random numbers are as they were"),
-                  provenance_note(self.provenance))
+        return el(
+            "div",
+            {"style": theme.BOX},
+            image(self.static_svg().encode(), "image/svg+xml", self.text, width_px=640),
+            el("div", {}, self.text),
+            el(
+                "div",
+                {"style": theme.NOTE},
+                "use it: ",
+                how,
+                " — weights, optimizer and random numbers are as they were",
+            ),
+            provenance_note(self.provenance),
+        )
 
 
-def find_lr(what: Recipe | Run, *, device: torch.device | str = "cpu", given: Given = Given(), low: float = 1e-7,  # noqa: B008
-            high: float = 10.0, steps: int = 100, on_step: Callable[[int, float, float], None] | None = None,
-            stop: Callable[[], bool] = lambda: False) -> LearningRateSearch:
+def find_lr(
+    what: Recipe | Run,
+    *,
+    device: torch.device | str = "cpu",
+    given: Given = Given(),  # noqa: B008  frozen
+    low: float = 1e-7,
+    high: float = 10.0,
+    steps: int = 100,
+    on_step: Callable[[int, float, float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> LearningRateSearch:
     """The range test of a recipe, or of a run as its newest checkpoint left it; neither is changed.
 
-    on_step is told (step, rate, loss); stop is asked before every step. Random numbers of torch, Python and NumPy go on
-    afterwards as if nothing had been; files are only written to a temporary folder. A module of the notebook is copied.
-    Raises InputError for a ramp that is none, TrainingError when the loss is not finite from the start, and what reading
-    the data raises.
+    on_step is told (step, rate, loss); stop is asked before every step. Random numbers of torch,
+    Python and NumPy go on afterwards as if nothing had been; files are only written to a temporary
+    folder. A module of the notebook is copied. Raises InputError for a ramp that is none,
+    TrainingError when the loss is not finite from the start, and what reading the data raises.
     """
     _check(low, high, steps)
-    with random_numbers_kept(torch.device(device)), tempfile.TemporaryDirectory(prefix="llm-magics-lr-") as folder:
-        run = _copied_run(what, Path(folder)) if isinstance(what, Run) else create_run(Path(folder), what, "range-test")
+    with (
+        random_numbers_kept(torch.device(device)),
+        tempfile.TemporaryDirectory(prefix="llm-magics-lr-") as folder,
+    ):
+        run = (
+            _copied_run(what, Path(folder))
+            if isinstance(what, Run)
+            else create_run(Path(folder), what, "range-test")
+        )
         setup = prepare(run, device, replace(given, module=copy.deepcopy(given.module)))
         newest = checkpoint.latest_valid(what.checkpoints)[0] if isinstance(what, Run) else None
         if newest is not None:
@@ -111,13 +143,20 @@ def find_lr(what: Recipe | Run, *, device: torch.device | str = "cpu", given: Gi
         return range_test(setup, low=low, high=high, steps=steps, on_step=on_step, stop=stop)
 
 
-def range_test(setup: Setup, *, low: float = 1e-7, high: float = 10.0, steps: int = 100,
-               on_step: Callable[[int, float, float], None] | None = None,
-               stop: Callable[[], bool] = lambda: False) -> LearningRateSearch:
-    """Train copies of the setup's model and optimizer with the rate growing from low to high, the same factor a step.
+def range_test(
+    setup: Setup,
+    *,
+    low: float = 1e-7,
+    high: float = 10.0,
+    steps: int = 100,
+    on_step: Callable[[int, float, float], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> LearningRateSearch:
+    """Train copies of the setup's model and optimizer with the rate growing from low to high, the
+    same factor a step.
 
-    The setup, its model (weights, buffers, gradients, mode) and optimizer are left alone, and so are the generators of
-    random numbers, whatever ends the test.
+    The setup, its model (weights, buffers, gradients, mode) and optimizer are left alone, and so
+    are the generators of random numbers, whatever ends the test.
     """
     _check(low, high, steps)
     began, rates, losses = time.monotonic(), [], []
@@ -148,39 +187,67 @@ def range_test(setup: Setup, *, low: float = 1e-7, high: float = 10.0, steps: in
                 break
     if len(rates) < _FEWEST_STEPS:
         last = (rates or [low])[-1]
-        why = "it was stopped" if reason == "stopped" else f"{reason} at a rate of {last:.2g}; begin lower"
-        raise TrainingError(f"the range test saw {len(rates)} steps only, {_FEWEST_STEPS} are needed: {why}")
+        why = (
+            "it was stopped"
+            if reason == "stopped"
+            else f"{reason} at a rate of {last:.2g}; begin lower"
+        )
+        raise TrainingError(
+            f"the range test saw {len(rates)} steps only, {_FEWEST_STEPS} are needed: {why}"
+        )
     steepest, tenth, smoothed = suggested_rates(rates, losses)
-    provenance = Provenance(model=setup.recipe.name, why="learning-rate range test", seed=setup.recipe.seed,
-                            seconds=time.monotonic() - began, parameters={"low": low, "high": high, "steps": steps})
-    return LearningRateSearch(rates=tuple(rates), losses=tuple(losses), smoothed=tuple(smoothed), steepest=steepest,
-                              tenth_of_minimum=tenth, reason=reason, provenance=provenance)
+    provenance = Provenance(
+        model=setup.recipe.name,
+        why="learning-rate range test",
+        seed=setup.recipe.seed,
+        seconds=time.monotonic() - began,
+        parameters={"low": low, "high": high, "steps": steps},
+    )
+    return LearningRateSearch(
+        rates=tuple(rates),
+        losses=tuple(losses),
+        smoothed=tuple(smoothed),
+        steepest=steepest,
+        tenth_of_minimum=tenth,
+        reason=reason,
+        provenance=provenance,
+    )
 
 
-def suggested_rates(rates: Sequence[float], losses: Sequence[float]) -> tuple[float, float, list[float]]:
+def suggested_rates(
+    rates: Sequence[float], losses: Sequence[float]
+) -> tuple[float, float, list[float]]:
     """(rate of the steepest descent, a tenth of the rate of the minimum, the smoothed losses).
 
-    Losses are smoothed by the mean over the 5 steps to either side, which lags behind nothing; the slope is that of the
-    smoothed loss over log(rate), by least squares over the same steps, and is looked for before the minimum.
+    Losses are smoothed by the mean over the 5 steps to either side, which lags behind nothing; the
+    slope is that of the smoothed loss over log(rate), by least squares over the same steps, and is
+    looked for before the minimum.
     """
     count = len(losses)
-    windows = [range(max(0, i - _HALF_WINDOW), min(count, i + _HALF_WINDOW + 1)) for i in range(count)]
+    windows = [
+        range(max(0, i - _HALF_WINDOW), min(count, i + _HALF_WINDOW + 1)) for i in range(count)
+    ]
     smoothed = [sum(losses[j] for j in window) / len(window) for window in windows]
     minimum = min(range(count), key=smoothed.__getitem__)
     logs = [math.log(rate) for rate in rates]
-    slopes = [_slope([logs[j] for j in window], [smoothed[j] for j in window]) for window in windows]
+    slopes = [
+        _slope([logs[j] for j in window], [smoothed[j] for j in window]) for window in windows
+    ]
     steepest = min(range(max(1, minimum)), key=slopes.__getitem__)
     return rates[steepest], rates[minimum] / 10, smoothed
 
 
 def _slope(xs: list[float], ys: list[float]) -> float:
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum((x - mean_x) ** 2 for x in xs)
+    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum(
+        (x - mean_x) ** 2 for x in xs
+    )
 
 
 @contextmanager
 def random_numbers_kept(device: torch.device) -> Iterator[None]:
-    """Random numbers of torch (on the CPU and on `device`), Python and NumPy go on afterwards as if nothing had been."""
+    """Random numbers of torch (on the CPU and on `device`), Python and NumPy go on afterwards as if
+    nothing had been."""
     numpy: Any = sys.modules.get("numpy")
     python, others = random.getstate(), numpy.random.get_state() if numpy else None
     kind = device.type if device.type in ("cuda", "mps", "xpu") else "cuda"
@@ -196,7 +263,9 @@ def random_numbers_kept(device: torch.device) -> Iterator[None]:
 
 def _copied_setup(setup: Setup) -> Setup:
     """The setup with a model and an optimizer of its own, equal to the given ones."""
-    recipe = replace(setup.recipe, compute=replace(setup.recipe.compute, compile=False))  # a hundred steps do not repay it
+    recipe = replace(
+        setup.recipe, compute=replace(setup.recipe.compute, compile=False)
+    )  # a hundred steps do not repay it
     objective = copy.copy(setup.objective)
     objective.model = copy.deepcopy(setup.model)
     optimizer = make_optimizer(objective.trainable(), recipe.optimizer)
@@ -227,6 +296,10 @@ def _endless(setup: Setup) -> Iterator[list[Batch]]:
 
 def _check(low: float, high: float, steps: int) -> None:
     if not 0 < low < high < math.inf:
-        raise InputError(f"the learning rate cannot grow from {low} to {high}; expected 0 < low < high")
+        raise InputError(
+            f"the learning rate cannot grow from {low} to {high}; expected 0 < low < high"
+        )
     if steps < _FEWEST_STEPS:
-        raise InputError(f"{steps} steps are too few for a range test; take {_FEWEST_STEPS} at least")
+        raise InputError(
+            f"{steps} steps are too few for a range test; take {_FEWEST_STEPS} at least"
+        )

@@ -25,16 +25,24 @@ _MARK = "study.json"
 
 
 def check_free(runs_root: Path, name: str, token: str = "") -> None:
-    """Raise RunError when there is a run of this name that the study with this token has not put there."""
+    """Raise RunError when there is a run of this name that the study with this token has not put
+    there."""
     if (runs_root / name).exists() and _kept(runs_root / name).get("token") != token:
-        raise RunError(f"the best trial is to be kept as run:{name}, but there is a run of this name; choose another name "
-                       f"for the study, or rename the run")
+        raise RunError(
+            f"the best trial is to be kept as run:{name}, but there is a run of this name; "
+            "choose another name "
+            f"for the study, or rename the run"
+        )
 
 
-def keep_best(study: Study, best: Trial | None, runs_root: Path, device: str, given_of: Callable[[Run], Given]) -> Run | None:
-    """Copy the best trial to the runs as run:NAME and export its model; None when there is none to keep.
+def keep_best(
+    study: Study, best: Trial | None, runs_root: Path, device: str, given_of: Callable[[Run], Given]
+) -> Run | None:
+    """Copy the best trial to the runs as run:NAME and export its model; None when there is none to
+    keep.
 
-    The figures on the test rows are computed here, and of the best trial only: the search has not seen them.
+    The figures on the test rows are computed here, and of the best trial only: the search has not
+    seen them.
     """
     if best is None:
         return None
@@ -43,13 +51,20 @@ def keep_best(study: Study, best: Trial | None, runs_root: Path, device: str, gi
     if _kept(target).get("trial") == trial.name:
         return Run(target)
     if not any(trial.checkpoints.glob("*/manifest.json")):
-        raise RunError(f"the weights of the best trial {trial.name} are gone, so run:{study.name} cannot be made again; train "
-                       f"its recipe: %train --recipe {trial.folder / 'recipe.json'}")
+        raise RunError(
+            f"the weights of the best trial {trial.name} are gone, so run:{study.name} cannot be "
+            "made again; train "
+            f"its recipe: %train --recipe {trial.folder / 'recipe.json'}"
+        )
     runs_root.mkdir(parents=True, exist_ok=True, mode=0o700)
     building = Path(tempfile.mkdtemp(prefix=".new-", dir=runs_root)) / study.name
     try:
-        shutil.copytree(trial.folder, building, ignore=shutil.ignore_patterns("lock", "lock.holder"))
-        (building / _MARK).write_text(json.dumps({"token": study.settings.token, "trial": trial.name}), encoding="utf-8")
+        shutil.copytree(
+            trial.folder, building, ignore=shutil.ignore_patterns("lock", "lock.holder")
+        )
+        (building / _MARK).write_text(
+            json.dumps({"token": study.settings.token, "trial": trial.name}), encoding="utf-8"
+        )
         _export(Run(building), device, given_of)
         if target.exists():  # an earlier best of this study
             target.rename(building.parent / "before")

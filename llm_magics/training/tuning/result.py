@@ -39,15 +39,38 @@ class TuningResult(Result):
     provenance: Provenance
 
     @classmethod
-    def of(cls, board: Board, reason: str, kept: Run | None, seconds: float, study: Study, note: str = "") -> TuningResult:
+    def of(
+        cls,
+        board: Board,
+        reason: str,
+        kept: Run | None,
+        seconds: float,
+        study: Study,
+        note: str = "",
+    ) -> TuningResult:
         """The result of a search that has ended."""
         ends = [event for event in kept.events() if isinstance(event, Finished)] if kept else []
         settings = study.settings
-        provenance = Provenance(model=f"run:{study.name}" if kept else study.name, seed=settings.seed, seconds=seconds,
-                                why=f"the best of {len(board.trials)} trials by {settings.metric} on the validation rows",
-                                parameters=dict(board.best.settings) if board.best else {})
-        return cls(name=study.name, reason=reason, board=board, run=kept.name if kept else None,
-                   metrics=ends[-1].metrics if ends else {}, seconds=seconds, note=note, provenance=provenance)
+        provenance = Provenance(
+            model=f"run:{study.name}" if kept else study.name,
+            seed=settings.seed,
+            seconds=seconds,
+            why=(
+                f"the best of {len(board.trials)} trials by {settings.metric} on the validation "
+                "rows"
+            ),
+            parameters=dict(board.best.settings) if board.best else {},
+        )
+        return cls(
+            name=study.name,
+            reason=reason,
+            board=board,
+            run=kept.name if kept else None,
+            metrics=ends[-1].metrics if ends else {},
+            seconds=seconds,
+            note=note,
+            provenance=provenance,
+        )
 
     @property
     def best(self) -> Trial | None:
@@ -56,7 +79,8 @@ class TuningResult(Result):
 
     @property
     def settings(self) -> dict[str, object]:
-        """The settings of the best trial, as `overrides` of a training take them; empty without one."""
+        """The settings of the best trial, as `overrides` of a training take them; empty without
+        one."""
         return dict(self.best.settings) if self.best else {}
 
     @property
@@ -82,8 +106,14 @@ class TuningResult(Result):
     @property
     def text(self) -> str:
         """One line for people."""
-        scores = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.metrics.items())
-        kept = f"; kept as {self.model}" + (f", on held-out rows {scores}" if scores else "") if self.run else ""
+        scores = ", ".join(
+            f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.metrics.items()
+        )
+        kept = (
+            f"; kept as {self.model}" + (f", on held-out rows {scores}" if scores else "")
+            if self.run
+            else ""
+        )
         note = f"; {self.note}" if self.note else ""
         return f"{self.board.summary()}; {self.reason} after {duration(self.seconds)}{kept}{note}"
 
@@ -98,11 +128,28 @@ class TuningResult(Result):
         """The trials as a data frame, a column a setting; needs pandas."""
         import pandas
 
-        return pandas.DataFrame([{"trial": trial.number, "state": trial.state, self.board.metric: trial.value,
-                                  **trial.settings, "step": trial.step, "seconds": trial.seconds} for trial in self.trials])
+        return pandas.DataFrame(
+            [
+                {
+                    "trial": trial.number,
+                    "state": trial.state,
+                    self.board.metric: trial.value,
+                    **trial.settings,
+                    "step": trial.step,
+                    "seconds": trial.seconds,
+                }
+                for trial in self.trials
+            ]
+        )
 
     def node(self) -> Node:
         """The line above, curves, importance, parallel coordinates and the table."""
         more = "" if self.reason == "completed" else f"go on: %tune --resume {self.name}"
-        return el("div", {"style": theme.BOX}, el("div", {}, self.text), tuning_node(self.board),
-                  el("div", {"style": theme.NOTE}, more) if more else None, provenance_note(self.provenance))
+        return el(
+            "div",
+            {"style": theme.BOX},
+            el("div", {}, self.text),
+            tuning_node(self.board),
+            el("div", {"style": theme.NOTE}, more) if more else None,
+            provenance_note(self.provenance),
+        )

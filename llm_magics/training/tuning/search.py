@@ -1,7 +1,9 @@
-"""A search for settings in a worker thread: one trial after the other, each a run on the normal loop.
+"""A search for settings in a worker thread: one trial after the other, each a run on the normal
+loop.
 
-Nothing of a search lives in the kernel alone. A trial that a stop or a crash cut short goes on, with its number and its
-settings, from its checkpoint; the settings of trial n are a function of the seed and of the trials before it.
+Nothing of a search lives in the kernel alone. A trial that a stop or a crash cut short goes on,
+with its number and its settings, from its checkpoint; the settings of trial n are a function of the
+seed and of the trials before it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ from llm_magics.training.runs import Run
 from llm_magics.training.setup import Given
 from llm_magics.training.tuning.keep import drop_weights, keep_best
 from llm_magics.training.tuning.result import TuningResult
-from llm_magics.training.tuning.study import Study, import_optuna, importance_of, shown_trials, trial_of
+from llm_magics.training.tuning.study import (
+    Study,
+    import_optuna,
+    importance_of,
+    shown_trials,
+    trial_of,
+)
 from llm_magics.training.tuning.trial import TrialTraining
 from llm_magics.training.worker import Worker
 
@@ -30,27 +38,43 @@ __all__ = ["TuningRun"]
 
 _TELL_EVERY_S = 0.5
 _MOST_VOID = 50
-"""Settings in a row that were trained already or contradict themselves, before the search is taken to be over."""
+"""Settings in a row that were trained already or contradict themselves, before the search is taken
+to be over."""
 _MOST_LISTED = 5_000
 """Combinations of a space that are gone through one by one."""
 _MOST_FAILED = 3
-"""Trials at the start that may fail, before that is taken to be the fault of what they have in common."""
+"""Trials at the start that may fail, before that is taken to be the fault of what they have in
+common."""
 
 
 class TuningRun(Worker):
     """A search in a worker thread. The study's directory is the truth; this is a handle on it.
 
-    given_of: from a trial's run to the objects of the notebook that it needs. on_board is called in the worker thread
-    whenever there is something new to see, on_kept when the best run is in its place. is_new: the study was made for this
-    search; it goes again when an error ends the search before any trial has.
+    given_of: from a trial's run to the objects of the notebook that it needs. on_board is called in
+    the worker thread whenever there is something new to see, on_kept when the best run is in its
+    place. is_new: the study was made for this search; it goes again when an error ends the search
+    before any trial has.
     """
 
-    def __init__(self, study: Study, runs_root: Path, *, device: str = "cpu", max_seconds: float = 0.0,
-                 given_of: Callable[[Run], Given] = lambda run: Given(),
-                 on_board: Callable[[Board], None] | None = None,
-                 on_kept: Callable[[Run], object] = lambda run: None, is_new: bool = False) -> None:
+    def __init__(
+        self,
+        study: Study,
+        runs_root: Path,
+        *,
+        device: str = "cpu",
+        max_seconds: float = 0.0,
+        given_of: Callable[[Run], Given] = lambda run: Given(),
+        on_board: Callable[[Board], None] | None = None,
+        on_kept: Callable[[Run], object] = lambda run: None,
+        is_new: bool = False,
+    ) -> None:
         self.study, self.name, self._is_new = study, study.name, is_new
-        self._runs_root, self._device, self._given_of, self._on_kept = runs_root, device, given_of, on_kept
+        self._runs_root, self._device, self._given_of, self._on_kept = (
+            runs_root,
+            device,
+            given_of,
+            on_kept,
+        )
         self._ends_s = time.monotonic() + max_seconds if max_seconds else math.inf
         self._watchers = [on_board] if on_board else []
         self._lock = threading.RLock()
@@ -64,7 +88,15 @@ class TuningRun(Worker):
         super().__init__(f"tune {self.name}")
 
     def __repr__(self) -> str:
-        state = "failed" if self.error else "ended" if self.done else "stopping" if self.stopping else "searching"
+        state = (
+            "failed"
+            if self.error
+            else "ended"
+            if self.done
+            else "stopping"
+            if self.stopping
+            else "searching"
+        )
         return f"study {self.name}, {state}; files in {self.study.folder}"
 
     def start(self) -> TuningRun:
@@ -73,14 +105,16 @@ class TuningRun(Worker):
         return self
 
     def stop(self) -> None:
-        """End the search after the current step; the trial under way saves a checkpoint and can be taken up again."""
+        """End the search after the current step; the trial under way saves a checkpoint and can be
+        taken up again."""
         with self._lock:
             self._stop = True
             if self._current is not None:
                 self._current.control.checkpoint()
 
     def stop_trial(self, number: int) -> None:
-        """End one trial, which is then not taken up again; nothing happens to one that has ended."""
+        """End one trial, which is then not taken up again; nothing happens to one that has
+        ended."""
         with self._lock:
             trial = self._trials.get(number)
             if trial is None or trial.state not in LIVE_STATES:
@@ -97,7 +131,10 @@ class TuningRun(Worker):
     def board(self) -> Board:
         """The trials as they are now."""
         with self._lock:
-            trials, importance = tuple(self._trials[n] for n in sorted(self._trials)), dict(self._importance)
+            trials, importance = (
+                tuple(self._trials[n] for n in sorted(self._trials)),
+                dict(self._importance),
+            )
         return self.study.board_of(trials, importance)
 
     @property
@@ -119,11 +156,19 @@ class TuningRun(Worker):
         except LLMMagicsError as error:
             self._error = error
         except BaseException as error:  # noqa: BLE001 - a thread's error must reach whoever waits for it
-            self._error = TrainingError(f"study {self.name} failed: {type(error).__name__}: {error}")
+            self._error = TrainingError(
+                f"study {self.name} failed: {type(error).__name__}: {error}"
+            )
             self._error.__cause__ = error
         finally:
-            if self._is_new and self._error is not None and not any(one.value is not None for one in self._trials.values()):
-                shutil.rmtree(self.study.folder, ignore_errors=True)  # nothing was found; the name is free again
+            if (
+                self._is_new
+                and self._error is not None
+                and not any(one.value is not None for one in self._trials.values())
+            ):
+                shutil.rmtree(
+                    self.study.folder, ignore_errors=True
+                )  # nothing was found; the name is free again
             self._done.set()
             self._tell(force=True)
 
@@ -143,11 +188,15 @@ class TuningRun(Worker):
         optuna = import_optuna()
         for frozen in shown_trials(study):
             self._show(trial_of(self.study, frozen))
-        interrupted = [one for one in study.get_trials(deepcopy=False) if one.state.name == "RUNNING"]
+        interrupted = [
+            one for one in study.get_trials(deepcopy=False) if one.state.name == "RUNNING"
+        ]
         self._enqueue_first(study)
         void = 0
         while not self._over():
-            if interrupted:  # number, settings and evaluations stay; only what came after the checkpoint is done again
+            # number, settings and evaluations stay; only what came after the checkpoint is done
+            # again
+            if interrupted:
                 trial = optuna.trial.Trial(study, interrupted.pop(0)._trial_id)
             elif len(self._ended()) >= self.study.settings.trials:
                 return "completed"
@@ -165,33 +214,46 @@ class TuningRun(Worker):
         return "stopped" if self._stop else "time limit"
 
     def _sampler(self, optuna: Any, count: int) -> Any:
-        """A sampler of its own for every trial: one that began anew after a restart would draw the same again."""
+        """A sampler of its own for every trial: one that began anew after a restart would draw the
+        same again."""
         settings = self.study.settings
-        return optuna.samplers.TPESampler(seed=(settings.seed * 1_000_003 + count) % 2**32,
-                                          n_startup_trials=min(10, max(4, settings.trials // 4)))
+        return optuna.samplers.TPESampler(
+            seed=(settings.seed * 1_000_003 + count) % 2**32,
+            n_startup_trials=min(10, max(4, settings.trials // 4)),
+        )
 
     def _ended(self) -> list[Trial]:
-        return [trial for trial in self._trials.values() if trial.state not in (*LIVE_STATES, "interrupted")]
+        return [
+            trial
+            for trial in self._trials.values()
+            if trial.state not in (*LIVE_STATES, "interrupted")
+        ]
 
     def _over(self) -> bool:
         return self._stop or time.monotonic() >= self._ends_s
 
     def _enqueue_first(self, study: Any) -> None:
-        """The recipe's own settings come first, for comparison; a space small enough is tried as a whole."""
+        """The recipe's own settings come first, for comparison; a space small enough is tried as a
+        whole."""
         space = self.study.space
         if study.get_trials(deepcopy=False):
             return
         own = space.own_settings(self.study.recipe)
         first = [own] if own else []
         if space.size() <= self.study.settings.trials:
-            first += [settings for settings in space.grid() if settings != own and not self._contradiction(settings)]
+            first += [
+                settings
+                for settings in space.grid()
+                if settings != own and not self._contradiction(settings)
+            ]
         for settings in first:
             study.enqueue_trial(space.stored(settings))
         for frozen in study.get_trials(deepcopy=False):
             self._show(trial_of(self.study, frozen))
 
     def _enqueue_untried(self, study: Any) -> bool:
-        """Of a space that can be listed, one of the combinations left is to come next; False when none is left."""
+        """Of a space that can be listed, one of the combinations left is to come next; False when
+        none is left."""
         space = self.study.space
         if space.size() > _MOST_LISTED:
             return True
@@ -199,10 +261,17 @@ class TuningRun(Worker):
         if any(one.state.name == "WAITING" for one in trials):
             return True
         tried = [one.params for one in trials]
-        left = [settings for settings in space.grid()
-                if space.stored(settings) not in tried and not self._contradiction(settings)]
+        left = [
+            settings
+            for settings in space.grid()
+            if space.stored(settings) not in tried and not self._contradiction(settings)
+        ]
         if left:
-            study.enqueue_trial(space.stored(random.Random(f"{self.study.settings.seed} {len(trials)}").choice(left)))
+            study.enqueue_trial(
+                space.stored(
+                    random.Random(f"{self.study.settings.seed} {len(trials)}").choice(left)
+                )
+            )
         return bool(left)
 
     def _contradiction(self, settings: dict[str, Any]) -> str:
@@ -213,24 +282,41 @@ class TuningRun(Worker):
         return ""
 
     def _problem(self, study: Any, trial: Any, settings: dict[str, Any]) -> str:
-        """Why these settings need no training: they contradict themselves, or were trained already; "" if they do."""
+        """Why these settings need no training: they contradict themselves, or were trained already;
+        "" if they do."""
         problem = self._contradiction(settings)
         if problem:
             return problem
-        twin = next((one for one in shown_trials(study) if one.number < trial.number and one.params == trial.params), None)
+        twin = next(
+            (
+                one
+                for one in shown_trials(study)
+                if one.number < trial.number and one.params == trial.params
+            ),
+            None,
+        )
         return f"the settings of t{twin.number:03d}" if twin else ""
 
     def _train(self, study: Any, trial: Any) -> None:
         """Train one trial and tell optuna how it ended."""
         number = trial.number
-        seen = replace(trial_of(self.study, study.get_trials(deepcopy=False)[number]), state="running")
+        seen = replace(
+            trial_of(self.study, study.get_trials(deepcopy=False)[number]), state="running"
+        )
 
         def ending() -> str:
             return "stopped" if number in self._unwanted else "interrupted" if self._over() else ""
 
         with self._lock:
-            self._current = training = TrialTraining(self.study, trial, seen, device=self._device, given_of=self._given_of,
-                                                     show=self._show, ending=ending)
+            self._current = training = TrialTraining(
+                self.study,
+                trial,
+                seen,
+                device=self._device,
+                given_of=self._given_of,
+                show=self._show,
+                ending=ending,
+            )
             self._show(seen, True)
         try:
             state, note = ("skipped", "") if number in self._unwanted else training.train()
@@ -247,19 +333,32 @@ class TuningRun(Worker):
         self._drop_weights(self.board().best)
         ended = self._ended()
         if len(ended) == _MOST_FAILED and all(one.state == "failed" for one in ended):
-            raise TrainingError(f"the first {_MOST_FAILED} trials of study {self.name} failed; the last one: {ended[-1].note}")
+            raise TrainingError(
+                f"the first {_MOST_FAILED} trials of study {self.name} failed; the last one: "
+                f"{ended[-1].note}"
+            )
 
     def _end(self, study: Any, trial: Any, state: str, note: str) -> None:
         """Write down how a trial ended."""
-        states, value = import_optuna().trial.TrialState, getattr(self._trials.get(trial.number), "value", None)
+        states, value = (
+            import_optuna().trial.TrialState,
+            getattr(self._trials.get(trial.number), "value", None),
+        )
         if state == "complete" and (value is None or math.isnan(value)):
             state, note = "failed", f"{self.study.settings.metric} is not a number"
         trial.set_user_attr("state", state)
         trial.set_user_attr("note", note)
         if state == "complete":
             study.tell(trial, value)
-        else:  # what a pruned trial reached says something about its settings; the others are left out of account
-            study.tell(trial, state=states.PRUNED if state in ("pruned", "stopped") and value is not None else states.FAIL)
+        # what a pruned trial reached says something about its settings; the others are left out of
+        # account
+        else:
+            study.tell(
+                trial,
+                state=states.PRUNED
+                if state in ("pruned", "stopped") and value is not None
+                else states.FAIL,
+            )
         with self._lock:
             if state == "void":
                 self._trials.pop(trial.number, None)
@@ -270,7 +369,10 @@ class TuningRun(Worker):
 
     def _drop_weights(self, best: Trial | None) -> None:
         if not self.study.settings.keep_all:
-            drop_weights(self.study, [trial for trial in self._ended() if best is None or trial.number != best.number])
+            drop_weights(
+                self.study,
+                [trial for trial in self._ended() if best is None or trial.number != best.number],
+            )
 
     def _show(self, trial: Trial, force: bool = False) -> None:
         with self._lock:

@@ -30,11 +30,30 @@ from llm_magics.training.recipe import Recipe, recipe_from_dict
 from llm_magics.training.runs import Run, checked_name
 from llm_magics.training.tuning.space import Choices, Space
 
-__all__ = ["Pruning", "Settings", "Study", "create_study", "curve_of", "find_study", "greater_is_better", "import_optuna",
-           "importance_of", "list_studies", "shown_trials", "trial_of", "value_of"]
+__all__ = [
+    "Pruning",
+    "Settings",
+    "Study",
+    "create_study",
+    "curve_of",
+    "find_study",
+    "greater_is_better",
+    "import_optuna",
+    "importance_of",
+    "list_studies",
+    "shown_trials",
+    "trial_of",
+    "value_of",
+]
 
 _SMALLER_IS_BETTER = ("loss", "perplexity")
-_STATES = {"WAITING": "queued", "RUNNING": "interrupted", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+_STATES = {
+    "WAITING": "queued",
+    "RUNNING": "interrupted",
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +61,8 @@ class Pruning:
     """When a trial that does worse than others is ended early."""
 
     kind: str = "median"
-    """"median" (worse than the median of the others at the same evaluation), "hyperband" or "none"."""
+    """"median" (worse than the median of the others at the same evaluation), "hyperband" or
+    "none"."""
     warmup: int = 1
     """Evaluations of a trial before it may be ended."""
     startup: int = 4
@@ -83,7 +103,8 @@ class Settings:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Tells this study from another one of the same name."""
     said: dict[str, Any] = field(default_factory=dict)
-    """The words of the cell for model, data, validation, test and loss; some may name objects of the notebook."""
+    """The words of the cell for model, data, validation, test and loss; some may name objects of
+    the notebook."""
 
 
 def greater_is_better(metric: str) -> bool:
@@ -136,8 +157,11 @@ class Study:
             try:
                 held.enter_context(Run(self.folder).locked())
             except RunError:
-                raise RunError(f"study {self.name} is being searched by another process; stop it there, or look at it by "
-                               f"%tune --attach {self.name}") from None
+                raise RunError(
+                    f"study {self.name} is being searched by another process; stop it there, or "
+                    "look at it by "
+                    f"%tune --attach {self.name}"
+                ) from None
             yield
 
     def busy(self) -> bool:
@@ -151,26 +175,45 @@ class Study:
     def opened(self) -> Any:
         """The study as optuna's object. Raises RunError where optuna is not installed."""
         optuna = import_optuna()
-        return optuna.load_study(study_name=self.name, storage=_storage(optuna, self.folder),
-                                 pruner=_pruner(optuna, self.settings.pruning))
+        return optuna.load_study(
+            study_name=self.name,
+            storage=_storage(optuna, self.folder),
+            pruner=_pruner(optuna, self.settings.pruning),
+        )
 
     def board(self, opened: Any = None) -> Board:
-        """Everything there is to see, read from the files; `opened` may be what an earlier `opened()` gave."""
+        """Everything there is to see, read from the files; `opened` may be what an earlier
+        `opened()` gave."""
         study, live = opened or self.opened(), self.busy()
         trials = tuple(trial_of(self, one, live) for one in shown_trials(study))
         return self.board_of(trials, importance_of(study, trials))
 
     def board_of(self, trials: tuple[Trial, ...], importance: Mapping[str, float]) -> Board:
         """The board of these trials."""
-        axes = tuple(Axis(name, choices=one.of) if isinstance(one, Choices) else Axis(name, None, one.low, one.high, one.log)
-                     for name, one in self.space.dimensions.items())
+        axes = tuple(
+            Axis(name, choices=one.of)
+            if isinstance(one, Choices)
+            else Axis(name, None, one.low, one.high, one.log)
+            for name, one in self.space.dimensions.items()
+        )
         metric = self.settings.metric
-        return Board(self.name, metric, greater_is_better(metric), self.settings.trials, trials, axes, importance)
+        return Board(
+            self.name,
+            metric,
+            greater_is_better(metric),
+            self.settings.trials,
+            trials,
+            axes,
+            importance,
+        )
 
 
 def shown_trials(study: Any) -> list[Any]:
-    """optuna's trials without the void ones: repeated and contradictory settings, which were not trained."""
-    return [one for one in study.get_trials(deepcopy=False) if one.user_attrs.get("state") != "void"]
+    """optuna's trials without the void ones: repeated and contradictory settings, which were not
+    trained."""
+    return [
+        one for one in study.get_trials(deepcopy=False) if one.user_attrs.get("state") != "void"
+    ]
 
 
 def trial_of(study: Study, frozen: Any, live: bool = False) -> Trial:
@@ -178,9 +221,16 @@ def trial_of(study: Study, frozen: Any, live: bool = False) -> Trial:
     running = live and frozen.state.name == "RUNNING"
     state = frozen.user_attrs.get("state") or ("running" if running else _STATES[frozen.state.name])
     events = study.run_of(frozen.number).events()
-    stored = frozen.params or frozen.system_attrs.get("fixed_params", {})  # of a trial that waits nothing was drawn yet
-    return Trial(frozen.number, study.space.read_back(stored), state, note=frozen.user_attrs.get("note", ""),
-                 **curve_of(events, study.settings.metric))
+    stored = frozen.params or frozen.system_attrs.get(
+        "fixed_params", {}
+    )  # of a trial that waits nothing was drawn yet
+    return Trial(
+        frozen.number,
+        study.space.read_back(stored),
+        state,
+        note=frozen.user_attrs.get("note", ""),
+        **curve_of(events, study.settings.metric),
+    )
 
 
 def value_of(event: Evaluated, metric: str) -> float:
@@ -191,21 +241,30 @@ def value_of(event: Evaluated, metric: str) -> float:
 def curve_of(events: list[Event], metric: str) -> dict[str, Any]:
     """Value, steps, losses and how far a run is, as fields of a Trial.
 
-    The value is that of the lowest validation loss (of equal ones the first), whose weights are kept.
+    The value is that of the lowest validation loss (of equal ones the first), whose weights are
+    kept.
     """
     looks = [event for event in events if isinstance(event, Evaluated)]
     steps = [event for event in events if isinstance(event, StepDone)]
     ends = [event for event in events if isinstance(event, Finished)]
     last = steps[-1].step if steps else 0
-    return {"value": value_of(min(looks, key=lambda event: event.loss), metric) if looks else None,
-            "steps": tuple(event.step for event in looks), "losses": tuple(event.loss for event in looks),
-            "step": max([last, *(event.step for event in looks[-1:] + ends[-1:])]),
-            "total_steps": next((event.total_steps for event in reversed(events) if isinstance(event, RunStarted)), 0),
-            "seconds": max([steps[-1].seconds if steps else 0.0, *(event.seconds for event in ends[-1:])])}
+    return {
+        "value": value_of(min(looks, key=lambda event: event.loss), metric) if looks else None,
+        "steps": tuple(event.step for event in looks),
+        "losses": tuple(event.loss for event in looks),
+        "step": max([last, *(event.step for event in looks[-1:] + ends[-1:])]),
+        "total_steps": next(
+            (event.total_steps for event in reversed(events) if isinstance(event, RunStarted)), 0
+        ),
+        "seconds": max(
+            [steps[-1].seconds if steps else 0.0, *(event.seconds for event in ends[-1:])]
+        ),
+    }
 
 
 def importance_of(study: Any, trials: tuple[Trial, ...]) -> dict[str, float]:
-    """Each setting's share in what makes trials differ (PED-ANOVA, Watanabe et al. 2023); {} with too few trials.
+    """Each setting's share in what makes trials differ (PED-ANOVA, Watanabe et al. 2023); {} with
+    too few trials.
 
     Settings that were never varied and values that do not differ leave nothing to explain.
     """
@@ -214,7 +273,11 @@ def importance_of(study: Any, trials: tuple[Trial, ...]) -> dict[str, float]:
         return {}
     importance = import_optuna().importance
     try:
-        return dict(importance.get_param_importances(study, evaluator=importance.PedAnovaImportanceEvaluator()))
+        return dict(
+            importance.get_param_importances(
+                study, evaluator=importance.PedAnovaImportanceEvaluator()
+            )
+        )
     except (ValueError, RuntimeError):  # too few trials above the evaluator's threshold
         return {}
 
@@ -224,7 +287,9 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise RunError("%tune searches with optuna, which is not installed: pip install 'llm_magics[tune]'") from None
+        raise RunError(
+            "%tune searches with optuna, which is not installed: pip install 'llm_magics[tune]'"
+        ) from None
     return optuna
 
 
@@ -237,9 +302,15 @@ def _make_record(folder: Path, name: str, metric: str) -> None:
     """Write study.db, before anybody can look for it."""
     optuna = import_optuna()
     storage, before = _storage(optuna, folder), optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would tell of every study that is made
+    optuna.logging.set_verbosity(
+        optuna.logging.WARNING
+    )  # it would tell of every study that is made
     try:
-        optuna.create_study(storage=storage, study_name=name, direction="maximize" if greater_is_better(metric) else "minimize")
+        optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction="maximize" if greater_is_better(metric) else "minimize",
+        )
     finally:
         optuna.logging.set_verbosity(before)
         storage.engine.dispose()
@@ -250,11 +321,14 @@ def _pruner(optuna: Any, pruning: Pruning) -> Any:
         return optuna.pruners.NopPruner()
     if pruning.kind == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=max(1, pruning.warmup))
-    return optuna.pruners.MedianPruner(n_startup_trials=pruning.startup, n_warmup_steps=pruning.warmup)
+    return optuna.pruners.MedianPruner(
+        n_startup_trials=pruning.startup, n_warmup_steps=pruning.warmup
+    )
 
 
 def create_study(root: Path, name: str, settings: Settings) -> Study:
-    """A new study under `root`. Raises RunError when there is one of this name, RecipeError for a bad search space."""
+    """A new study under `root`. Raises RunError when there is one of this name, RecipeError for a
+    bad search space."""
     checked_name(f"{checked_name(name)}-t000")
     Space.read(settings.search, recipe_from_dict(settings.recipe))
     import_optuna()
@@ -264,13 +338,18 @@ def create_study(root: Path, name: str, settings: Settings) -> Study:
     (building / "trials").mkdir()
     _make_record(building, name, settings.metric)
     try:
-        return Study(building.rename(root / name))  # a study appears whole; a filled folder is not replaced
+        return Study(
+            building.rename(root / name)
+        )  # a study appears whole; a filled folder is not replaced
     except OSError:
         shutil.rmtree(building)
         if not (root / name).exists():
             raise
-        raise RunError(f"a study named {name!r} exists; go on with it by %tune --resume {name}, or choose another "
-                       "name") from None
+        raise RunError(
+            f"a study named {name!r} exists; go on with it by %tune --resume {name}, or choose "
+            "another "
+            "name"
+        ) from None
 
 
 def find_study(root: Path, name: str) -> Study:

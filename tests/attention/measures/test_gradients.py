@@ -15,7 +15,9 @@ TEXT = "the cat sat on a mat"
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("family", "auto"), [("gpt2", "AutoModelForCausalLM"), ("llama", "AutoModelForCausalLM")])
+@pytest.mark.parametrize(
+    ("family", "auto"), [("gpt2", "AutoModelForCausalLM"), ("llama", "AutoModelForCausalLM")]
+)
 def test_gradient_times_input_is_the_slope_when_a_token_grows(family, auto, tiny):
     model = tiny(family, auto, "causal", scale=1.5)
     model.module.double()
@@ -27,7 +29,9 @@ def test_gradient_times_input_is_the_slope_when_a_token_grows(family, auto, tiny
     def score(embedded):
         return model.module(inputs_embeds=embedded).logits[0, -1].log_softmax(-1)[wanted]
 
-    step = 1e-2  # Llama computes its norms in float32 whatever the weights are, so smaller steps drown in rounding
+    # Llama computes its norms in float32 whatever the weights are, so smaller steps drown in
+    # rounding
+    step = 1e-2
     for token in range(6):
         change = torch.zeros_like(x)
         change[0, token] = step * x[0, token]
@@ -38,9 +42,15 @@ def test_gradient_times_input_is_the_slope_when_a_token_grows(family, auto, tiny
     assert "next token" in found.answer
 
 
-@pytest.mark.parametrize(("family", "auto", "kind", "target"), [
-    ("gpt2", "AutoModelForCausalLM", "causal", None), ("bert", "AutoModelForSequenceClassification", "encoder", None),
-    ("bert", "AutoModel", "encoder", "my dog ran"), ("bart", "AutoModelForSeq2SeqLM", "seq2seq", "my dog ran")])
+@pytest.mark.parametrize(
+    ("family", "auto", "kind", "target"),
+    [
+        ("gpt2", "AutoModelForCausalLM", "causal", None),
+        ("bert", "AutoModelForSequenceClassification", "encoder", None),
+        ("bert", "AutoModel", "encoder", "my dog ran"),
+        ("bart", "AutoModelForSeq2SeqLM", "seq2seq", "my dog ran"),
+    ],
+)
 def test_integrated_gradients_are_complete(family, auto, kind, target, tiny):
     pytest.importorskip("captum")
     model = tiny(family, auto, kind, scale=4.0 if family == "bart" else 1.5)
@@ -78,9 +88,16 @@ def test_a_table_that_both_sides_read_is_replaced_for_the_source_only(own):
     from llm_magics.nn import Seq2SeqModel
 
     model = own()
-    model.module, model.kind = Seq2SeqModel(60, 60, 32, 4, 1, 1, 64, shared_embeddings=True).eval(), "seq2seq"
-    found = gradient_times_input(model, "hello", "world")  # of equal length, so that a mistake would go unnoticed
-    assert found.value == pytest.approx(answer_of(model, "hello", "world").scores().item(), abs=1e-6)
+    model.module, model.kind = (
+        Seq2SeqModel(60, 60, 32, 4, 1, 1, 64, shared_embeddings=True).eval(),
+        "seq2seq",
+    )
+    found = gradient_times_input(
+        model, "hello", "world"
+    )  # of equal length, so that a mistake would go unnoticed
+    assert found.value == pytest.approx(
+        answer_of(model, "hello", "world").scores().item(), abs=1e-6
+    )
     assert len(found.tokens) == 6
 
 

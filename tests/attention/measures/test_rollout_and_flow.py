@@ -23,19 +23,26 @@ def test_rollout_is_the_product_of_all_layers(store_of, random_maps, monkeypatch
     store = store_of(maps)
     torch.testing.assert_close(rollout(store).double(), product, atol=1e-6, rtol=1e-5)
     monkeypatch.setattr(blocks, "_ENTRIES", 14)  # two rows at a time
-    torch.testing.assert_close(rollout(store, rows=[5, 1]).double(), product[[5, 1]], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        rollout(store, rows=[5, 1]).double(), product[[5, 1]], atol=1e-6, rtol=1e-5
+    )
 
 
 def test_rollout_of_a_toy_model_by_hand(store_of):
-    # Two layers, two tokens. Ā_1 = [[1, 0], [.5, .5]], Ā_2 = [[.5, .5], [0, 1]]; Ā_2 Ā_1 = [[.75, .25], [.5, .5]].
+    # Two layers, two tokens. Ā_1 = [[1, 0], [.5, .5]], Ā_2 = [[.5, .5], [0, 1]]; Ā_2 Ā_1 = [[.75,
+    # .25], [.5, .5]].
     maps = torch.tensor([[[[1.0, 0], [1, 0]]], [[[0, 1.0], [0, 1]]]])
     assert rollout(store_of(maps)).tolist() == [[0.75, 0.25], [0.5, 0.5]]
 
 
-def test_rollout_of_attention_to_oneself_is_the_identity_and_one_layer_is_half_of_it(store_of, random_maps):
+def test_rollout_of_attention_to_oneself_is_the_identity_and_one_layer_is_half_of_it(
+    store_of, random_maps
+):
     assert torch.equal(rollout(store_of(torch.eye(5).expand(3, 2, 5, 5))), torch.eye(5))
     maps = random_maps(3, 2, 5)
-    torch.testing.assert_close(rollout(store_of(maps), layers=1).double(), mixed(maps)[0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        rollout(store_of(maps), layers=1).double(), mixed(maps)[0], atol=1e-6, rtol=1e-5
+    )
 
 
 def test_rollout_keeps_rows_stochastic_and_the_future_hidden(store_of, random_maps):
@@ -47,7 +54,9 @@ def test_rollout_keeps_rows_stochastic_and_the_future_hidden(store_of, random_ma
 def test_flow_of_one_layer_is_its_capacities(store_of, random_maps):
     maps = random_maps(1, 3, 6)
     for row in range(6):
-        torch.testing.assert_close(flow(store_of(maps), row).double(), mixed(maps)[0, row], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            flow(store_of(maps), row).double(), mixed(maps)[0, row], atol=1e-5, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -59,18 +68,30 @@ def test_flow_is_the_maximum_flow_of_networkx(causal, store_of, random_maps):
         graph.add_edge((layer + 1, i), (layer, j), capacity=float(capacities[layer, i, j]))
     for row in (2, 5):
         expected = [networkx.maximum_flow_value(graph, (3, row), (0, token)) for token in range(6)]
-        torch.testing.assert_close(flow(store_of(maps), row), torch.tensor(expected), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            flow(store_of(maps), row), torch.tensor(expected), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_flow_is_the_smallest_cut(store_of, random_maps):
     maps = random_maps(2, 1, 3, seed=4)
     capacities = mixed(maps)
-    edges = [((layer + 1, i), (layer, j), float(capacities[layer, i, j]))
-             for layer, i, j in itertools.product(range(2), range(3), range(3))]
+    edges = [
+        ((layer + 1, i), (layer, j), float(capacities[layer, i, j]))
+        for layer, i, j in itertools.product(range(2), range(3), range(3))
+    ]
     middle = [(1, i) for i in range(3)] + [(2, i) for i in (0, 1)] + [(0, i) for i in (1, 2)]
+
     def cut(inside):
-        return sum(capacity for start, end, capacity in edges if start in inside and end not in inside)
-    smallest = min(cut({(2, 2), *extra}) for count in range(len(middle) + 1) for extra in itertools.combinations(middle, count))
+        return sum(
+            capacity for start, end, capacity in edges if start in inside and end not in inside
+        )
+
+    smallest = min(
+        cut({(2, 2), *extra})
+        for count in range(len(middle) + 1)
+        for extra in itertools.combinations(middle, count)
+    )
     assert flow(store_of(maps), 2)[0].item() == pytest.approx(smallest, abs=1e-5)
 
 
