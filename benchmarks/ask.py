@@ -16,7 +16,7 @@ import json
 import random
 from pathlib import Path
 
-from llm_magics.tasks.passages import Passage, answer_sentences, sentence_passages
+from llm_magics.text.passages import Passage, answer_sentences, sentence_passages
 
 FILES = {
     "SQuAD 1.1": ("squad_dev/dev_v1.1.jsonl.gz", "en"),

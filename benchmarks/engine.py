@@ -44,8 +44,8 @@ def measure(
     import transformers
     from translate_model import some_sentences
 
-    from llm_magics.models.generation import generate
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.generate.generate import generate
+    from llm_magics.models.manager.manager import ModelManager
 
     torch.set_num_threads(threads)
     transformers.MarianMTModel, transformers.PreTrainedTokenizerFast, transformers.GenerationConfig  # noqa: B018 - imported now

@@ -28,7 +28,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
-from llm_magics.models.decode_lean import lean_rows
+from llm_magics.models.generate.fast.loop import lean_rows
 
 SIZES = {
     "tiny": {

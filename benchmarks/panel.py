@@ -19,8 +19,8 @@ from pathlib import Path
 
 from jupyter_client.manager import start_new_kernel
 
-from llm_magics.training.events import StepDone
-from llm_magics.training.runs import Run
+from llm_magics.training.run.events import StepDone
+from llm_magics.training.runs.runs import Run
 
 
 def seconds_a_step(client, home: Path, name: str, steps: int, quiet: bool) -> float:

@@ -19,9 +19,9 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from llm_magics.models.manager import ModelManager
-from llm_magics.tasks.passages import bm25, fused, passages
-from llm_magics.tasks.semantic_search import likeness
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.tasks.ask.semantic import likeness
+from llm_magics.text.passages import bm25, fused, passages
 
 RANKS = (1, 3, 6, 12)
 

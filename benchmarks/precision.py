@@ -24,8 +24,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 from llm_magics.metrics import score
-from llm_magics.models.generation import generate
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 FORMATS = ("float32", "bfloat16", "int8")
 

@@ -26,8 +26,8 @@ from statistics import mean
 
 from rouge_score import rouge_scorer
 
-from llm_magics.tasks.extractive import count_words, pick_sentences
-from llm_magics.tasks.segments import segment
+from llm_magics.text.extractive import count_words, pick_sentences
+from llm_magics.text.segments import segment
 
 MEASURES = ("rouge1", "rouge2", "rougeL")
 SETS = (  # name, file, language, words

@@ -11,7 +11,7 @@ clipped. Interleaved in every round:
     bare loop         tensors that lie ready; forward, cross_entropy of the logits, backward, clip, step
     bare, our loss    the same with `nn.cross_entropy.linear_cross_entropy`, which is ours: what the loop itself costs
     Trainer           transformers.Trainer on the same tensors (one batch a row, no collation), loss as in the bare loop
-    llm_magics        `training.loop.train`, all of it: batches, layer statistics, events
+    llm_magics        `training.run.loop.train`, all of it: batches, layer statistics, events
 
 All four begin with the same weights and see the same batches; dropout is off, and the losses must
 agree to 1e-3, or the benchmark fails. Printed are medians of the seconds a step and ratios of
@@ -41,11 +41,11 @@ import torch
 import torch.nn.functional as F
 
 from llm_magics.nn.cross_entropy import linear_cross_entropy
-from llm_magics.training.events import StepDone
-from llm_magics.training.loop import train
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.runs import create_run
-from llm_magics.training.setup import Given, Setup, prepare
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.run.events import StepDone
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.setup import Given, Setup, prepare
+from llm_magics.training.runs.runs import create_run
 
 WAYS = ("bare loop", "bare, our loss", "Trainer", "llm_magics")
 RATE, CLIP = 1e-3, 1.0

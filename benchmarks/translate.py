@@ -14,7 +14,7 @@ the same sentences of 5 to 60 words, and each sentence writes exactly as many to
     ctranslate2, int8   CTranslate2 on the converted model (where it is installed), in the same batches. It has one length
                         for a batch: the mean of what its sentences write, so that it writes as many
                         tokens as the others
-    llm_magics, int8    one call of llm_magics.models.generation.generate; a sentence that is done leaves its batch
+    llm_magics, int8    one call of llm_magics.models.generate.generate.generate; a sentence that is done leaves its batch
     … with on_text      the same with texts streamed
 
 With `--beam-sentences` the same ways in batches search with four beams; since a beam search that is
@@ -41,10 +41,10 @@ import torch
 from translate_model import EOS, build, converted, some_sentences
 
 import llm_magics
-from llm_magics.models.batches import bucketed
-from llm_magics.models.generation import generate
-from llm_magics.models.manager import ModelManager
-from llm_magics.models.precision import quantise
+from llm_magics.models.folder.precision import quantise
+from llm_magics.models.generate.batches import bucketed
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 BUDGET, FORBIDDEN = 2048, {"suppress_tokens": [EOS]}
 Way = Callable[[], list[tuple]]

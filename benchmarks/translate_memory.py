@@ -27,9 +27,9 @@ import torch
 import translate
 from translate_model import build, converted, some_sentences
 
-from llm_magics.models.batches import bucketed
-from llm_magics.models.manager import ModelManager
-from llm_magics.models.precision import quantise
+from llm_magics.models.folder.precision import quantise
+from llm_magics.models.generate.batches import bucketed
+from llm_magics.models.manager.manager import ModelManager
 
 MB = 2**20
 WAYS = (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from llm_magics.models.house import load_house
+from llm_magics.models.folder.native import load_house
 from llm_magics.models.reference import embedded_root
 from llm_magics.training.translator_scores import Scores, read_tasks, scores_of
 

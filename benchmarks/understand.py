@@ -17,13 +17,13 @@ import json
 import random
 from pathlib import Path
 
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.manager.manager import ModelManager
 from llm_magics.models.reference import package_names
 from llm_magics.tasks.chat_reading import ReadText
-from llm_magics.tasks.keyphrases import key_phrases
-from llm_magics.tasks.labels import nearest_labels
-from llm_magics.tasks.sentiment import lexicon_sentiment
-from llm_magics.tasks.unspaced import segmenter
+from llm_magics.tasks.understand.labels import nearest_labels
+from llm_magics.tasks.understand.sentiment import lexicon_sentiment
+from llm_magics.text.keyphrases import key_phrases
+from llm_magics.text.unspaced import segmenter
 
 TOPICS = {
     "World": "world politics",

@@ -48,8 +48,8 @@ _HOMES = {
     "bertviz": "magics.attention",
     "explore_attention": "magics.attention",
     "next_word": "magics.predict",
-    "model_panel": "magics.model_panel",
-    "playground": "magics.playground",
+    "model_panel": "magics.panels.models",
+    "playground": "magics.panels.playground",
 }
 # Methods of the current session, as functions.
 _OF_SESSION = (

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from IPython.core.magic import needs_local_scope, no_var_expand
 
 from llm_magics.magics import MAGICS, find_command
-from llm_magics.magics.completion import make_matcher
-from llm_magics.magics.questions import make_transformer
+from llm_magics.magics.core.completion import make_matcher
+from llm_magics.magics.core.questions import make_transformer
 from llm_magics.magics.settings import LLM
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Session: the one mutable object of a notebook: the model manager and (in `training.bench`) the
+"""Session: the one mutable object of a notebook: the model manager and (in `training.api`) the
 training runs.
 
 A user's defaults are settings of the extension (`%config LLM`), which the magics pass on. Importing
@@ -13,22 +13,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from llm_magics.training.bench import TrainingBench
+from llm_magics.training.api import TrainingBench
 
 if TYPE_CHECKING:
     from llm_magics.display.page import FramedPage
-    from llm_magics.models.endpoint import Endpoint
-    from llm_magics.models.ledger import LoadPlan
-    from llm_magics.models.manager import ModelManager
-    from llm_magics.tasks.answers import Answers
+    from llm_magics.models.backends.openai.endpoint import Endpoint
+    from llm_magics.models.manager.entry import LoadPlan
+    from llm_magics.models.manager.manager import ModelManager
+    from llm_magics.tasks.ask.result import Answers
+    from llm_magics.tasks.attention import Exploration
     from llm_magics.tasks.compare import Comparison
-    from llm_magics.tasks.explore import Exploration
-    from llm_magics.tasks.generated import Generated
+    from llm_magics.tasks.generate.result import Generated
     from llm_magics.tasks.predict import NextWord
-    from llm_magics.tasks.recommendations import Recommendations
+    from llm_magics.tasks.recommend import Recommendations
     from llm_magics.tasks.results import Summary, Translation
-    from llm_magics.tasks.understanding import Understanding
-    from llm_magics.training.launch import TrainingRun
+    from llm_magics.tasks.understand.result import Understanding
+    from llm_magics.training.run.launch import TrainingRun
     from llm_magics.training.tuning.search import TuningRun
 
 __all__ = ["Session", "close_current_session", "current_session"]
@@ -40,7 +40,7 @@ _SPOKEN = ("data", "validation", "test", "task", "fields", "loss", "resume")
 @dataclass
 class Session(TrainingBench):
     """What the magics of a notebook share; what it does with trainings and runs is in
-    `training.bench` and `training.shelf`."""
+    `training.api` and `training.runs.api`."""
 
     training: dict[str, TrainingRun] = field(default_factory=dict)
     """Handles on the trainings started here, by run name."""
@@ -52,7 +52,7 @@ class Session(TrainingBench):
     @cached_property
     def manager(self) -> ModelManager:
         """The one model manager."""
-        from llm_magics.models.manager import ModelManager
+        from llm_magics.models.manager.manager import ModelManager
 
         return ModelManager(endpoint=self.endpoint)
 
@@ -61,10 +61,10 @@ class Session(TrainingBench):
         the environment says.
 
         `deadline_s` is for the answer to one prompt. Keys come from the environment, see
-        `llm_magics.models.endpoint`. Raises InputError for an address that must not or cannot be
-        used.
+        `models.backends.openai.endpoint`. Raises InputError for an address that must not or cannot
+        be used.
         """
-        from llm_magics.models.endpoint import Endpoint
+        from llm_magics.models.backends.openai.endpoint import Endpoint
 
         self.endpoint = (
             url or None
@@ -76,26 +76,26 @@ class Session(TrainingBench):
                 self.manager.endpoint = self.endpoint
 
     def translate(self, text: str, **options: Any) -> Translation:
-        """See `llm_magics.tasks.translate.translate`."""
-        from llm_magics.tasks.translate import translate
+        """See `llm_magics.tasks.translate.task.translate`."""
+        from llm_magics.tasks.translate.task import translate
 
         return translate(text, manager=self.manager, **options)
 
     def translate_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
-        """See `llm_magics.tasks.rows.translate_each`."""
-        from llm_magics.tasks.rows import translate_each
+        """See `llm_magics.tasks.translate.batch.translate_each`."""
+        from llm_magics.tasks.translate.batch import translate_each
 
         return translate_each(rows, manager=self.manager, **options)
 
     def summarize(self, text: str, **options: Any) -> Summary:
-        """See `llm_magics.tasks.summarize.summarize`."""
-        from llm_magics.tasks.summarize import summarize
+        """See `llm_magics.tasks.summarize.task.summarize`."""
+        from llm_magics.tasks.summarize.task import summarize
 
         return summarize(text, manager=self.manager, **options)
 
     def summarize_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
-        """See `llm_magics.tasks.summarize.summarize_each`."""
-        from llm_magics.tasks.summarize import summarize_each
+        """See `llm_magics.tasks.summarize.task.summarize_each`."""
+        from llm_magics.tasks.summarize.task import summarize_each
 
         return summarize_each(rows, manager=self.manager, **options)
 
@@ -116,14 +116,14 @@ class Session(TrainingBench):
         return compare_each(task, rows, models, manager=self.manager, **options)
 
     def ask(self, questions: str | Sequence[str], context: str, **options: Any) -> Answers:
-        """See `llm_magics.tasks.ask.ask`."""
-        from llm_magics.tasks.ask import ask
+        """See `llm_magics.tasks.ask.task.ask`."""
+        from llm_magics.tasks.ask.task import ask
 
         return ask(questions, context, manager=self.manager, **options)
 
     def ask_each(self, rows: Iterable[Any], **options: Any) -> list[Any]:
-        """See `llm_magics.tasks.ask.ask_each`."""
-        from llm_magics.tasks.ask import ask_each
+        """See `llm_magics.tasks.ask.task.ask_each`."""
+        from llm_magics.tasks.ask.task import ask_each
 
         return ask_each(rows, manager=self.manager, **options)
 
@@ -140,33 +140,33 @@ class Session(TrainingBench):
         return predict_each(rows, manager=self.manager, **options)
 
     def generate(self, text: str, **options: Any) -> Generated:
-        """See `llm_magics.tasks.generate.generate`."""
-        from llm_magics.tasks.generate import generate
+        """See `llm_magics.tasks.generate.task.generate`."""
+        from llm_magics.tasks.generate.task import generate
 
         return generate(text, manager=self.manager, **options)
 
     def generate_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
-        """See `llm_magics.tasks.generate.generate_each`."""
-        from llm_magics.tasks.generate import generate_each
+        """See `llm_magics.tasks.generate.task.generate_each`."""
+        from llm_magics.tasks.generate.task import generate_each
 
         return generate_each(rows, manager=self.manager, **options)
 
     def understand(self, text: str, **options: Any) -> Understanding:
-        """See `llm_magics.tasks.understand.understand`."""
-        from llm_magics.tasks.understand import understand
+        """See `llm_magics.tasks.understand.task.understand`."""
+        from llm_magics.tasks.understand.task import understand
 
         return understand(text, manager=self.manager, **options)
 
     def understand_each(self, rows: Iterable[str], **options: Any) -> list[Any]:
-        """See `llm_magics.tasks.understand.understand_each`."""
-        from llm_magics.tasks.understand import understand_each
+        """See `llm_magics.tasks.understand.task.understand_each`."""
+        from llm_magics.tasks.understand.task import understand_each
 
         return understand_each(rows, manager=self.manager, **options)
 
     def understanding_plan(self, text: str = "", **options: Any) -> dict[str, LoadPlan]:
         """Aspect of a text → what `understand` would load for it, without loading it; options as
         there."""
-        from llm_magics.tasks.understand import plan_understanding
+        from llm_magics.tasks.understand.task import plan_understanding
 
         return plan_understanding(text, manager=self.manager, **options)
 
@@ -179,13 +179,13 @@ class Session(TrainingBench):
         checkpoints: bool = False,
         **options: Any,
     ) -> Exploration:
-        """See `llm_magics.tasks.explore.explore_attention`; with `checkpoints`, the kept steps of
+        """See `llm_magics.tasks.attention.explore_attention`; with `checkpoints`, the kept steps of
         the run `model`."""
-        from llm_magics.tasks.explore import explore_attention, explore_steps
+        from llm_magics.tasks.attention import explore_attention, explore_steps
 
         if not checkpoints:
             return explore_attention(text, second, manager=self.manager, model=model, **options)
-        from llm_magics.training.steps import models_of_steps
+        from llm_magics.training.runs.checkpoints_as_models import models_of_steps
 
         return explore_steps(
             text, second, models_of_steps(self.find_run(str(model).removeprefix("run:")))
@@ -202,19 +202,19 @@ class Session(TrainingBench):
     def count_rows(self, rows: Any) -> int | None:
         """How many rows a list, column or file has that a `…_each` method would take; None where
         nobody knows."""
-        from llm_magics.tasks.row_source import open_rows
+        from llm_magics.rows.source import open_rows
 
         return open_rows(rows, whole=True).total
 
     def row_columns(self, rows: Any) -> list[str]:
         """The names of the columns of a file, table or list of mappings; [] where it has none."""
-        from llm_magics.tasks.row_source import column_names
+        from llm_magics.rows.source import column_names
 
         return column_names(rows)
 
     def recommend(self, task: str, **options: Any) -> Recommendations:
-        """See `llm_magics.tasks.recommendations.recommendations`."""
-        from llm_magics.tasks.recommendations import recommendations
+        """See `llm_magics.tasks.recommend.recommendations`."""
+        from llm_magics.tasks.recommend import recommendations
 
         return recommendations(task, manager=self.manager, **options)
 
@@ -255,7 +255,7 @@ class Session(TrainingBench):
             )
         if task == "attention":
             return self.manager.plan(model)
-        from llm_magics.tasks.plan import choose_for
+        from llm_magics.tasks.model_choice import choose_for
 
         reference, why = choose_for(
             task,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from llm_magics.models.generation import generate
-from llm_magics.models.manager import ModelManager
-from llm_magics.training.control import Control
-from llm_magics.training.events import BatchSplit, Finished, LayersSeen, StepDone
-from llm_magics.training.loop import train
-from llm_magics.training.recipe import load_recipe
-from llm_magics.training.runs import create_run
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.training.recipe.recipe import load_recipe
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.events import BatchSplit, Finished, LayersSeen, StepDone
+from llm_magics.training.run.loop import train
+from llm_magics.training.runs.runs import create_run
 
 pytestmark = [
     pytest.mark.gpu,

@@ -18,18 +18,15 @@ PACKAGE = Path(llm_magics.__file__).parent
 ROOMS = {
     "errors": set(),
     "nn": set(),
+    "text": {"models", "display"},
     "attention": {"nn"},
     "models": {"attention", "nn"},
-    # the field's scores: trainings judge by them, and results that are given a reference
-    "metrics": set(),
-    "tasks": {
-        "models",
-        "attention",
-        "display",
-        "metrics",
-    },  # display, here and in training: results draw themselves
-    "training": {"nn", "models", "attention", "display", "metrics"},
-    "session": {"tasks", "training", "models", "attention"},
+    "metrics": set(),  # the field's scores: trainings judge by them, results that are given a reference
+    "rows": {"metrics", "display", "text", "models", "tasks"},
+    # display, here and in training: results draw themselves
+    "tasks": {"models", "attention", "display", "metrics", "text", "rows"},
+    "training": {"nn", "models", "attention", "display", "metrics", "rows", "text"},
+    "session": {"tasks", "training", "models", "attention", "rows"},
     "display": set(),
     "widgets": {"display"},
     "magics": {"session", "display", "widgets"},
@@ -41,11 +38,11 @@ ROOMS = {
 OPEN_TO_MAGICS = {
     "models.catalog",
     "models.catalog_entries",
-    "models.endpoint",
+    "models.backends.openai.endpoint",
     "models.reference",
-    "training.events",
-    "training.recipe",
-    "training.request",
+    "training.run.events",
+    "training.recipe.recipe",
+    "training.recipe.request",
 }
 # Rooms that must get by with few packages.
 THIRD_PARTY = {
@@ -64,8 +61,8 @@ LIGHT = [
     "llm_magics",
     "llm_magics.extension",
     "llm_magics.magics",
-    "llm_magics.magics.command",
-    "llm_magics.magics.completion",
+    "llm_magics.magics.core.command",
+    "llm_magics.magics.core.completion",
     "llm_magics.display",
     "llm_magics.display.result",
     "llm_magics.errors",
@@ -73,10 +70,10 @@ LIGHT = [
     "llm_magics.models.catalog",
     "llm_magics.models.reference",
     "llm_magics.session",
-    "llm_magics.training.bench",
-    "llm_magics.training.events",
-    "llm_magics.training.recipe",
-    "llm_magics.training.request",
+    "llm_magics.training.api",
+    "llm_magics.training.run.events",
+    "llm_magics.training.recipe.recipe",
+    "llm_magics.training.recipe.request",
 ]
 HEAVY = {
     "torch",

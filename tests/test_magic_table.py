@@ -10,15 +10,16 @@ import pytest
 
 import llm_magics.magics as package
 from llm_magics.magics import MAGICS, find_command
-from llm_magics.magics.command import COMMON, Command
+from llm_magics.magics.core.command import COMMON, Command
 
 
 def found_table():
     table = {}
-    for path in sorted(Path(package.__file__).parent.glob("*.py")):
-        module = (
-            import_module(f"llm_magics.magics.{path.stem}") if path.stem != "__init__" else package
-        )
+    for path in sorted(Path(package.__file__).parent.rglob("*.py")):
+        parts = path.relative_to(Path(package.__file__).parent).with_suffix("").parts
+        if parts[-1] == "__init__":
+            continue
+        module = import_module(".".join(["llm_magics.magics", *parts]))
         for name, member in vars(module).items():
             if (
                 inspect.isclass(member)
@@ -26,7 +27,7 @@ def found_table():
                 and member.__module__ == module.__name__
                 and member.name
             ):
-                table[member.name] = f"{path.stem}:{name}"
+                table[member.name] = f"{'.'.join(parts)}:{name}"
     return dict(sorted(table.items()))
 
 

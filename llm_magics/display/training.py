@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from llm_magics.display import theme
-from llm_magics.display.curve import Series, loss_curve_svg, small_charts_svg
+from llm_magics.display.charts.curve import Series, loss_curve_svg, small_charts_svg
 from llm_magics.display.html import Node, el, fragment, image
 from llm_magics.display.table import table
 

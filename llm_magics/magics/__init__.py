@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llm_magics.magics.command import Command
+    from llm_magics.magics.core.command import Command
 
 __all__ = ["MAGICS", "find_command"]
 
@@ -21,11 +21,11 @@ MAGICS = {
     "llm": "llm:LLMMagic",
     "models": "models:ModelsMagic",
     "predict": "predict:PredictMagic",
-    "runs": "runs_magic:RunsMagic",
+    "runs": "training.runs_magic:RunsMagic",
     "summarize": "summarize:SummarizeMagic",
-    "train": "train:TrainMagic",
+    "train": "training.train:TrainMagic",
     "translate": "translate:TranslateMagic",
-    "tune": "tune:TuneMagic",
+    "tune": "training.tune:TuneMagic",
     "understand": "understand:UnderstandMagic",
 }
 

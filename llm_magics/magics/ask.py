@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llm_magics.magics.command import MODEL, PRECISION, Box, Call, python_call
-from llm_magics.magics.options import Option, whole
+from llm_magics.magics.core.command import MODEL, PRECISION, Box, Call, python_call
+from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.parts import SEPARATOR, split_at_rule
 from llm_magics.magics.rows import EACH, each_code, run_each
 from llm_magics.magics.settings import settings_of

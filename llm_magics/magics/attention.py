@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llm_magics.magics.command import Call, Command, python_call
-from llm_magics.magics.options import Option, Word, whole
+from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.magics.core.options import Option, Word, whole
 from llm_magics.magics.parts import split_at_rule
 
 if TYPE_CHECKING:

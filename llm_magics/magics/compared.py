@@ -6,8 +6,8 @@ from pathlib import Path
 
 from llm_magics.display.progress import counted
 from llm_magics.display.table import table
-from llm_magics.magics.command import Call, Source, python_call
-from llm_magics.magics.options import Option, whole
+from llm_magics.magics.core.command import Call, Source, python_call
+from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.rows import each_code, file_or_variable, run_each
 from llm_magics.magics.stream import stream
 from llm_magics.magics.task import TaskCommand

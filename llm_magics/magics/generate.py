@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from llm_magics.magics.command import MODEL, PRECISION, Call, Source, python_call
-from llm_magics.magics.options import Option, number, whole
+from llm_magics.magics.core.command import MODEL, PRECISION, Call, Source, python_call
+from llm_magics.magics.core.options import Option, number, whole
 from llm_magics.magics.rows import EACH, each_code
 from llm_magics.magics.settings import settings_of
 from llm_magics.magics.task import TaskCommand

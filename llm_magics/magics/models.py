@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from llm_magics.display.progress import duration
 from llm_magics.display.table import Table, table
-from llm_magics.magics.command import Call, Command, python_call
-from llm_magics.magics.options import Option, Word
+from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.magics.core.options import Option, Word
 from llm_magics.magics.settings import settings_of
 from llm_magics.models.catalog_entries import TASKS
 
@@ -83,7 +83,7 @@ class ModelsMagic(Command):
         if action is None:
             return models_table(manager.rows())
         if action == "panel":
-            from llm_magics.magics.model_panel import open_model_panel  # brings anywidget
+            from llm_magics.magics.panels.models import open_model_panel  # brings anywidget
 
             return open_model_panel(call.shell)
         if action == "recommend":

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llm_magics.magics.command import MODEL, PRECISION, Call, python_call
-from llm_magics.magics.options import Option, whole
+from llm_magics.magics.core.command import MODEL, PRECISION, Call, python_call
+from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
 from llm_magics.magics.task import TaskCommand

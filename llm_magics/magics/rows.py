@@ -13,10 +13,10 @@ from llm_magics.display.html import Node, render
 from llm_magics.display.progress import counted, progress_node, progress_text
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
-from llm_magics.magics.command import Call, Interrupted, Source, python_call
-from llm_magics.magics.interrupt import StopOnInterrupt
-from llm_magics.magics.live import Live
-from llm_magics.magics.options import Option
+from llm_magics.magics.core.command import Call, Interrupted, Source, python_call
+from llm_magics.magics.core.interrupt import StopOnInterrupt
+from llm_magics.magics.core.live_output import Live
+from llm_magics.magics.core.options import Option
 
 __all__ = ["BATCH", "EACH", "Rows", "each_code", "file_or_variable", "run_each"]
 

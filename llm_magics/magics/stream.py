@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llm_magics.display.html import Node, el, fragment
-from llm_magics.magics.command import Call, Interrupted
+from llm_magics.magics.core.command import Call, Interrupted
 
 if TYPE_CHECKING:
     from llm_magics.display.result import Result
-    from llm_magics.magics.live import Live
+    from llm_magics.magics.core.live_output import Live
 
 __all__ = ["stream"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.command import MODEL, PRECISION, Call
 from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, ComparedCommand, checked
-from llm_magics.magics.options import Option, whole
+from llm_magics.magics.core.command import MODEL, PRECISION, Call
+from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
 from llm_magics.magics.task import ENGINE

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.command import Box, Call, Command, python_call
-from llm_magics.magics.options import Option
+from llm_magics.magics.core.command import Box, Call, Command, python_call
+from llm_magics.magics.core.options import Option
 from llm_magics.magics.rows import BATCH, EACH, each_code, run_each
 from llm_magics.magics.stream import stream
 
@@ -53,7 +53,7 @@ class TaskCommand(Command):
     def worker(self, call: Call) -> Command:
         if not call["panel"]:
             return self
-        from llm_magics.magics.playground import PanelOpener  # brings anywidget
+        from llm_magics.magics.panels.playground import PanelOpener  # brings anywidget
 
         return PanelOpener(self)
 

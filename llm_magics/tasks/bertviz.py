@@ -14,10 +14,10 @@ from llm_magics.attention.bertviz_bridge import (
 from llm_magics.display.html import page
 from llm_magics.display.page import FramedPage
 from llm_magics.errors import InputError
-from llm_magics.tasks.explore import explore_attention
+from llm_magics.tasks.attention import explore_attention
 
 if TYPE_CHECKING:
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
 __all__ = ["bertviz"]
 

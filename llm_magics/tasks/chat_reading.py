@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_magics.tasks.passages import Passage, passages
-from llm_magics.tasks.work import answers, excess, run
+from llm_magics.tasks.provenance import answers, excess, run
+from llm_magics.text.passages import Passage, passages
 
 if TYPE_CHECKING:
-    from llm_magics.models.loaded import LoadedModel
+    from llm_magics.models.backends.loaded import LoadedModel
 
 __all__ = ["ReadText", "chat_answers"]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import HubUnreachable, ModelError, ModelNotFound, UnknownLanguage, WrongTask
 from llm_magics.models.catalog import Choice, embedded_task, language_name, recommend
-from llm_magics.models.hub_cache import cached_folder, endpoint, hub_answers, is_offline
+from llm_magics.models.folder.hub_cache import cached_folder, endpoint, hub_answers, is_offline
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, parse_reference
 
 if TYPE_CHECKING:
-    from llm_magics.models.loaded import LoadedModel
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.backends.loaded import LoadedModel
+    from llm_magics.models.manager.manager import ModelManager
 
 __all__ = ["Candidate", "Opened", "candidates", "choose_model", "open_model"]
 

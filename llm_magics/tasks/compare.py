@@ -13,11 +13,11 @@ from llm_magics.display.table import table
 from llm_magics.errors import InputError, LLMMagicsError
 from llm_magics.tasks.references import agreement, score_line
 from llm_magics.tasks.results import Summary, Translation, remarks
-from llm_magics.tasks.summarize import summarize
-from llm_magics.tasks.translate import translate
+from llm_magics.tasks.summarize.task import summarize
+from llm_magics.tasks.translate.task import translate
 
 if TYPE_CHECKING:
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
 __all__ = ["COMPARED", "Comparison", "compare_models", "compared_names", "comparison"]
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import LLMMagicsError
-from llm_magics.tasks.compare import Comparison, compared_names, comparison
-from llm_magics.tasks.each import (
+from llm_magics.rows.run import (
     UNFINISHED,
     Keep,
     ScoredRows,
@@ -19,8 +18,7 @@ from llm_magics.tasks.each import (
     settings_of,
     work_through,
 )
-from llm_magics.tasks.results import RowError
-from llm_magics.tasks.row_references import (
+from llm_magics.rows.scores import (
     ComparedScores,
     Referenced,
     SummaryScores,
@@ -28,11 +26,13 @@ from llm_magics.tasks.row_references import (
     text_of,
     with_references,
 )
-from llm_magics.tasks.rows import translate_each
-from llm_magics.tasks.summarize import summarize_each
+from llm_magics.tasks.compare import Comparison, compared_names, comparison
+from llm_magics.tasks.results import RowError
+from llm_magics.tasks.summarize.task import summarize_each
+from llm_magics.tasks.translate.batch import translate_each
 
 if TYPE_CHECKING:
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
 __all__ = ["compare_each"]
 

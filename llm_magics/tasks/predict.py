@@ -15,14 +15,14 @@ from llm_magics.display.candidates import Shaded, candidate_bars, shaded_text, v
 from llm_magics.display.html import Node, el
 from llm_magics.display.result import Provenance, Result
 from llm_magics.errors import InputError, WrongTask
-from llm_magics.models.next_tokens import Candidate, ScoredToken, score_tokens
+from llm_magics.models.read.next_tokens import Candidate, ScoredToken, score_tokens
+from llm_magics.rows.run import WrittenRows, alone, settings_of, work_through
 from llm_magics.tasks.choose import candidates, open_model
-from llm_magics.tasks.each import WrittenRows, alone, settings_of, work_through
+from llm_magics.tasks.provenance import account, readable
 from llm_magics.tasks.results import RowError, badges, header, remarks, shortened
-from llm_magics.tasks.work import account, readable
 
 if TYPE_CHECKING:
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
 __all__ = ["NextWord", "predict", "predict_each"]
 
@@ -262,7 +262,7 @@ def predict_each(
     """One NextWord, or one RowError with the reason, for each row, in order; `options` as in
     `predict`.
 
-    For `rows`, `column`, `out_file` and `resume` see `llm_magics.tasks.each.work_through`.
+    For `rows`, `column`, `out_file` and `resume` see `llm_magics.rows.run.work_through`.
     """
     check_count(options.get("count", 10))
     return work_through(

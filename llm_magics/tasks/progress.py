@@ -11,8 +11,8 @@ from llm_magics.display.html import Node, el, fragment, user_text
 from llm_magics.display.parallel import SentencePair, parallel_text
 from llm_magics.display.progress import progress_node
 from llm_magics.models.catalog import language_name
-from llm_magics.tasks.segments import Document
-from llm_magics.tasks.translating import glue_between
+from llm_magics.tasks.translate.sentences import glue_between
+from llm_magics.text.segments import Document
 
 __all__ = ["TranslationProgress", "WrittenProgress"]
 

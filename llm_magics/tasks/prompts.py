@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from llm_magics.models.catalog import language_name
 
 if TYPE_CHECKING:
-    from llm_magics.models.loaded import LoadedModel
+    from llm_magics.models.backends.loaded import LoadedModel
 
 __all__ = [
     "NOT_IN_TEXT",

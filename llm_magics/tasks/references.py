@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError
 from llm_magics.metrics import score
-from llm_magics.tasks.segments import segment
+from llm_magics.text.segments import segment
 
 if TYPE_CHECKING:
     from llm_magics.tasks.results import Summary, Translation

@@ -12,12 +12,12 @@ from llm_magics.display.parallel import SentencePair, folded_texts, parallel_tex
 from llm_magics.display.result import Provenance, Result, provenance_note
 from llm_magics.errors import printable
 from llm_magics.models.catalog import language_name
-from llm_magics.tasks.extractive import count_words
 from llm_magics.tasks.references import score_line
+from llm_magics.text.extractive import count_words
 
 if TYPE_CHECKING:
-    from llm_magics.tasks.back_translation import BackTranslation
-    from llm_magics.tasks.terms import TermUse
+    from llm_magics.tasks.translate.back import BackTranslation
+    from llm_magics.text.terms import TermUse
 
 __all__ = ["RowError", "Summary", "Translation", "badges", "header", "remarks", "shortened"]
 

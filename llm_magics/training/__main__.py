@@ -25,13 +25,13 @@ def main() -> int:
     import torch
 
     from llm_magics.errors import LLMMagicsError
-    from llm_magics.models.device import choose_device
+    from llm_magics.models.manager.device import choose_device
     from llm_magics.models.reference import runs_root
-    from llm_magics.training.control import Control
-    from llm_magics.training.events import Evaluated, Finished, LayersSeen, RunStarted, StepDone
-    from llm_magics.training.loop import train
-    from llm_magics.training.recipe import load_recipe
-    from llm_magics.training.runs import create_run, find_run
+    from llm_magics.training.recipe.recipe import load_recipe
+    from llm_magics.training.run.control import Control
+    from llm_magics.training.run.events import Evaluated, Finished, LayersSeen, RunStarted, StepDone
+    from llm_magics.training.run.loop import train
+    from llm_magics.training.runs.runs import create_run, find_run
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

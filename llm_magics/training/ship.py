@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 
 from llm_magics.errors import DataError, LLMMagicsError, WrongTask
-from llm_magics.models.house import load_house, save_house
+from llm_magics.models.folder.native import load_house, save_house
 from llm_magics.models.reference import embedded_root, runs_root
 from llm_magics.training.data.corpus import Corpus
-from llm_magics.training.evaluate import held_out_figures
-from llm_magics.training.events import Finished
 from llm_magics.training.objectives.base import Objective
-from llm_magics.training.recipe import Recipe, load_recipe
-from llm_magics.training.runs import Run, find_run
-from llm_magics.training.setup import prepare
+from llm_magics.training.recipe.recipe import Recipe, load_recipe
+from llm_magics.training.run.evaluate import held_out_figures
+from llm_magics.training.run.events import Finished
+from llm_magics.training.run.setup import prepare
+from llm_magics.training.runs.runs import Run, find_run
 
 __all__ = ["ship"]
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from llm_magics.metrics import score
-from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.nn.decoding import greedy
 from llm_magics.training.data.answers import expanded, first
 from llm_magics.training.data.batches import bucketed

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from llm_magics.display.attention import token_label
+from llm_magics.display.attention.map import token_label
 from llm_magics.errors import printable
 
 __all__ = ["ATLAS_BYTES", "Panel", "Source", "source_facts", "thumb_side"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from llm_magics.display.attention import attention_svg
-from llm_magics.display.attention_difference import difference_svg
-from llm_magics.display.attention_links import alignment_svg, lines_svg
-from llm_magics.display.attention_overview import overview_svg
+from llm_magics.display.attention.difference import difference_svg
+from llm_magics.display.attention.links import alignment_svg, lines_svg
+from llm_magics.display.attention.map import attention_svg
+from llm_magics.display.attention.overview import overview_svg
 from llm_magics.widgets.attention_answers import Answers
 from llm_magics.widgets.attention_panel import Panel, Source
 from llm_magics.widgets.attention_selection import panel_of

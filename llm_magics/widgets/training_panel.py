@@ -13,7 +13,7 @@ from collections.abc import Callable
 import anywidget
 import traitlets
 
-from llm_magics.display.curve import Series
+from llm_magics.display.charts.curve import Series
 from llm_magics.display.html import Node, render
 from llm_magics.display.training import Charts, training_node
 from llm_magics.errors import printable

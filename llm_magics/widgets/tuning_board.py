@@ -11,8 +11,9 @@ from collections.abc import Callable
 import anywidget
 import traitlets
 
+from llm_magics.display.charts.tuning import short_names, value_text
 from llm_magics.display.html import Node, render
-from llm_magics.display.tuning import (
+from llm_magics.display.tuning_board import (
     FEWEST_FOR_PLOTS,
     Board,
     Trial,
@@ -20,7 +21,6 @@ from llm_magics.display.tuning import (
     settings_text,
     tuning_node,
 )
-from llm_magics.display.tuning_charts import short_names, value_text
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
 from llm_magics.widgets.live import ignored, keep_front_end_route

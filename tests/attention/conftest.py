@@ -205,7 +205,7 @@ def own_loaded():
     token."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from llm_magics.models.house_tokenizer import HouseTokenizer
+    from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 
     marks = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
     raw = Tokenizer(

@@ -174,10 +174,10 @@ def test_attention_is_not_importance_the_perfect_head_is_hardly_missed(minilm):
 
 @pytest.mark.long
 def test_an_induction_head_forms_when_our_recipe_is_trained(tmp_path):
-    from llm_magics.models.house import load_house
-    from llm_magics.training.loop import train
-    from llm_magics.training.recipe import load_recipe
-    from llm_magics.training.runs import create_run
+    from llm_magics.models.folder.native import load_house
+    from llm_magics.training.recipe.recipe import load_recipe
+    from llm_magics.training.run.loop import train
+    from llm_magics.training.runs.runs import create_run
 
     def scores(run):
         module, tokenizer, _ = load_house(run.folder / "model")

@@ -10,7 +10,7 @@ PANEL = ".llm-model-panel"
 CELL = """%load_ext llm_magics
 import time
 import llm_magics
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.manager.manager import ModelManager
 llm_magics.current_session().manager = ModelManager(budget_bytes={"cpu": 64_000_000})
 %models panel"""
 

@@ -52,10 +52,10 @@ def model(tmp_path_factory):
     """The folder of a language model that has learnt one sentence."""
     import torch
 
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn import RecurrentLanguageModel
     from llm_magics.training.data.tokenizer import train_tokenizer
-    from llm_magics.training.recipe import Tokenizer
+    from llm_magics.training.recipe.recipe import Tokenizer
 
     raw = train_tokenizer(LINES, Tokenizer(kind="word", vocab_size=40, min_frequency=1))
     ids = torch.tensor([[*raw.encode(LINES[0]).ids, 2] * 2])  # 2 ends a text

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.browser
 PANEL = ".llm-training-panel"
 FEED = """
 import base64, math, random, threading, time
-from llm_magics.magics.curve import NotebookView
-from llm_magics.training.events import *
+from llm_magics.magics.training.train_view import NotebookView
+from llm_magics.training.run.events import *
 
 LAYERS = ("source_embedding", "encoder.layers.0", "encoder.layers.1", "decoder.layers.0", "decoder.layers.1", "generator")
 SOURCE, TARGET = "a man on a ladder </s>".split(), "<s> ein mann auf einer leiter".split()
@@ -163,7 +163,7 @@ def test_finished_runs_are_shown_beside_each_other_and_can_be_hidden(notebook):
         [
             FEED
             + """
-from llm_magics.magics.curve import comparison_panel
+from llm_magics.magics.training.train_view import comparison_panel
 panel = comparison_panel({"small": events(200), "<b>large": events(400)})
 panel"""
         ]

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llm_magics.display.attention import attention_svg, token_label
+from llm_magics.display.attention.map import attention_svg, token_label
 
 NS = "{http://www.w3.org/2000/svg}"
 

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llm_magics.display.attention import text_width
-from llm_magics.display.attention_difference import difference_svg
-from llm_magics.display.attention_links import alignment_svg, lines_svg
-from llm_magics.display.attention_overview import overview_svg
+from llm_magics.display.attention.difference import difference_svg
+from llm_magics.display.attention.links import alignment_svg, lines_svg
+from llm_magics.display.attention.map import text_width
+from llm_magics.display.attention.overview import overview_svg
 from llm_magics.display.raster import DIVERGING
 from llm_magics.display.svg_png import svg_png
 

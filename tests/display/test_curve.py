@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llm_magics.display.curve import Series, loss_curve_svg, nice_ticks
+from llm_magics.display.charts.curve import Series, loss_curve_svg, nice_ticks
 
 NS = "{http://www.w3.org/2000/svg}"
 

@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llm_magics.display.svg import label, picture, shape
+from llm_magics.display.charts.svg import label, picture, shape
 
 
 def test_hostile_text_is_still_one_well_formed_picture():

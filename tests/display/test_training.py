@@ -2,7 +2,7 @@ import base64
 import re
 from xml.etree import ElementTree
 
-from llm_magics.display.curve import Series, small_charts_svg
+from llm_magics.display.charts.curve import Series, small_charts_svg
 from llm_magics.display.html import render
 from llm_magics.display.training import Charts, training_node
 

@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from llm_magics.display.tuning import Board, Trial, ranked, settings_text, small_multiples_svg
-from llm_magics.display.tuning_charts import (
+from llm_magics.display.charts.tuning import (
     Axis,
     importance_svg,
     learning_rate_svg,
     parallel_coordinates_svg,
     short_names,
 )
+from llm_magics.display.tuning_board import Board, Trial, ranked, settings_text, small_multiples_svg
 
 AXES = (
     Axis("optimizer.lr", None, 1e-4, 1e-2, log=True),

@@ -68,10 +68,10 @@ def tiny_model(tmp_path_factory):
     words."""
     import torch
 
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn.transformer import Seq2SeqModel
     from llm_magics.training.data.tokenizer import train_tokenizer
-    from llm_magics.training.recipe import Tokenizer
+    from llm_magics.training.recipe.recipe import Tokenizer
 
     tokenizer = train_tokenizer(SENTENCES * 3, Tokenizer(vocab_size=320))
     size = tokenizer.get_vocab_size()

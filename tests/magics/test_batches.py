@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from llm_magics.magics.command import Interrupted
-from llm_magics.tasks.each import WrittenRows
+from llm_magics.magics.core.command import Interrupted
+from llm_magics.rows.run import WrittenRows
 
 TEXTS = [
     f"The river rose {i} metres. The school was closed. It opens again on Monday." for i in range(4)

@@ -9,7 +9,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from llm_magics.errors import BrokenModel, EmptyInput, ModelNotFound, RunError
-from llm_magics.magics.command import Command, Interrupted, PlainText, python_call
+from llm_magics.magics.core.command import Command, Interrupted, PlainText, python_call
 from llm_magics.magics.rows import Source
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from llm_magics.magics import completion
+from llm_magics.magics.core import completion
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ in."""
 import pytest
 
 from llm_magics.errors import InputError
-from llm_magics.magics import MAGICS, find_command, form
-from llm_magics.magics.options import parse
+from llm_magics.magics import MAGICS, find_command
+from llm_magics.magics.core.options import parse
+from llm_magics.magics.panels import form
 from llm_magics.magics.task import TaskCommand
 
 TASKS = [name for name in MAGICS if isinstance(find_command(name), TaskCommand)]

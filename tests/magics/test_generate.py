@@ -12,10 +12,10 @@ def writer(tmp_path_factory):
     """The folder of a small language model of our own, with random weights."""
     import torch
 
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn import CausalLanguageModel
     from llm_magics.training.data.tokenizer import train_tokenizer
-    from llm_magics.training.recipe import Tokenizer
+    from llm_magics.training.recipe.recipe import Tokenizer
 
     raw = train_tokenizer(
         ["the cat sleeps on the sofa\nand the dog too", "a bee"],

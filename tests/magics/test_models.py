@@ -101,7 +101,7 @@ def test_wrong_words_are_answered_in_one_line(cells, cell, answer):
 
 
 def test_a_module_of_the_notebook_is_a_model(cells, tiny_model):
-    from llm_magics.models.house import load_house
+    from llm_magics.models.folder.native import load_house
 
     module, tokenizer, _ = load_house(tiny_model)
     cells.shell.user_ns["net"] = (module, tokenizer)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from IPython.core.error import UsageError
 
-from llm_magics.magics.namespace import expand, look_up, variable_name
+from llm_magics.magics.core.namespace import expand, look_up, variable_name
 
 SCOPE = {
     "rows": ["a", "b", "c"],

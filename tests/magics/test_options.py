@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
-from llm_magics.magics.options import Option, build_parser, number, parse, scan, suggestion, whole
+from llm_magics.magics.core.options import (
+    Option,
+    build_parser,
+    number,
+    parse,
+    scan,
+    suggestion,
+    whole,
+)
 
 OPTIONS = (
     Option("--to", "language", "LANGUAGE"),

@@ -2,9 +2,9 @@ import base64
 
 import pytest
 
-from llm_magics.magics.curve import NotebookView, TerminalView, comparison_panel
-from llm_magics.magics.panel_feed import PanelFeed
-from llm_magics.training import events as e
+from llm_magics.magics.training.panel_feed import PanelFeed
+from llm_magics.magics.training.train_view import NotebookView, TerminalView, comparison_panel
+from llm_magics.training.run import events as e
 from llm_magics.widgets.training_panel import TrainingPanel
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.magics.questions import make_transformer
+from llm_magics.magics.core.questions import make_transformer
 
 keep = make_transformer(["ask", "translate"])
 

@@ -8,7 +8,7 @@ import pytest
 
 from llm_magics.errors import RunError, WrongTask
 from llm_magics.session import current_session
-from llm_magics.training.events import Evaluated, Finished, RunStarted, StepDone
+from llm_magics.training.run.events import Evaluated, Finished, RunStarted, StepDone
 
 TOML = """name = "words"
 seed = 1
@@ -47,8 +47,8 @@ EVENTS = [
 @pytest.fixture
 def made(cells, tiny_model):
     """Makes a finished run whose model is the tiny one."""
-    from llm_magics.training.recipe import recipe_from_dict
-    from llm_magics.training.runs import create_run
+    from llm_magics.training.recipe.recipe import recipe_from_dict
+    from llm_magics.training.runs.runs import create_run
 
     def made(name, events=EVENTS, **settings):
         document = {"name": "words", "data": {"source": "number-words", "languages": ["en"]}}
@@ -299,7 +299,7 @@ def test_what_is_no_run_is_refused_before_anything_happens(cells, made, line):
 
 def test_names_of_runs_are_completed_one_after_the_other(cells, made):
     from llm_magics.magics import find_command
-    from llm_magics.magics.completion import candidates
+    from llm_magics.magics.core.completion import candidates
 
     made("one"), made("two")
     cells.run("%runs delete two")
@@ -313,10 +313,10 @@ def test_names_of_runs_are_completed_one_after_the_other(cells, made):
 @pytest.mark.slow
 def test_a_comparison_in_a_notebook_is_a_live_panel_that_is_also_a_picture(kernel):
     setup = (
-        "from llm_magics import current_session\nfrom llm_magics.training.recipe import "
+        "from llm_magics import current_session\nfrom llm_magics.training.recipe.recipe import "
         "recipe_from_dict\n"
-        "from llm_magics.training.runs import create_run\n"
-        "from llm_magics.training.events import Evaluated, RunStarted, StepDone\n"
+        "from llm_magics.training.runs.runs import create_run\n"
+        "from llm_magics.training.run.events import Evaluated, RunStarted, StepDone\n"
         "for number, name in enumerate(('one', 'two')):\n"
         "    document = {'seed': number, 'data': {'source': 'number-words'}}\n"
         "    run = create_run(current_session().runs_root, recipe_from_dict(document), name)\n"

@@ -10,8 +10,8 @@ import pytest
 import sacrebleu
 
 import llm_magics
+from llm_magics.rows.run import WrittenRows
 from llm_magics.tasks.compare import Comparison
-from llm_magics.tasks.each import WrittenRows
 
 NEWS = [
     f"The river rose {i} metres. The school was closed. It opens again on Monday." for i in range(4)

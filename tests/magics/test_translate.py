@@ -171,7 +171,7 @@ def test_the_examples_of_the_help_reach_their_magic(cells, monkeypatch, name):
     """IPython takes a line that ends in ? for a question about its last word."""
     reached = []
     monkeypatch.setattr(
-        "llm_magics.magics.command.Command.answer", lambda self, *_: reached.append(self.name)
+        "llm_magics.magics.core.command.Command.answer", lambda self, *_: reached.append(self.name)
     )
     examples = type(find_command(name)).examples
     for example in examples:

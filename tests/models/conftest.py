@@ -401,7 +401,7 @@ def build_bert(folder: Path) -> Path:
 
 
 def build_house(folder: Path, *, shared: bool = False, dtype: str = "float32") -> Path:
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn.transformer import Seq2SeqModel
 
     special = ["<pad>", "<s>", "</s>", "<unk>"]
@@ -542,7 +542,7 @@ def build_house_classifier(
     folder: Path, labels: tuple[str, ...] = ("negative", "positive"), **options: object
 ) -> Path:
     """A classifier of our own as `%train` leaves it; with per_token a tagger."""
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn import TextClassifier
 
     raw = fast_tokenizer(["<pad>", "<s>", "</s>", "<unk>"], SENTENCES)

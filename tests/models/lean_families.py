@@ -7,7 +7,7 @@ import torch
 import transformers
 from transformers import GenerationConfig
 
-from llm_magics.models.decode_lean import lean_rows
+from llm_magics.models.generate.fast.loop import lean_rows
 
 V, EOS, PAD, START = 61, 2, 1, 3
 SMALL = {

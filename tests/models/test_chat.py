@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from llm_magics.errors import BrokenModel
-from llm_magics.models import chat
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.generate import chat
+from llm_magics.models.manager.manager import ModelManager
 
 MESSAGES = [
     {"role": "system", "content": "Be brief."},

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from llm_magics.errors import TooLong, WrongTask
-from llm_magics.models.classify import (
+from llm_magics.models.backends.loaded import LoadedModel
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.models.read.classify import (
     class_names,
     class_probabilities,
     entailment_classes,
     zero_shot,
 )
-from llm_magics.models.loaded import LoadedModel
-from llm_magics.models.manager import ModelManager
 from llm_magics.models.reference import parse_reference
 
 TEXTS = [
@@ -89,7 +89,7 @@ def test_the_class_of_entailment_is_found_by_its_name(names, expected):
 
 
 def test_a_long_text_is_the_mean_of_its_windows_counted_by_their_tokens(lease):
-    from llm_magics.models.windows import cut, run_windows
+    from llm_magics.models.read.windows import cut, run_windows
 
     text = " ".join(TEXTS * 12)
     with lease("sentiment") as model:

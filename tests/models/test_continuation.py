@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from llm_magics.errors import DoesNotFit, InputError, TooLong, WrongTask
-from llm_magics.models import continuation
-from llm_magics.models.continuation import Wanted, continue_texts
-from llm_magics.models.drawing import Dice, Drawing, choose_tokens
-from llm_magics.models.manager import ModelManager
-from llm_magics.models.stop_strings import first_stop, held_back
+from llm_magics.models.generate import sample as continuation
+from llm_magics.models.generate.sample import Wanted, continue_texts
+from llm_magics.models.generate.sampling import Dice, Drawing, choose_tokens
+from llm_magics.models.generate.stop_strings import first_stop, held_back
+from llm_magics.models.manager.manager import ModelManager
 
 TEXT = "The cat sat on the mat."
 FREE = Drawing(temperature=1.0)
@@ -27,10 +27,10 @@ def manager():
 
 def house_language_model(folder, *, trained_tokens=None, recurrent=False, **changes):
     """A language model of ours with random weights: letters and spaces, no end in sight."""
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn import CausalLanguageModel, RecurrentLanguageModel
     from llm_magics.training.data.tokenizer import train_tokenizer
-    from llm_magics.training.recipe import Tokenizer
+    from llm_magics.training.recipe.recipe import Tokenizer
 
     raw = train_tokenizer([TEXT, "A dog runs."], Tokenizer(kind="char", vocab_size=60))
     size = raw.get_vocab_size()
@@ -260,7 +260,7 @@ def test_stopping_keeps_what_there_is(models, manager, house):
 
 
 def test_rows_that_do_not_fit_together_are_written_in_halves(models, manager, monkeypatch):
-    from llm_magics.models import continue_transformers
+    from llm_magics.models.backends import hf_sample as continue_transformers
 
     real, sizes = continue_transformers.write_rows, []
 

@@ -15,11 +15,15 @@ import pytest
 import torch
 
 from llm_magics.errors import BrokenModel, InputError, ModelError, UnsafeModel, WrongTask
-from llm_magics.models.conversion import convert
-from llm_magics.models.conversion_store import conversions_root, find_conversion, keep_conversion
-from llm_magics.models.generation import generate
-from llm_magics.models.inspection import inspect_folder
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.backends.ctranslate2.convert import convert
+from llm_magics.models.backends.ctranslate2.store import (
+    conversions_root,
+    find_conversion,
+    keep_conversion,
+)
+from llm_magics.models.folder.inspect import inspect_folder
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 pytest.importorskip("ctranslate2", reason="needs pip install 'llm_magics[fast]'")
 
@@ -228,8 +232,8 @@ def test_int8_is_smaller_and_stands_beside_float32(models, manager):
 def test_texts_stream_in_the_callers_thread_and_the_last_call_is_final(
     models, manager, monkeypatch
 ):
-    monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
-    monkeypatch.setattr("llm_magics.models.generation.STREAM_SHARE", 1000.0)
+    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_EVERY_S", 0.0)
+    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_SHARE", 1000.0)
     calls, threads = [], set()
 
     def on_text(*call):
@@ -299,7 +303,7 @@ def test_a_stop_ends_beam_search_between_batches(models, manager):
 
 
 def test_what_a_callers_report_raises_comes_through(models, manager, monkeypatch):
-    monkeypatch.setattr("llm_magics.models.generation.STREAM_EVERY_S", 0.0)
+    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_EVERY_S", 0.0)
 
     def on_text(*call):
         raise ZeroDivisionError("the caller's own")
@@ -343,8 +347,8 @@ def test_running_out_of_memory_halves_the_batch_and_changes_no_result(models, ma
 
 ABANDONED = """
 import sys
-from llm_magics.models.generation import generate
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 manager, asked = ModelManager(device="cpu"), []
 

@@ -10,8 +10,8 @@ import pytest
 import transformers
 from transformers import GenerationConfig
 
-from llm_magics.models.decode_lean import lean_rows
-from llm_magics.models.decode_lean_seq2seq import BartSteps
+from llm_magics.models.generate.fast.loop import lean_rows
+from llm_magics.models.generate.fast.seq2seq import BartSteps
 
 _spec = importlib.util.spec_from_file_location(
     "lean_families", Path(__file__).with_name("lean_families.py")
@@ -96,7 +96,7 @@ def test_sources_that_are_encoded_a_few_at_a_time_give_the_same(models, name, mo
         sizes.append(tuple(kwargs["input_ids"].shape))
         return encoder(**kwargs)
 
-    monkeypatch.setattr("llm_magics.models.decode_lean_seq2seq._ENCODED_TOKENS", 30)
+    monkeypatch.setattr("llm_magics.models.generate.fast.seq2seq._ENCODED_TOKENS", 30)
     monkeypatch.setattr(model, "get_encoder", lambda: watched)
     assert (
         lean_rows(

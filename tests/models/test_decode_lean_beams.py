@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import GenerationConfig, StoppingCriteriaList
 
-from llm_magics.models.decode_lean import lean_rows
-from llm_magics.models.decode_lean_beams import _best
-from llm_magics.models.decode_lean_seq2seq import BartSteps
+from llm_magics.models.generate.fast.beams import _best
+from llm_magics.models.generate.fast.loop import lean_rows
+from llm_magics.models.generate.fast.seq2seq import BartSteps
 
 _spec = importlib.util.spec_from_file_location(
     "lean_families", Path(__file__).with_name("lean_families.py")

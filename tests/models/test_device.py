@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from llm_magics.errors import InputError
-from llm_magics.models import device
-from llm_magics.models.device import (
+from llm_magics.models.manager.device import (
     check_device,
     choose_device,
     default_dtype,
     describe_bytes,
     memory,
 )
+from llm_magics.models.manager.manager import device
 
 
 def test_the_device_is_what_there_is():
@@ -80,7 +80,7 @@ def test_cuda_memory_counts_what_torch_only_caches_as_free():
 
 
 @pytest.mark.parametrize(
-    "name", ["models", "models.reference", "models.catalog", "models.hub_cache"]
+    "name", ["models", "models.reference", "models.catalog", "models.folder.hub_cache"]
 )
 def test_light_modules_import_nothing_heavy(name):
     script = f"""

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from llm_magics.errors import WrongTask
-from llm_magics.models.embed import embed
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.models.read.embed import embed
 
 TEXTS = [
     "The cat sat on the mat.",

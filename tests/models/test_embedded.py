@@ -9,10 +9,10 @@ import re
 import pytest
 
 from llm_magics.models.catalog import embedded_task, languages
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.manager.manager import ModelManager
 from llm_magics.models.reference import EXTRACTIVE, embedded_names, embedded_root
-from llm_magics.tasks.direction import AUTO, direction_of
-from llm_magics.tasks.plan import choose_for
+from llm_magics.tasks.model_choice import choose_for
+from llm_magics.tasks.translate.direction import AUTO, direction_of
 
 MODELS = [name for name in embedded_names() if name != EXTRACTIVE]
 TRANSLATORS = [name for name in MODELS if embedded_task(name) == "translate"]

@@ -3,7 +3,7 @@
 import pytest
 
 from llm_magics.errors import InputError, ModelNotFound
-from llm_magics.models.endpoint import Endpoint, find_endpoint
+from llm_magics.models.backends.openai.endpoint import Endpoint, find_endpoint
 
 
 @pytest.fixture(autouse=True)

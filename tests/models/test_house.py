@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from llm_magics.errors import BrokenModel
-from llm_magics.models.house import load_house, save_house
-from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native import load_house, save_house
+from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.nn.transformer import Seq2SeqModel
 
 

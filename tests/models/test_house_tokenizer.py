@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
-from llm_magics.training.recipe import Tokenizer
+from llm_magics.training.recipe.recipe import Tokenizer
 
 
 @pytest.fixture(scope="module")

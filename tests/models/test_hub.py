@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from llm_magics.models import hub_cache
+from llm_magics.models.folder import hub_cache
 from llm_magics.models.reference import Reference
 
 
@@ -154,7 +154,7 @@ def client(url, home, script, **extra):
     prelude = (
         "import json\nfrom llm_magics.errors import *\nfrom llm_magics.models.reference import "
         "parse_reference as ref\n"
-        "from llm_magics.models.hub import describe, fetch\nfrom llm_magics.models.hub_cache "
+        "from llm_magics.models.folder.hub import describe, fetch\nfrom llm_magics.models.folder.hub_cache "
         "import *\n"
         "def refusal(work):\n"
         "    try:\n        work()\n"
@@ -180,7 +180,7 @@ def test_a_model_is_fetched_once_loaded_and_then_needs_no_hub(hub, models, tmp_p
         "README.md": b"never fetched",
     }
     script = """
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.manager.manager import ModelManager
 manager = ModelManager(device="cpu")
 name = "Helsinki-NLP/opus-mt-en-de"
 before = manager.plan(name)
@@ -203,7 +203,7 @@ print(json.dumps({"shown": shown, "plans": [before.cached, before.download_bytes
     )  # the header of the file is not weights
     hub.requests.clear()
     again = (
-        "from llm_magics.models.loading import "
+        "from llm_magics.models.folder.open import "
         "locate\nprint(json.dumps(locate(ref('{name}')).family))"
     )
     assert client(hub.url, tmp_path, again.format(name="Helsinki-NLP/opus-mt-en-de")) == "marian"

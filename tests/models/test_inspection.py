@@ -10,8 +10,8 @@ import struct
 import pytest
 
 from llm_magics.errors import BrokenModel, LLMMagicsError, ModelNotFound, UnsafeModel
-from llm_magics.models.inspection import inspect_folder
-from llm_magics.models.weights import safetensors_facts
+from llm_magics.models.folder.inspect import inspect_folder
+from llm_magics.models.folder.weights import safetensors_facts
 
 
 def change(path, **values):

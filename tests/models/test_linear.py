@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from llm_magics.models import linear
-from llm_magics.models.linear import faster_linear, linear_of
+from llm_magics.models.folder import linear
+from llm_magics.models.folder.linear import faster_linear, linear_of
 
 pytestmark = pytest.mark.skipif(linear._onednn() is None, reason="this torch has no oneDNN")
 

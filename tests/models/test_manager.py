@@ -21,9 +21,9 @@ from llm_magics.errors import (
     UnsafeModel,
     WrongTask,
 )
-from llm_magics.models import loading
-from llm_magics.models.generation import generate
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.folder import open as loading
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 TEXTS = ["The cat sat on the mat.", "No.", "Where is the station?", "It is raining again today."]
 

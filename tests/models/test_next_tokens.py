@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from llm_magics.errors import WrongTask
-from llm_magics.models import next_tokens
-from llm_magics.models.manager import ModelManager
-from llm_magics.models.next_tokens import score_tokens
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.models.read import next_tokens
+from llm_magics.models.read.next_tokens import score_tokens
 
 TEXT = "The cat sleeps on the sofa. A dog runs in the park."
 
@@ -84,7 +84,7 @@ def test_masks_in_a_text_are_what_is_filled_in(manager, models):
 
 
 def test_our_own_language_models_are_read_too(manager, tmp_path):
-    from llm_magics.models.house import save_house
+    from llm_magics.models.folder.native import save_house
     from llm_magics.nn import CausalLanguageModel
     from tests.models.conftest import fast_tokenizer
 

@@ -7,11 +7,11 @@ import torch
 import transformers
 
 from llm_magics.errors import InputError
-from llm_magics.models import precision
-from llm_magics.models.generation import generate
-from llm_magics.models.loading import resolve_dtype
-from llm_magics.models.manager import ModelManager
-from llm_magics.models.precision import joined, packed_size, quantise, vocabulary
+from llm_magics.models.folder import precision
+from llm_magics.models.folder.open import resolve_dtype
+from llm_magics.models.folder.precision import joined, packed_size, quantise, vocabulary
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -62,7 +62,7 @@ def test_a_vocabulary_is_packed_for_other_kernels_where_there_are_many_rows(monk
     part, engine = torch.nn.Sequential(torch.nn.Linear(64, 300)), torch.backends.quantized.engine
     quantise(part)
     assert vocabulary(part[0]) is part[0]
-    monkeypatch.setattr("llm_magics.models.precision._VOCABULARY", 256)
+    monkeypatch.setattr("llm_magics.models.folder.precision._VOCABULARY", 256)
     function = vocabulary(part[0])
     few, many = torch.randn(3, 64), torch.randn(40, 64)
     assert torch.equal(function(few), part(few))
@@ -88,7 +88,7 @@ def test_gpt2_with_its_transposed_layers_stays_close():
 
 @pytest.mark.parametrize("family", ["marian", "t5", "llama", "house"])
 def test_a_model_is_leased_in_int8_beside_its_float32_copy(models, family, monkeypatch):
-    monkeypatch.setattr("llm_magics.models.precision._SMALLEST", 256)
+    monkeypatch.setattr("llm_magics.models.folder.precision._SMALLEST", 256)
     manager = ModelManager(device="cpu")
     with (
         manager.lease(models(family)) as whole,

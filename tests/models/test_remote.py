@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from llm_magics.errors import EndpointError, InputError, ModelNotFound, TooLong, WrongTask
-from llm_magics.models.continuation import Wanted, continue_texts
-from llm_magics.models.drawing import Drawing
-from llm_magics.models.endpoint import Endpoint
-from llm_magics.models.generation import count_tokens, generate
-from llm_magics.models.manager import ModelManager
-from llm_magics.models.next_tokens import score_tokens
+from llm_magics.models.backends.openai.endpoint import Endpoint
+from llm_magics.models.generate.generate import count_tokens, generate
+from llm_magics.models.generate.sample import Wanted, continue_texts
+from llm_magics.models.generate.sampling import Drawing
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.models.read.next_tokens import score_tokens
 
 _spec = importlib.util.spec_from_file_location(
     "badly_behaved", Path(__file__).with_name("badly_behaved.py")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from llm_magics.errors import EndpointError, ModelNotFound
-from llm_magics.models.generation import generate
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.generate.generate import generate
+from llm_magics.models.manager.manager import ModelManager
 
 pytest.importorskip("fastapi", reason="needs transformers[serving]")
 pytest.importorskip("openai", reason="needs transformers[serving]")

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from llm_magics.errors import TooLong, WrongTask
-from llm_magics.models.loaded import LoadedModel
+from llm_magics.models.backends.loaded import LoadedModel
+from llm_magics.models.read.spans import ANSWER_TOKENS, Inquiry, answer_spans
 from llm_magics.models.reference import parse_reference
-from llm_magics.models.spans import ANSWER_TOKENS, Inquiry, answer_spans
 
 WORDS = [f"w{i}" for i in range(150)]
 CONTEXT = " ".join(WORDS[i * 37 % 150] for i in range(140))
@@ -159,7 +159,7 @@ def test_questions_together_get_the_answers_they_get_alone(bert):
 
 
 def test_a_model_without_such_a_head_is_refused(models):
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
     manager = ModelManager(device="cpu")
     with (

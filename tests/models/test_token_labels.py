@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from llm_magics.errors import WrongTask
-from llm_magics.models.loaded import LoadedModel
-from llm_magics.models.manager import ModelManager
+from llm_magics.models.backends.loaded import LoadedModel
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.models.read.token_labels import joined, label_spans
 from llm_magics.models.reference import parse_reference
-from llm_magics.models.token_labels import joined, label_spans
 
 TEXTS = [
     "Angela Merkel met Emmanuel Macron in Berlin on Tuesday.",

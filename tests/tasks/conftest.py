@@ -20,7 +20,7 @@ def tiny(tmp_path_factory, tiny_builders):
 
 @pytest.fixture(scope="session")
 def manager():
-    from llm_magics.models.manager import ModelManager
+    from llm_magics.models.manager.manager import ModelManager
 
     manager = ModelManager(device="cpu")
     yield manager

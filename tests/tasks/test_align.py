@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magics.tasks.align import align_words, find_tokens, split_words, word_spans
+from llm_magics.text.align import align_words, find_tokens, split_words, word_spans
 
 
 def test_words_carry_the_white_space_after_them():

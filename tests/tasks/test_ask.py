@@ -6,8 +6,8 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, UnknownLanguage, WrongTask
-from llm_magics.tasks.answers import Answers
-from llm_magics.tasks.ask import ask, ask_each
+from llm_magics.tasks.ask.result import Answers
+from llm_magics.tasks.ask.task import ask, ask_each
 from llm_magics.tasks.prompts import NOT_IN_TEXT, parse_cited
 from llm_magics.tasks.results import RowError
 
@@ -104,8 +104,8 @@ def test_citations_are_taken_off_an_answer(answer, text, cited):
 
 
 def test_a_model_that_says_so_leaves_the_answer_empty():
-    from llm_magics.tasks.ask import _written
-    from llm_magics.tasks.passages import sentence_passages
+    from llm_magics.tasks.ask.task import _written
+    from llm_magics.text.passages import sentence_passages
 
     read = sentence_passages(TEXT, "en")
     assert _written("Who?", f"It is {NOT_IN_TEXT}.", read).text == ""

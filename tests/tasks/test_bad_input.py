@@ -16,13 +16,13 @@ from llm_magics.errors import (
     TooLong,
     printable,
 )
-from llm_magics.tasks.ask import ask, ask_each
-from llm_magics.tasks.generate import generate, generate_each
+from llm_magics.tasks.ask.task import ask, ask_each
+from llm_magics.tasks.generate.task import generate, generate_each
 from llm_magics.tasks.predict import predict, predict_each
 from llm_magics.tasks.results import RowError
-from llm_magics.tasks.rows import translate_each
-from llm_magics.tasks.summarize import summarize, summarize_each
-from llm_magics.tasks.translate import translate
+from llm_magics.tasks.summarize.task import summarize, summarize_each
+from llm_magics.tasks.translate.batch import translate_each
+from llm_magics.tasks.translate.task import translate
 
 _spec = importlib.util.spec_from_file_location(
     "badly_behaved", Path(__file__).parents[1] / "models" / "badly_behaved.py"

@@ -13,9 +13,9 @@ import pytest
 
 from llm_magics.tasks import chat_reading
 from llm_magics.tasks.chat_reading import ReadText
-from llm_magics.tasks.entities import asked_entities
-from llm_magics.tasks.labels import asked_labels
-from llm_magics.tasks.sentiment import asked_sentiment
+from llm_magics.tasks.understand.entities import asked_entities
+from llm_magics.tasks.understand.labels import asked_labels
+from llm_magics.tasks.understand.sentiment import asked_sentiment
 
 GOOD, BAD = "Ada loves Vienna. " * 30, "Bob hates Boston. " * 30
 LONG = ReadText(GOOD + BAD, "en")

@@ -14,10 +14,10 @@ from llm_magics.errors import (
     UnknownLanguage,
     WrongTask,
 )
-from llm_magics.models import hub_cache
+from llm_magics.models.folder import hub_cache
 from llm_magics.models.reference import Reference
 from llm_magics.tasks.choose import Candidate, candidates, choose_model, open_model
-from llm_magics.tasks.plan import choose_for, translators
+from llm_magics.tasks.model_choice import choose_for, translators
 
 OPUS = "Helsinki-NLP/opus-mt-en-de"
 

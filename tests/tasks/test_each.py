@@ -11,11 +11,11 @@ import pytest
 
 from llm_magics.display.result import Result
 from llm_magics.errors import DoesNotFit, InputError, ModelNotFound, WrongTask
-from llm_magics.tasks.ask import ask_each
-from llm_magics.tasks.each import WrittenRows, alone, work_through
+from llm_magics.rows.run import WrittenRows, alone, work_through
+from llm_magics.rows.source import column_names
+from llm_magics.tasks.ask.task import ask_each
 from llm_magics.tasks.results import RowError, Summary
-from llm_magics.tasks.row_source import column_names
-from llm_magics.tasks.summarize import summarize_each
+from llm_magics.tasks.summarize.task import summarize_each
 
 NEWS = (
     "The river rose in the night. Two bridges were closed. The school will open again on Monday "

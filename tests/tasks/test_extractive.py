@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from llm_magics.tasks.extractive import count_words, pick_sentences, scores, shorten, terms
+from llm_magics.text.extractive import count_words, pick_sentences, scores, shorten, terms
 
 NEWS = [
     "The city council approved a new tram line between the harbour and the university on Monday.",

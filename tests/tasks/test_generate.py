@@ -10,8 +10,8 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, WrongTask
-from llm_magics.tasks import each
-from llm_magics.tasks.generate import generate, generate_each
+from llm_magics.rows import run as each
+from llm_magics.tasks.generate.task import generate, generate_each
 from llm_magics.tasks.results import RowError
 
 TEXT = "The cat sat on the mat."
@@ -126,7 +126,7 @@ def test_markup_in_prompt_and_text_is_shown_as_text(manager, base):
 
 
 def test_progress_tells_of_every_candidate(manager, base, monkeypatch):
-    from llm_magics.models import continuation
+    from llm_magics.models.generate import sample as continuation
 
     monkeypatch.setattr(continuation.Throttle, "due", lambda self: True)
     told = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.tasks import keyphrases, unspaced
-from llm_magics.tasks.keyphrases import has_stop_words, key_phrases
-from llm_magics.tasks.unspaced import is_free
+from llm_magics.text import keyphrases, unspaced
+from llm_magics.text.keyphrases import has_stop_words, key_phrases
+from llm_magics.text.unspaced import is_free
 
 TEXTS = {
     "en": (

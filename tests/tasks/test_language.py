@@ -3,7 +3,7 @@
 import pytest
 
 from llm_magics.errors import InputError, UnknownLanguage
-from llm_magics.tasks.language import check_language, detect
+from llm_magics.text.language import check_language, detect
 
 
 @pytest.mark.parametrize(

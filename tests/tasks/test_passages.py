@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_magics.tasks.passages import answer_sentences, bm25, passages, sentence_passages
+from llm_magics.text.passages import answer_sentences, bm25, passages, sentence_passages
 
 TEXT = (
     "The Danube rises in the Black Forest. It is 2,850 kilometres long. Vienna and Budapest lie "
@@ -83,7 +83,7 @@ def test_neighbouring_passages_share_a_sentence():
 
 
 def test_ranks_by_words_and_by_meaning_are_fused_and_words_count_twice():
-    from llm_magics.tasks.passages import fused
+    from llm_magics.text.passages import fused
 
     total = fused([3.0, 9.0, 1.0], [0.2, 0.9, 0.5])
     assert total == pytest.approx([2 / 62 + 1 / 63, 2 / 61 + 1 / 61, 2 / 63 + 1 / 62])

@@ -91,7 +91,7 @@ def test_rows_go_one_by_one(manager, tiny):
 
 
 def test_it_can_be_stopped(manager, tiny, monkeypatch):
-    from llm_magics.models import next_tokens
+    from llm_magics.models.read import next_tokens
 
     monkeypatch.setattr(next_tokens, "_WINDOW", 10)
     found = predict(TEXT * 5, manager=manager, model=tiny("llama"), stop=lambda: True)

@@ -9,8 +9,8 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import InputError, UnknownLanguage
-from llm_magics.models.manager import ModelManager
-from llm_magics.tasks.recommendations import recommendations
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.tasks.recommend import recommendations
 
 GIGABYTE = 10**9
 

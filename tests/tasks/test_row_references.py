@@ -10,14 +10,14 @@ import pytest
 import sacrebleu
 
 from llm_magics.errors import InputError, ModelNotFound, WrongTask
+from llm_magics.rows.scores import Referenced, with_references
+from llm_magics.rows.source import BadRow
 from llm_magics.tasks import compare_each as compare_each_module
 from llm_magics.tasks.compare import compare_models
 from llm_magics.tasks.compare_each import compare_each
 from llm_magics.tasks.results import RowError
-from llm_magics.tasks.row_references import Referenced, with_references
-from llm_magics.tasks.row_source import BadRow
-from llm_magics.tasks.rows import translate_each
-from llm_magics.tasks.summarize import summarize_each
+from llm_magics.tasks.summarize.task import summarize_each
+from llm_magics.tasks.translate.batch import translate_each
 
 LIMIT = {"source": "en", "target": "de", "max_new_tokens": 8}
 TEXTS = ["The cat sat.", "Where is the station?", "", "The dog runs. It is small."]

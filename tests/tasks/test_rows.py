@@ -3,10 +3,10 @@
 import pytest
 
 from llm_magics.errors import InputError, ModelNotFound
-from llm_magics.tasks import rows as rows_module
 from llm_magics.tasks.results import RowError, Translation
-from llm_magics.tasks.rows import translate_each
-from llm_magics.tasks.translate import translate
+from llm_magics.tasks.translate import batch as rows_module
+from llm_magics.tasks.translate.batch import translate_each
+from llm_magics.tasks.translate.task import translate
 
 LIMIT = {"source": "en", "target": "de", "max_new_tokens": 8}
 ROWS = [

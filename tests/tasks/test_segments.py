@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magics.errors import InputError, TooLong
-from llm_magics.tasks.segments import MAX_CHARACTERS, segment
-from llm_magics.tasks.sentences import (
+from llm_magics.text.segments import MAX_CHARACTERS, segment
+from llm_magics.text.sentences import (
     MAX_SENTENCE_CHARACTERS,
     MAX_WIDE_SENTENCE_CHARACTERS,
     sentence_spans,

@@ -7,15 +7,15 @@ import importlib
 import pytest
 
 from llm_magics.models.reference import package_names
-from llm_magics.tasks.ask import _PASSAGES
-from llm_magics.tasks.passages import bm25, passages
-from llm_magics.tasks.semantic_search import SemanticSearch
+from llm_magics.tasks.ask.semantic import SemanticSearch
+from llm_magics.tasks.ask.task import _PASSAGES
+from llm_magics.text.passages import bm25, passages
 
 pytestmark = pytest.mark.skipif(
     "minilm" not in package_names(), reason="the weights are not installed: the extra [minilm]"
 )
 
-ask_module = importlib.import_module("llm_magics.tasks.ask")
+ask_module = importlib.import_module("llm_magics.tasks.ask.task")
 PASSAGES = [
     "The kitten slept on the sofa all afternoon.",
     "Parliament passed a law on taxes.",
@@ -24,7 +24,7 @@ PASSAGES = [
 
 
 def test_a_passage_is_found_by_its_meaning_and_its_vectors_are_kept(manager, monkeypatch):
-    from llm_magics.tasks import semantic_search
+    from llm_magics.tasks.ask import semantic as semantic_search
 
     search = SemanticSearch.of(manager, "en")
     scores = search.scores(manager, "Where was the young cat resting?", PASSAGES)

@@ -6,10 +6,10 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, TooLong, UnknownLanguage, WrongTask
-from llm_magics.models.generation import Generation
-from llm_magics.tasks.extractive import count_words
+from llm_magics.models.generate.generate import Generation
 from llm_magics.tasks.results import RowError, Summary
-from llm_magics.tasks.summarize import summarize, summarize_each
+from llm_magics.tasks.summarize.task import summarize, summarize_each
+from llm_magics.text.extractive import count_words
 
 NEWS = {
     "en": "The city council approved a new tram line between the harbour and the university on "
@@ -175,7 +175,7 @@ def _telling(model, prompts, **options):
 
 
 def test_the_end_of_a_long_document_reaches_the_summary(tiny, manager, monkeypatch):
-    monkeypatch.setattr("llm_magics.tasks.writer.run", _telling)
+    monkeypatch.setattr("llm_magics.tasks.summarize.writer.run", _telling)
     filler = "The morning was quiet and the road to the valley was empty again. " * 40
     text = f"{filler}{filler}Then the DAM BROKE above the village."
     result = summarize(text, manager=manager, model=tiny("bart"), language="en", max_words=20)
@@ -191,8 +191,8 @@ def test_a_model_that_shortens_nothing_still_sees_the_whole_document(tiny, manag
         read.append(prompts)
         return [Generation(prompt, (), 1, 1) for prompt in prompts]
 
-    monkeypatch.setattr("llm_magics.tasks.writer.run", echo)
-    monkeypatch.setattr("llm_magics.tasks.writer.shorten", lambda text, most: text)
+    monkeypatch.setattr("llm_magics.tasks.summarize.writer.run", echo)
+    monkeypatch.setattr("llm_magics.tasks.summarize.writer.shorten", lambda text, most: text)
     news = [
         f"On day {i} the council of town number {i} met and talked about its bridge."
         for i in range(60)

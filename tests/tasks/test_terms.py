@@ -8,9 +8,9 @@ import pytest
 from llm_magics.display.html import render
 from llm_magics.display.parallel import SentencePair
 from llm_magics.errors import InputError
-from llm_magics.tasks.rows import translate_each
-from llm_magics.tasks.terms import Term, keep_terms, terms_of
-from llm_magics.tasks.translate import translate
+from llm_magics.tasks.translate.batch import translate_each
+from llm_magics.tasks.translate.task import translate
+from llm_magics.text.terms import Term, keep_terms, terms_of
 
 EN_DE = {"model": "embedded:en-de", "source": "en", "target": "de", "align": False}
 

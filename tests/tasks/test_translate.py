@@ -14,8 +14,8 @@ from llm_magics.errors import (
     WrongTask,
 )
 from llm_magics.tasks.progress import TranslationProgress
-from llm_magics.tasks.segments import segment
-from llm_magics.tasks.translate import translate
+from llm_magics.tasks.translate.task import translate
+from llm_magics.text.segments import segment
 
 TEXT = (
     "# The cat\n\nThe cat sat on the mat. Where is the station?\n\n- I do not know.\n- I do not "

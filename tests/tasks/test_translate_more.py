@@ -7,11 +7,11 @@ import sacrebleu
 
 from llm_magics.display.html import render
 from llm_magics.errors import InputError, WrongTask
-from llm_magics.tasks.back_translation import BackTranslation
 from llm_magics.tasks.compare import compare_models
-from llm_magics.tasks.rows import translate_each
-from llm_magics.tasks.summarize import summarize
-from llm_magics.tasks.translate import translate
+from llm_magics.tasks.summarize.task import summarize
+from llm_magics.tasks.translate.back import BackTranslation
+from llm_magics.tasks.translate.batch import translate_each
+from llm_magics.tasks.translate.task import translate
 
 TEXT = "The cat sat on the mat. Where is the station?"
 LIMIT = {"source": "en", "target": "de", "max_new_tokens": 8}

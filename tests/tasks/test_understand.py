@@ -8,7 +8,7 @@ from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, HubUnreachable, InputError, ModelNotFound, WrongTask
 from llm_magics.models.reference import package_names
 from llm_magics.tasks.results import RowError
-from llm_magics.tasks.understand import plan_understanding, understand, understand_each
+from llm_magics.tasks.understand.task import plan_understanding, understand, understand_each
 
 TEXT = (
     "The film was wonderful. Angela Merkel saw it in Berlin.\nThe service in Berlin was terrible."

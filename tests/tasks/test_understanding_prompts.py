@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.tasks.entities import placed
-from llm_magics.tasks.understanding_prompts import (
+from llm_magics.tasks.understand.entities import placed
+from llm_magics.tasks.understand.prompts import (
     json_values,
     locate,
     parse_entities,

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import torch
 
-from llm_magics.training import checkpoint
-from llm_magics.training.events import CheckpointSaved, StepDone
-from llm_magics.training.loop import train
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.runs import Run, create_run
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.run import checkpoint
+from llm_magics.training.run.events import CheckpointSaved, StepDone
+from llm_magics.training.run.loop import train
+from llm_magics.training.runs.runs import Run, create_run
 
 RECIPE = {
     "name": "crash",

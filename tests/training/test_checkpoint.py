@@ -10,7 +10,7 @@ import torch
 
 from llm_magics.errors import CheckpointError
 from llm_magics.nn import Seq2SeqModel
-from llm_magics.training import checkpoint
+from llm_magics.training.run import checkpoint
 
 
 def trained(seed: int = 0) -> tuple[Seq2SeqModel, torch.optim.Optimizer]:

@@ -12,7 +12,7 @@ from llm_magics.display.html import render
 from llm_magics.errors import RecipeError
 from llm_magics.training.data.cleaning import Report, clean
 from llm_magics.training.data.rows import Rows
-from llm_magics.training.recipe import Cleaning
+from llm_magics.training.recipe.recipe import Cleaning
 
 PAIR = ("source", "target")
 OFF = {"normalize": "none", "whitespace": False, "deduplicate": False, "remove_overlap": False}

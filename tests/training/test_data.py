@@ -10,7 +10,7 @@ import pytest
 from llm_magics.errors import DataError, RecipeError
 from llm_magics.training.data.corpus import find_file, load_corpus
 from llm_magics.training.data.number_words import LANGUAGES, number_words, spell
-from llm_magics.training.recipe import recipe_from_dict
+from llm_magics.training.recipe.recipe import recipe_from_dict
 
 PAIR = {"source": "text", "target": "text"}
 

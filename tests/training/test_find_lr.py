@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from llm_magics.errors import InputError, TrainingError
-from llm_magics.training.loop import train
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.runs import create_run
-from llm_magics.training.setup import prepare
-from llm_magics.training.step import Stepper
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.setup import prepare
+from llm_magics.training.run.step import Stepper
+from llm_magics.training.runs.runs import create_run
 from llm_magics.training.tuning.find_lr import find_lr, range_test, suggested_rates
 
 RECIPE = recipe_from_dict(

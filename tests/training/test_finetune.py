@@ -16,12 +16,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from llm_magics.errors import BrokenModel, LLMMagicsError, RecipeError, RunError
-from llm_magics.models.manager import ModelManager
-from llm_magics.tasks.translate import translate
-from llm_magics.training import checkpoint
-from llm_magics.training.control import Control
-from llm_magics.training.evaluate import evaluation_mode
-from llm_magics.training.events import (
+from llm_magics.models.manager.manager import ModelManager
+from llm_magics.tasks.translate.task import translate
+from llm_magics.training.objectives.finetune.answer import _best_span, _target
+from llm_magics.training.objectives.finetune.objectives import FINE_TUNED
+from llm_magics.training.recipe.recipe import TASKS, recipe_from_dict
+from llm_magics.training.run import checkpoint
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.evaluate import evaluation_mode
+from llm_magics.training.run.events import (
     AttentionSeen,
     Evaluated,
     Finished,
@@ -29,12 +32,9 @@ from llm_magics.training.events import (
     Sampled,
     StepDone,
 )
-from llm_magics.training.loop import train
-from llm_magics.training.objectives.finetune import FINE_TUNED
-from llm_magics.training.objectives.finetune_answer import _best_span, _target
-from llm_magics.training.recipe import TASKS, recipe_from_dict
-from llm_magics.training.runs import create_run, find_run
-from llm_magics.training.setup import prepare
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.setup import prepare
+from llm_magics.training.runs.runs import create_run, find_run
 
 NUMBERS = ["one", "two", "three", "four", "five", "six"]
 OTHERS = ["cat", "dog", "sat", "ran", "red", "blue", "where", "is", "it", "the"]

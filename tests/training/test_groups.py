@@ -9,7 +9,7 @@ import pytest
 
 from llm_magics.errors import DataError, RecipeError
 from llm_magics.training.data.corpus import check_columns, load_corpus
-from llm_magics.training.recipe import recipe_from_dict
+from llm_magics.training.recipe.recipe import recipe_from_dict
 
 KINDS = {"text": "text", "label": "label"}
 SIZES = {"a": 40, "b": 10, "c": 30, "d": 15, "e": 5}

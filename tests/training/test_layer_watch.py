@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from llm_magics.nn import RecurrentSeq2Seq
-from llm_magics.training.layers import LayerWatch
+from llm_magics.training.run.layers import LayerWatch
 
 
 @pytest.mark.parametrize("attention", ["additive", "context", "none"])

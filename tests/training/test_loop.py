@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from llm_magics.errors import CheckpointError, NonFinite, RunError, TrainingError
-from llm_magics.models.house import load_house
-from llm_magics.training import checkpoint
-from llm_magics.training.control import Control
-from llm_magics.training.events import (
+from llm_magics.models.folder.native import load_house
+from llm_magics.training.objectives.translate import Translate
+from llm_magics.training.recipe.recipe import Schedule, recipe_from_dict
+from llm_magics.training.run import checkpoint
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.events import (
     AttentionSeen,
     BatchSplit,
     CheckpointSaved,
@@ -32,14 +34,12 @@ from llm_magics.training.events import (
     from_record,
     to_record,
 )
-from llm_magics.training.launch import start
-from llm_magics.training.loop import train
-from llm_magics.training.objectives.translate import Translate
-from llm_magics.training.recipe import Schedule, recipe_from_dict
-from llm_magics.training.runs import create_run, find_run
-from llm_magics.training.schedule import factor
-from llm_magics.training.setup import Given, prepare
-from llm_magics.training.survey import summary_of
+from llm_magics.training.run.launch import start
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.schedule import factor
+from llm_magics.training.run.setup import Given, prepare
+from llm_magics.training.runs.runs import create_run, find_run
+from llm_magics.training.runs.summary import summary_of
 
 RECIPE = {
     "name": "tiny",

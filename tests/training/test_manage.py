@@ -12,8 +12,9 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import InputError, RunError
-from llm_magics.training.compare import compare
-from llm_magics.training.events import (
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.recipe.settings import differing_settings
+from llm_magics.training.run.events import (
     Evaluated,
     Finished,
     LayersSeen,
@@ -22,11 +23,16 @@ from llm_magics.training.events import (
     Sampled,
     StepDone,
 )
-from llm_magics.training.manage import delete_run, empty_trash, list_trash, rename_run, restore_run
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.runs import Run, create_run, find_run, list_runs
-from llm_magics.training.settings import differing_settings
-from llm_magics.training.survey import folder_bytes, survey
+from llm_magics.training.runs.compare import compare
+from llm_magics.training.runs.manage import (
+    delete_run,
+    empty_trash,
+    list_trash,
+    rename_run,
+    restore_run,
+)
+from llm_magics.training.runs.runs import Run, create_run, find_run, list_runs
+from llm_magics.training.runs.summary import folder_bytes, survey
 
 DOCUMENT = {
     "name": "tiny",
@@ -194,7 +200,7 @@ def test_no_folder_of_runs_is_no_run(tmp_path):
 def test_what_another_process_trains_is_running_elsewhere_until_it_dies(tmp_path):
     run = made(tmp_path, "one", WHOLE)
     code = (
-        "import sys; from pathlib import Path; from llm_magics.training.runs import Run\n"
+        "import sys; from pathlib import Path; from llm_magics.training.runs.runs import Run\n"
         f"with Run(Path({str(run.folder)!r})).locked(): print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

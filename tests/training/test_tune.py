@@ -15,8 +15,8 @@ import torch
 
 from llm_magics.errors import InputError, RecipeError, RunError, TrainingError
 from llm_magics.session import Session
-from llm_magics.training import checkpoint
-from llm_magics.training.recipe import load_recipe
+from llm_magics.training.recipe.recipe import load_recipe
+from llm_magics.training.run import checkpoint
 from llm_magics.training.tuning.space import Space
 from llm_magics.training.tuning.start import settings_of
 from llm_magics.training.tuning.study import import_optuna

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from llm_magics.errors import DataError, LLMMagicsError
 from llm_magics.session import Session
-from llm_magics.training import checkpoint
-from llm_magics.training.setup import Given, prepare
-from llm_magics.training.survey import summary_of
+from llm_magics.training.run import checkpoint
+from llm_magics.training.run.setup import Given, prepare
+from llm_magics.training.runs.summary import summary_of
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 ROWS = [

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import traitlets
 
-from llm_magics.training.control import Control
+from llm_magics.training.run.control import Control
 from llm_magics.widgets import snapshots
 from llm_magics.widgets.training_panel import TrainingPanel
 

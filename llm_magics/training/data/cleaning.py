@@ -11,7 +11,7 @@ from typing import Any
 from llm_magics.errors import RecipeError
 from llm_magics.training.data.report import Report
 from llm_magics.training.data.rows import Rows
-from llm_magics.training.recipe import Cleaning
+from llm_magics.training.recipe.recipe import Cleaning
 
 __all__ = ["Report", "clean"]
 

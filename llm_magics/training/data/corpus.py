@@ -18,7 +18,7 @@ from llm_magics.training.data.made_rows import made_rows
 from llm_magics.training.data.number_words import number_words
 from llm_magics.training.data.repeated_sequences import repeated_sequences
 from llm_magics.training.data.rows import Rows, read_rows
-from llm_magics.training.recipe import GENERATED, Data, Recipe
+from llm_magics.training.recipe.recipe import GENERATED, Data, Recipe
 
 __all__ = ["Corpus", "PARTS", "check_columns", "find_file", "load_corpus"]
 

@@ -9,7 +9,7 @@ from itertools import compress
 
 from llm_magics.errors import DataError
 from llm_magics.training.data.rows import Rows
-from llm_magics.training.recipe import Data
+from llm_magics.training.recipe.recipe import Data
 
 __all__ = ["held_out_groups"]
 

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from llm_magics.errors import DataError
-from llm_magics.training.data.row_sources import raw_rows
-from llm_magics.training.data.row_values import CHECKS, BadRow, check_together
+from llm_magics.rows.files import raw_rows
+from llm_magics.rows.values import CHECKS, BadRow, check_together
 
 __all__ = ["Rows", "read_rows"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe import Tokenizer as Settings
+from llm_magics.training.recipe.recipe import Tokenizer as Settings
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llm_magics.training.objectives.base import Objective
-    from llm_magics.training.recipe import Recipe
+    from llm_magics.training.recipe.recipe import Recipe
 
 __all__ = ["objective_class"]
 
@@ -15,7 +15,7 @@ __all__ = ["objective_class"]
 def objective_class(recipe: Recipe) -> type[Objective]:
     """The objective of the recipe's task with a model from scratch, or with one to fine-tune."""
     if recipe.model.reference:
-        from llm_magics.training.objectives.finetune import FINE_TUNED
+        from llm_magics.training.objectives.finetune.objectives import FINE_TUNED
 
         return FINE_TUNED[recipe.task]
     if recipe.task in ("translate", "summarize"):

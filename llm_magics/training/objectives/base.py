@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from llm_magics.errors import DataError, RecipeError
 from llm_magics.metrics import perplexity, score
-from llm_magics.models.house_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import HouseTokenizer
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
-from llm_magics.training.events import AttentionSeen, Sample
-from llm_magics.training.recipe import Recipe
-from llm_magics.training.runs import Run
+from llm_magics.training.recipe.recipe import Recipe
+from llm_magics.training.run.events import AttentionSeen, Sample
+from llm_magics.training.runs.runs import Run
 
 __all__ = ["Objective", "house_tokenizer", "padded"]
 

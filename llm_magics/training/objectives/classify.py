@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError
-from llm_magics.models.house import save_house
+from llm_magics.models.folder.native import save_house
 from llm_magics.nn.randomness import initialised_from
-from llm_magics.training.build import model_class
 from llm_magics.training.data.augment import drop_tokens, swap_tokens
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.objectives.base import PAD, Objective, house_tokenizer, padded
-from llm_magics.training.recipe import Recipe
-from llm_magics.training.runs import Run
-from llm_magics.training.warm_start import start_labels
+from llm_magics.training.recipe.recipe import Recipe
+from llm_magics.training.run.build import model_class
+from llm_magics.training.runs.runs import Run
+from llm_magics.training.runs.warm_start import start_labels
 
 __all__ = ["Classify", "LabelTokens", "known_labels"]
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from llm_magics.errors import DataError, InputError
 from llm_magics.training.data.batches import Batch, batch_of
 from llm_magics.training.data.corpus import Corpus
-from llm_magics.training.events import Sample
 from llm_magics.training.objectives.base import Objective
-from llm_magics.training.recipe import Recipe
-from llm_magics.training.runs import Run
+from llm_magics.training.recipe.recipe import Recipe
+from llm_magics.training.run.events import Sample
+from llm_magics.training.runs.runs import Run
 
 __all__ = ["LOSSES", "Custom"]
 

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError
-from llm_magics.models.house import save_house
+from llm_magics.models.folder.native import save_house
 from llm_magics.nn.cross_entropy import linear_cross_entropy
 from llm_magics.nn.decoding import sample
 from llm_magics.nn.randomness import initialised_from
-from llm_magics.training.build import model_class
 from llm_magics.training.data.batches import Batch, batch_of
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.data.tokenizer import SPECIAL
-from llm_magics.training.events import AttentionSeen, Sample
 from llm_magics.training.objectives.base import EOS, PAD, Objective, house_tokenizer, padded
 from llm_magics.training.objectives.translate import attention_of
-from llm_magics.training.recipe import Recipe
-from llm_magics.training.runs import Run
+from llm_magics.training.recipe.recipe import Recipe
+from llm_magics.training.run.build import model_class
+from llm_magics.training.run.events import AttentionSeen, Sample
+from llm_magics.training.runs.runs import Run
 
 __all__ = ["LanguageModel", "MaskedLanguageModel"]
 

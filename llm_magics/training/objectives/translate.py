@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from llm_magics.attention.explore import explore
 from llm_magics.attention.store import AttentionStore, compand
 from llm_magics.errors import AttentionError
-from llm_magics.models.house import save_house
+from llm_magics.models.folder.native import save_house
 from llm_magics.nn.cross_entropy import linear_cross_entropy
 from llm_magics.nn.decoding import beam, greedy
 from llm_magics.nn.randomness import initialised_from
-from llm_magics.training.build import model_class
 from llm_magics.training.data.augment import drop_tokens, swap_tokens
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.data.mix import drawn, weights_of
-from llm_magics.training.events import AttentionSeen
 from llm_magics.training.objectives.base import BOS, EOS, PAD, Objective, house_tokenizer, padded
-from llm_magics.training.recipe import Recipe
-from llm_magics.training.runs import Run
+from llm_magics.training.recipe.recipe import Recipe
+from llm_magics.training.run.build import model_class
+from llm_magics.training.run.events import AttentionSeen
+from llm_magics.training.runs.runs import Run
 
 __all__ = ["Translate", "attention_of", "joined", "noisy"]
 

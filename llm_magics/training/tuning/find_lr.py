@@ -23,17 +23,17 @@ from typing import Any
 import torch
 
 from llm_magics.display import theme
+from llm_magics.display.charts.tuning import learning_rate_svg
 from llm_magics.display.html import Node, el, image
 from llm_magics.display.result import Provenance, Result, provenance_note
-from llm_magics.display.tuning_charts import learning_rate_svg
 from llm_magics.errors import InputError, NonFinite, TrainingError
-from llm_magics.training import checkpoint
 from llm_magics.training.data.batches import Batch
-from llm_magics.training.optimizers import make_optimizer
-from llm_magics.training.recipe import Recipe
-from llm_magics.training.runs import Run, create_run
-from llm_magics.training.setup import Given, Setup, prepare
-from llm_magics.training.step import Stepper
+from llm_magics.training.recipe.recipe import Recipe
+from llm_magics.training.run import checkpoint
+from llm_magics.training.run.optimizers import make_optimizer
+from llm_magics.training.run.setup import Given, Setup, prepare
+from llm_magics.training.run.step import Stepper
+from llm_magics.training.runs.runs import Run, create_run
 
 __all__ = ["LearningRateSearch", "find_lr", "range_test", "suggested_rates"]
 

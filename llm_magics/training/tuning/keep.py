@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from llm_magics.display.tuning import Trial
+from llm_magics.display.tuning_board import Trial
 from llm_magics.errors import RunError
-from llm_magics.training.control import Control
-from llm_magics.training.events import Finished
-from llm_magics.training.loop import train
-from llm_magics.training.runs import Run
-from llm_magics.training.setup import Given
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.events import Finished
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.setup import Given
+from llm_magics.training.runs.runs import Run
 from llm_magics.training.tuning.study import Study
 
 __all__ = ["check_free", "drop_weights", "keep_best"]

@@ -9,11 +9,11 @@ from llm_magics.display import theme
 from llm_magics.display.html import Node, el
 from llm_magics.display.progress import duration
 from llm_magics.display.result import Provenance, Result, provenance_note
-from llm_magics.display.tuning import Board, Trial, tuning_node
-from llm_magics.training.events import Finished
+from llm_magics.display.tuning_board import Board, Trial, tuning_node
+from llm_magics.training.run.events import Finished
 
 if TYPE_CHECKING:
-    from llm_magics.training.runs import Run
+    from llm_magics.training.runs.runs import Run
     from llm_magics.training.tuning.study import Study
 
 __all__ = ["TuningResult"]

@@ -18,10 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from llm_magics.display.tuning import LIVE_STATES, Board, Trial
+from llm_magics.display.tuning_board import LIVE_STATES, Board, Trial
 from llm_magics.errors import LLMMagicsError, RecipeError, RunError, TrainingError
-from llm_magics.training.runs import Run
-from llm_magics.training.setup import Given
+from llm_magics.training.run.setup import Given
+from llm_magics.training.run.worker import Worker
+from llm_magics.training.runs.runs import Run
 from llm_magics.training.tuning.keep import drop_weights, keep_best
 from llm_magics.training.tuning.result import TuningResult
 from llm_magics.training.tuning.study import (
@@ -32,7 +33,6 @@ from llm_magics.training.tuning.study import (
     trial_of,
 )
 from llm_magics.training.tuning.trial import TrialTraining
-from llm_magics.training.worker import Worker
 
 __all__ = ["TuningRun"]
 

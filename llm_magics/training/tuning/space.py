@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe import Recipe
+from llm_magics.training.recipe.recipe import Recipe
 
 __all__ = ["Choices", "Range", "Space"]
 

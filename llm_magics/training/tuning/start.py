@@ -12,9 +12,9 @@ from typing import Any
 
 from llm_magics.errors import InputError, RecipeError, RunError
 from llm_magics.training.objectives import objective_class
-from llm_magics.training.recipe import Recipe, recipe_from_dict
-from llm_magics.training.runs import Run
-from llm_magics.training.setup import Given
+from llm_magics.training.recipe.recipe import Recipe, recipe_from_dict
+from llm_magics.training.run.setup import Given
+from llm_magics.training.runs.runs import Run
 from llm_magics.training.tuning.keep import check_free
 from llm_magics.training.tuning.search import TuningRun
 from llm_magics.training.tuning.space import Space

@@ -22,12 +22,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llm_magics.display.tuning import FEWEST_FOR_PLOTS, Board, Trial
-from llm_magics.display.tuning_charts import Axis
+from llm_magics.display.charts.tuning import Axis
+from llm_magics.display.tuning_board import FEWEST_FOR_PLOTS, Board, Trial
 from llm_magics.errors import RecipeError, RunError
-from llm_magics.training.events import Evaluated, Event, Finished, RunStarted, StepDone
-from llm_magics.training.recipe import Recipe, recipe_from_dict
-from llm_magics.training.runs import Run, checked_name
+from llm_magics.training.recipe.recipe import Recipe, recipe_from_dict
+from llm_magics.training.run.events import Evaluated, Event, Finished, RunStarted, StepDone
+from llm_magics.training.runs.runs import Run, checked_name
 from llm_magics.training.tuning.space import Choices, Space
 
 __all__ = [

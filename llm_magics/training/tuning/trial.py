@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from llm_magics.display.tuning import Trial
+from llm_magics.display.tuning_board import Trial
 from llm_magics.errors import DataError, LLMMagicsError, ModelError, NonFinite
-from llm_magics.training.control import Control
-from llm_magics.training.events import (
+from llm_magics.training.run.control import Control
+from llm_magics.training.run.events import (
     CheckpointSaved,
     Evaluated,
     Event,
@@ -17,9 +17,9 @@ from llm_magics.training.events import (
     RunStarted,
     StepDone,
 )
-from llm_magics.training.loop import train
-from llm_magics.training.runs import Recorder, Run, create_run
-from llm_magics.training.setup import Given
+from llm_magics.training.run.loop import train
+from llm_magics.training.run.setup import Given
+from llm_magics.training.runs.runs import Recorder, Run, create_run
 from llm_magics.training.tuning.study import Study, curve_of, value_of
 
 __all__ = ["TrialTraining"]

@@ -134,10 +134,10 @@ def own():
     """own() -> a small random language model of `nn` with its tokenizer."""
 
     def build(**settings):
-        from llm_magics.models.house_tokenizer import HouseTokenizer
+        from llm_magics.models.folder.native_tokenizer import HouseTokenizer
         from llm_magics.nn import CausalLanguageModel
         from llm_magics.training.data.tokenizer import train_tokenizer
-        from llm_magics.training.recipe import Tokenizer
+        from llm_magics.training.recipe.recipe import Tokenizer
 
         torch.manual_seed(0)
         tokenizer = train_tokenizer(

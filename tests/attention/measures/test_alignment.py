@@ -103,10 +103,10 @@ def test_the_truth_spells_the_digits_it_names():
 
 @pytest.mark.long
 def test_a_head_of_our_translator_aligns_the_digits_of_number_words(tmp_path):
-    from llm_magics.models.house import load_house
-    from llm_magics.training.loop import train
-    from llm_magics.training.recipe import load_recipe
-    from llm_magics.training.runs import create_run
+    from llm_magics.models.folder.native import load_house
+    from llm_magics.training.recipe.recipe import load_recipe
+    from llm_magics.training.run.loop import train
+    from llm_magics.training.runs.runs import create_run
 
     recipe = load_recipe("number-words").with_settings(
         {"data.languages": ["de", "en"], "schedule.epochs": 3}

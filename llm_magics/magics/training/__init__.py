@@ -1,0 +1,1 @@
+"""The magics that train: %train, %runs, %tune, and what they show."""

@@ -1,0 +1,1 @@
+"""What computes a model: one module or folder for each."""

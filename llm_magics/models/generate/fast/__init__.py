@@ -1,0 +1,1 @@
+"""What generate of transformers would write, in a faster loop."""

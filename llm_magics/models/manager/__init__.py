@@ -1,0 +1,1 @@
+"""The shared manager: leases, one load at a time, budgets, and what a load would take."""

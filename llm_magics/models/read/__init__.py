@@ -1,0 +1,1 @@
+"""What models say of a text: next tokens, spans, labels, classes, embeddings."""

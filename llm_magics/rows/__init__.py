@@ -1,0 +1,1 @@
+"""One row after another: read from files and objects, worked through, written, scored."""

@@ -1,0 +1,1 @@
+"""Summarising one text or many."""

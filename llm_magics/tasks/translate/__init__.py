@@ -1,0 +1,1 @@
+"""Translating one text or many."""

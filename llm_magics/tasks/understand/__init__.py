@@ -1,0 +1,1 @@
+"""Language, sentiment, entities, key phrases, labels, likeness."""

@@ -1,0 +1,1 @@
+"""Pure text, no model: sentences, segments, language, terms, alignment, key phrases, passages."""

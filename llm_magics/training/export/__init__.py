@@ -1,0 +1,1 @@
+"""A run for others: transformers, TensorBoard, a card."""

@@ -1,0 +1,1 @@
+"""Objectives that fine-tune a model of transformers."""

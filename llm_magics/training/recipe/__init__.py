@@ -1,0 +1,1 @@
+"""What a training is: read from TOML, checked, changed by options."""

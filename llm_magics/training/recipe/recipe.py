@@ -1,0 +1,377 @@
+"""A recipe: the TOML text that names data, tokenizer, model, optimizer, schedule and the published
+result."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from llm_magics.errors import RecipeError
+from llm_magics.training.recipe.checks import (
+    ARCHITECTURES,
+    GENERATED,
+    OPTIMIZERS,
+    SCHEDULES,
+    TASKS,
+    check_recipe,
+)
+
+__all__ = [
+    "ARCHITECTURES",
+    "GENERATED",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "TASKS",
+    "Recipe",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_from_dict",
+    "shipped_recipes",
+]
+
+_FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+@dataclass(frozen=True)
+class Data:
+    source: str = "files"
+    """"files" (or anything else that `rows.read_rows` reads by name), "number-words" or
+    "repeated-sequences" (generated), "notebook" (objects)."""
+    train: str = ""
+    validation: str = ""
+    test: str = ""
+    """.jsonl, .csv, .tsv, .parquet, .txt (each but parquet also .gz), or hub:NAME/CONFIG:SPLIT; a
+    relative path is looked for in $LLM_MAGICS_DATA, then beside the notebook."""
+    also: tuple[str, ...] = ()
+    """More training data, with the same columns."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Name of training data, as in `train`, `also` and `made` → how often an epoch sees each of its
+    rows; 1 where none is given. 0.25: a quarter of the rows, others every time (translators only).
+    """
+    made: tuple[str, ...] = ()
+    """Kinds of rows that the project adds, see `data.made_rows` (translators only)."""
+    held_out: tuple[str, ...] = ()
+    """Further tests, .jsonl: no sentence of theirs of three words or more is learnt, in either
+    language."""
+    fields: dict[str, str] = field(default_factory=dict)
+    """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
+    validation_share: float = 0.05
+    """Of the training rows, held out where no validation data is named; of a language model's text
+    its end."""
+    group: str = ""
+    """Column, such as the article that questions are about, whose rows stay together: all learnt
+    from, or all held out."""
+    test_groups: tuple[str, ...] = ()
+    """Values of that column: their rows are the test rows."""
+    rows: int = 0
+    """Training rows that are used (repeated-sequences: made); 0: all."""
+    skip_bad_rows: bool = False
+    source_language: str = ""
+    target_language: str = ""
+    languages: tuple[str, ...] = ()
+    """number-words only: the languages whose number words are read."""
+    largest: int = 9_999
+    """number-words only: numbers from 0 to this one."""
+    seed: int = 0
+    """Of the generated data and of the split; not of the training."""
+    licence: str = ""
+    attribution: str = ""
+    """For the card of a model that is passed on."""
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    normalize: str = "nfc"
+    """Unicode normalisation: "nfc", "nfkc" or "none"."""
+    whitespace: bool = True
+    """Runs of white space become one space (not in the text of a language model)."""
+    deduplicate: bool = True
+    """Of equal training rows only the first stays."""
+    remove_overlap: bool = True
+    """Training rows that share a text with a validation or test row are left out."""
+    min_characters: int = 0
+    max_characters: int = 0
+    """0: no limit."""
+    max_ratio: float = 0.0
+    """Of the longer to the shorter side of a pair, in characters; 0: no limit."""
+    languages: bool = False
+    """Training rows in which another language than the recipe's is recognised are left out."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    join: float = 0.0
+    """Share of training rows that get another row appended, so that longer inputs are seen."""
+    drop: float = 0.0
+    """Share of source tokens that are dropped, anew every epoch."""
+    swap: float = 0.0
+    """Share of source tokens that change places with a near one, anew every epoch."""
+    back_translate: str = ""
+    """Model that translates the targets back: each gives one more training pair, with a
+    machine-made source."""
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    kind: str = "bpe"
+    """"bpe" (with byte fallback: no text is unknown), "unigram", "word" or "char"."""
+    vocab_size: int = 4_000
+    shared: bool = True
+    """One vocabulary and one embedding matrix for both sides; of a language model: its output layer
+    has the same matrix."""
+    lowercase: bool = False
+    """The model reads and writes lower-case letters only."""
+    min_frequency: int = 2
+    """Rarer words (pairs of a BPE) are not learnt."""
+
+
+@dataclass(frozen=True)
+class Model:
+    architecture: str = "transformer"
+    """"transformer", "rnn", "lstm", "gru" or "softmax-regression"; or `reference`."""
+    reference: str = ""
+    """A transformers model to fine-tune, in place of an architecture from scratch."""
+    from_run: str = ""
+    """A run whose weights and tokenizer the training begins with; all else under [model] is then as
+    in that run."""
+    attention: str = "additive"
+    """Of a recurrent translator: "none", "context" (the encoder's last state at every step) or
+    "additive"."""
+    d_model: int = 128
+    """Width of the Transformer; size of the state of a recurrent network."""
+    embedding_size: int = 0
+    """Recurrent networks; 0: d_model."""
+    nhead: int = 4
+    num_layers: int = 4
+    """Of a model with one stack."""
+    num_encoder_layers: int = 3
+    num_decoder_layers: int = 3
+    """Of a translator."""
+    dim_feedforward: int = 512
+    dropout: float = 0.1
+    norm_first: bool = True
+    bidirectional: bool = True
+    """Recurrent encoders read in both directions (a translator's only with additive attention)."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    rank: int = 0
+    """Fine-tune low-rank updates of this rank (Hu et al. 2021) in place of all weights; 0: all
+    weights."""
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers; none: the attention projections that peft knows for the
+    family."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    name: str = "adamw"
+    """"adamw", "adam", "momentum" or "sgd"."""
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    momentum: float = 0.9
+    clip_norm: float = 1.0
+    """Largest gradient norm; 0 switches clipping off."""
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    kind: str = "cosine"
+    """"constant", "linear", "inverse_sqrt", "cosine", each after a linear warm-up, or
+    "one_cycle"."""
+    warmup_steps: int = 100
+    """Steps until the rate is reached; a quarter of all steps at most."""
+    epochs: float = 10.0
+    max_steps: int = 0
+    """End after so many steps, where that is earlier; 0: no limit."""
+    max_seconds: float = 0.0
+    """Stop after so much training time; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    tokens: int = 2_000
+    """Target budget of one batch: rows × (longest source + longest target) / 2, or rows × longest
+    text."""
+    max_tokens_per_side: int = 128
+    """Rows longer than this on either side are left out and counted; a language model's text is cut
+    into such pieces."""
+    rows: int = 32
+    """Rows of a batch where the rows come from the notebook and have no length."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    precision: str = "auto"
+    """"auto" (bfloat16 products on a GPU, float32 elsewhere), "float32" or "bfloat16"; the weights
+    are float32."""
+    compile: bool = False
+    """torch.compile the loss; the first steps take longer."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    every_steps: int = 0
+    """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of
+    all, 500 at most."""
+    metric: str = ""
+    """A name of `metrics.METRICS` that fits the task; "": the task's own."""
+    final: tuple[str, ...] = ()
+    """What is measured at the end; none: the metric, or all that is usual for the task where the
+    metric is one of these."""
+    rows: int = 200
+    """Validation rows predicted each time (the loss is over all validation rows)."""
+    samples: int = 3
+    """Rows whose prediction is shown each time."""
+    watch_every: int = 25
+    """Steps between two looks at activations and gradients; 0: never."""
+    patience: int = 0
+    """Stop after so many evaluations without a lower loss; 0: never."""
+    beams: int = 1
+    """Of the final figures; 1: greedy."""
+    keep_last: int = 2
+    """Checkpoints kept beside the best one."""
+    average_last: int = 1
+    """The exported model is the mean of so many last checkpoints, where that has the lower
+    validation loss."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of one training."""
+
+    name: str = "unnamed"
+    description: str = ""
+    task: str = "translate"
+    seed: int = 0
+    data: Data = field(default_factory=Data)
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    model: Model = field(default_factory=Model)
+    lora: Lora = field(default_factory=Lora)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    batch: Batch = field(default_factory=Batch)
+    compute: Compute = field(default_factory=Compute)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    published: dict[str, Any] = field(default_factory=dict)
+    """The result that this recipe reproduces, and where it was reported."""
+
+    def __post_init__(self) -> None:
+        check_recipe(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, as TOML would give them."""
+        return asdict(self)
+
+    def with_settings(self, settings: dict[str, Any]) -> Recipe:
+        """A copy with dotted settings changed: ``{"schedule.epochs": 3, "seed": 1}``."""
+        document = self.to_dict()
+        for dotted, value in settings.items():
+            *tables, last = dotted.split(".")
+            target = document
+            for table in tables:
+                target = target.setdefault(table, {})
+            target[last] = value
+        return recipe_from_dict(document)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name → file of the recipes in the package."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """The shipped recipe of this name, or the recipe in this file."""
+    shipped = shipped_recipes()
+    path = shipped.get(name_or_path) or Path(name_or_path).expanduser()
+    if not path.is_file():
+        close = difflib.get_close_matches(name_or_path, shipped, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"shipped recipes: {', '.join(shipped)}"
+        raise RecipeError(f"no recipe named {name_or_path!r}, and no such file; {hint}")
+    return parse_recipe(path.read_text(encoding="utf-8"), default_name=path.stem)
+
+
+def parse_recipe(toml: str, default_name: str = "unnamed") -> Recipe:
+    """The recipe in this TOML text; unknown settings are errors that name the nearest known one."""
+    try:
+        document = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe is not valid TOML: {error}") from None
+    return recipe_from_dict({"name": default_name, **document})
+
+
+_TABLES = {
+    "data": Data,
+    "cleaning": Cleaning,
+    "augmentation": Augmentation,
+    "tokenizer": Tokenizer,
+    "model": Model,
+    "lora": Lora,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "batch": Batch,
+    "compute": Compute,
+    "evaluation": Evaluation,
+}
+
+
+def recipe_from_dict(document: dict[str, Any]) -> Recipe:
+    """The recipe of these plain values (see `Recipe.to_dict`); RecipeError for unknown names and
+    wrong types."""
+    values = dict(document)
+    for name, cls in _TABLES.items():
+        if name in values:
+            values[name] = _fill(cls, values[name], f"{name}.")
+    return _fill(Recipe, values, "")
+
+
+def _fill(cls: type, values: Any, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise RecipeError(f"[{prefix.rstrip('.')}] must be a table, not {values!r}")
+    known = {f.name: f for f in fields(cls)}
+    converted = {}
+    for key, value in values.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {', '.join(known)}"
+            raise RecipeError(f"unknown setting {prefix}{key}; {hint}")
+        converted[key] = _convert(prefix + key, value, known[key])
+    return cls(**converted)
+
+
+def _convert(name: str, value: Any, target: Any) -> Any:
+    """`value` as the field's type, where TOML's types allow it without loss."""
+    kind = str(target.type)
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind == "dict[str, float]":
+        if not isinstance(value, dict) or not all(
+            type(v) in (int, float) and v >= 0 for v in value.values()
+        ):
+            raise RecipeError(f"{name} = {value!r}: expected a table of numbers of 0 or more")
+        return {key: float(v) for key, v in value.items()}
+    if kind.startswith("dict") and not (
+        (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
+        or target.name == "published"
+    ):
+        raise RecipeError(f"{name} = {value!r}: expected a table of names")
+    if kind.startswith("tuple") and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if kind.startswith("tuple"):
+        raise RecipeError(f"{name} = {value!r}: expected a list, such as [{value!r}]")
+    expected = {"int": int, "float": float, "str": str, "bool": bool}.get(kind)
+    if expected is not None and type(value) is not expected:
+        raise RecipeError(f"{name} = {value!r}: expected {kind}, got {type(value).__name__}")
+    return value

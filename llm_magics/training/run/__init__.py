@@ -1,0 +1,1 @@
+"""One training while it runs: setup, loop, step, checkpoint, events."""

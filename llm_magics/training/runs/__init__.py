@@ -1,0 +1,1 @@
+"""Runs on disk: listed, compared, prolonged, renamed, deleted."""
