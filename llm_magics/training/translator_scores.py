@@ -52,6 +52,8 @@ class Scores:
     """The figures of one translator; shares in percent."""
 
     figures: dict[str, float] = field(default_factory=dict)
+    asked: int = 0
+    """First sentences."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """(Source, answer) of the first sentences that nobody accepts."""
 
@@ -127,7 +129,7 @@ def scores_of(
 
 
 def _first_sentences(tasks: Sequence[Task], answers: list[str], any_case: bool) -> Scores:
-    scores, right = Scores(), dict[str, list[bool]]()
+    scores, right = Scores(asked=len(tasks)), dict[str, list[bool]]()
     for task, answer in zip(tasks, answers, strict=True):
         careless = any_case or task.source.isupper() or task.source.islower()
         good = is_accepted(answer, task.accepted, any_case=careless)

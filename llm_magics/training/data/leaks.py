@@ -1,7 +1,8 @@
 """What a test asks for must not be learnt: training rows that hold a sentence of a test.
 
-Sentences are compared by their letters and digits alone, so that a copy without its final mark, in capitals or with
-other spaces is found, too. Words and set phrases of one or two words are the language, not a test.
+Sentences are compared by their letters and digits alone, so that a copy without its final mark, in
+capitals or with other spaces is found, too. Words and set phrases of one or two words are the
+language, not a test.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def test_keys(texts: Iterable[str]) -> set[str]:
 def texts_of_test(path: Path, languages: Iterable[str]) -> Iterator[str]:
     """The texts of a test file in these languages, one JSON object a line.
 
-    A list of texts is a list of accepted answers (see `answers`); rows of the kind "phrase" are no test.
+    A list of texts is a list of accepted answers (see `answers`); rows of the kind "phrase" are
+    not a test.
     Raises DataError for a file that cannot be read.
     """
     opener = gzip.open if path.suffix == ".gz" else open

@@ -26,17 +26,16 @@ _PER_TRAINING_ROWS = 5
 """One variant for so many training rows."""
 _EMOJI = ("😀", "😊", "😂", "👍", "❤️", "🎉", "🙂", "😢", "🚀", "☕", "🐱", "🌞")
 _SLOT = re.compile(r"\{(\w+)\}")
-_SYLLABLES = (
-    "ba be bo da de di do fa fi ga go ha he hi ja jo ka ke ko la le li lo ma me mi mo na ne ni no pa pe "
-    "ra re ri ro sa se si so ta te ti to va ve vi wa we xa ya za zo"
-).split()
+_SYLLABLES = [consonant + vowel for consonant in "bdfghjklmnprstvwz" for vowel in "aeio"]
 _ENDS = ("n", "r", "l", "s", "x", "ck", "tt", "m", "", "", "", "")
 
 Row = tuple[str, str]
+Values = dict[str, dict[str, str]]
+"""Slot → language → what stands there."""
 
 
 def made_rows(kind: str, source: str, target: str, train: Sequence[Row], seed: int) -> list[Row]:
-    """The rows of one kind from language `source` to language `target`; the same seed gives the same rows.
+    """The rows of one kind, from language `source` to `target`; the same seed gives the same rows.
 
     train: rows that the variants are made from. Raises RecipeError for another kind or language.
     """
@@ -74,14 +73,14 @@ def _filled(source: str, target: str, from_: str, to: str, rng: random.Random) -
     """The template filled with values again and again; once where it has no slot."""
     for _ in range(_PER_TEMPLATE if _SLOT.search(source) else 1):
         values = _values(rng)
-        yield (
-            _SLOT.sub(lambda slot: values[slot[1]][from_], source),
-            _SLOT.sub(lambda slot: values[slot[1]][to], target),
-        )
+        yield _with(values, source, from_), _with(values, target, to)
 
 
-def _values(rng: random.Random) -> dict[str, dict[str, str]]:
-    """Slot → language → what stands there."""
+def _with(values: Values, template: str, language: str) -> str:
+    return _SLOT.sub(lambda slot: values[slot[1]][language], template)
+
+
+def _values(rng: random.Random) -> Values:
     number, more = _number(rng), rng.randint(1, 99)
     euros, cents, phone = rng.randint(0, 199), rng.randint(0, 99), rng.randint(100_000, 99_999_999)
     values = {

@@ -24,7 +24,7 @@ def weights_of(places: Sequence[str], weights: Mapping[str, float]) -> list[floa
 
 
 def drawn(weights: Sequence[float], rng: random.Random) -> list[int]:
-    """The rows of one epoch, in order: 3.0 is three times, 0.25 is by chance in one epoch of four."""
+    """The rows of one epoch, in order: 3.0 is three times, 0.25 by chance in one of four."""
     rows = []
     for row, weight in enumerate(weights):
         whole = int(weight)

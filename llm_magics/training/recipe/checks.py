@@ -98,6 +98,15 @@ def _check_together(recipe: Recipe) -> None:
             "task = 'answer' is learnt by fine-tuning only; name a model to fine-tune "
             "(model.reference)"
         )
+    mixes = [name for name in ("weights", "made", "held_out") if getattr(data, name)]
+    if mixes and recipe.task != "translate":
+        raise RecipeError(
+            f"data.{mixes[0]} is for translators; task = {recipe.task!r} cannot have it"
+        )
+    if (data.made or data.held_out) and not (data.source_language and data.target_language):
+        raise RecipeError(
+            "data.made and data.held_out need data.source_language and target_language"
+        )
     if data.source == "files" and not data.train:
         raise RecipeError("data.train names no training data")
     if data.group and (data.source in GENERATED or recipe.task == "custom"):
