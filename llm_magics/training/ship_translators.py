@@ -1,12 +1,12 @@
-"""All translators that ship: trained one after another, measured, and put in place where nothing is worse.
+"""All translators that ship: trained, measured, and put in place where nothing is worse.
 
     python -m llm_magics.training.ship --all [--only en-de ...] [--steps N] [--root FOLDER]
 
-On a GPU a larger model is trained from nothing, all pairs beside each other, in bfloat16 and for as long as
-`--minutes` says; elsewhere the recipe mix-XX-YY goes on from the weights that ship. A model of the same sizes is
-blended with those: w = share · new + (1 - share) · old, with the largest share that does not lower BLEU on the
-validation rows (Wortsman et al. 2022, WiSE-FT). A translator that is worse on any figure than the one it would
-replace stays in its run.
+On a GPU a larger model is trained from nothing, all pairs beside each other, in bfloat16 and for as
+long as `--minutes` says; elsewhere the recipe mix-XX-YY goes on from the weights that ship. A model
+of the same sizes is blended with those: w = share · new + (1 - share) · old, with the largest share
+that does not lower BLEU on the validation rows (Wortsman et al. 2022, WiSE-FT). A translator that
+is worse on any figure than the one it would replace stays in its run.
 """
 
 from __future__ import annotations
@@ -176,7 +176,10 @@ def worse_figures(before: dict[str, float], after: dict[str, float]) -> list[str
 
 
 def blended(new: nn.Module, old: nn.Module, share: float) -> nn.Module:
-    """`new` with the weights share · new + (1 - share) · old. Raises TrainingError for other sizes."""
+    """`new` with the weights share · new + (1 - share) · old.
+
+    Raises TrainingError where the two are not of one size.
+    """
     theirs, mixed = old.state_dict(), {}
     for name, ours in new.state_dict().items():
         if name not in theirs or theirs[name].shape != ours.shape:
@@ -198,7 +201,7 @@ def _trained(root: Path, pair: str, steps: int, minutes: float, device: str) -> 
     for event in train(run, device=device):
         if isinstance(event, (Evaluated, Finished)):
             run.append(event)
-            print(f"{pair}: {event}"[:200], flush=True)
+            print(f"{pair}: {event}"[:200], flush=True)  # noqa: T201 - a command's own output
     return run
 
 
@@ -246,7 +249,7 @@ def _side_by_side(root: Path, pairs: Sequence[str], steps: int, minutes: float) 
 def _best_blend(
     new: nn.Module, old: nn.Module, tokenizer: HouseTokenizer, corpus: Corpus
 ) -> tuple[float, nn.Module]:
-    """(Share, model): of the blends that do not lower BLEU on validation rows, that with most of the new."""
+    """(Share, model) of the blend with most of the new that does not lower validation BLEU."""
     rows = corpus.validation[:_VALIDATION_ROWS]
     sources, references = [row[0] for row in rows], [row[1] for row in rows]
 

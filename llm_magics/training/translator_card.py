@@ -1,4 +1,4 @@
-"""The card of a translator that ships: data, recipe, every figure beside those of what it replaces."""
+"""The card of a translator that ships: data, recipe, figures beside those of what it replaces."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from llm_magics.training.translator_scores import Scores
 
 __all__ = ["card"]
 
-_NOT_FOR = """Not for: anything that somebody relies on. Half of what it writes is right, and what is wrong reads as
-fluently as what is right. Long sentences, names, numbers, idioms, technical, legal or medical texts come out wrong
-or invented; for real work give a larger model with --model."""
+_NOT_FOR = """\
+Not for: anything that somebody relies on. A good part of what it writes is wrong and reads as
+fluently as what is right. Long sentences, names, numbers, idioms, technical, legal or medical texts
+come out wrong or invented; for real work give a larger model with --model."""
 
 
 def card(
@@ -33,15 +34,17 @@ def card(
     ends = [event for event in run.events() if isinstance(event, Finished)]
     size = sum(parameter.numel() for parameter in module.parameters())
     model = recipe.model
+    layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
+    heads = f"{model.nhead} heads, {size:,} parameters, stored as float16"
     return f"""# embedded:{pair}
 
 {recipe.description}
 
 | | |
 |---|---|
-| model | Transformer, {model.num_encoder_layers} + {model.num_decoder_layers} layers, width {model.d_model}, {model.nhead} heads, {size:,} parameters, stored as float16 |
+| model | Transformer, {layers}, width {model.d_model}, {heads} |
 | data | {recipe.data.attribution} |
-| licence of the data | {recipe.data.licence}; the weights are passed on under the same terms, with these attributions |
+| licence of the data | {recipe.data.licence}; the weights go under the same terms |
 | training rows | {len(corpus.train):,}; a row is seen as often as the recipe's weights say |
 | left out | {_left_out(corpus)} |
 | recipe | {recipe.name}, seed {recipe.seed}, {ends[-1].step if ends else 0:,} steps |
@@ -53,9 +56,10 @@ def card(
 |---|---|---|
 {_figures(before, after)}
 
-Greedy decoding with the weights as stored, one thread. "first sentences" are {_count(after)} sentences of the project's own
-list (tests/data/first_sentences) with answers that a person accepts: set phrases, which were learnt, and sentences, none
-of which occurs in training, in either language; nor does a sentence of three words or more of the two other tests.
+Greedy decoding with the weights as stored. "first sentences": {after.asked:,} of the project's own
+list (tests/data/first_sentences) with the answers that a person accepts. Its set phrases were
+learnt; none of its sentences occurs in training, in either language, nor does any sentence of three
+words or more of the other tests.
 
 {_NOT_FOR}
 
@@ -75,10 +79,6 @@ def _number(name: str, value: float | None) -> str:
         return "–"
     digits = 3 if "seconds" in name else 0 if name in ("loops", "empty", "broken characters") else 1
     return f"{value:.{digits}f}"
-
-
-def _count(scores: Scores) -> str:
-    return f"{scores.asked:,}"
 
 
 def _left_out(corpus: Corpus) -> str:

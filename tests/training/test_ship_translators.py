@@ -52,8 +52,10 @@ def test_an_answer_is_accepted_but_for_marks_and_its_first_letter():
 
 
 def test_a_loop_is_a_piece_four_times_in_a_row():
-    assert is_loop("das das das das ist") and is_loop("Tourourourour")
-    assert not is_loop("Was, was, was?") and not is_loop("Warte .... 10000 Mal")
+    assert is_loop("das das das das ist")
+    assert is_loop("Tourourourour")
+    assert not is_loop("Was, was, was?")
+    assert not is_loop("Warte .... 10000 Mal")
 
 
 def test_the_list_has_two_hundred_sentences_with_answers_in_every_language():
@@ -62,7 +64,8 @@ def test_the_list_has_two_hundred_sentences_with_answers_in_every_language():
     for row in rows:
         assert row["kind"] in ("phrase", "sentence")
         for language in ("en", "de", "fr", "zh"):
-            assert row[language] and all(expanded(pattern) for pattern in row[language])
+            assert row[language]
+            assert all(expanded(pattern) for pattern in row[language])
 
 
 @pytest.mark.parametrize("pair", PAIRS)

@@ -40,7 +40,8 @@ def test_the_name_before_the_line_tells_the_weight():
 
 def test_whole_weights_repeat_and_shares_are_drawn():
     rows = drawn([2.0, 0.0] + [0.25] * 4_000, random.Random(1))
-    assert rows[:2] == [0, 0] and 1 not in rows
+    assert rows[:2] == [0, 0]
+    assert 1 not in rows
     assert 800 < len(rows) - 2 < 1_200
 
 
@@ -50,7 +51,8 @@ def test_made_rows_are_whole_and_the_same_for_a_seed(kind, pair):
     source, target = pair.split("-")
     train = [(f"This is number {n}.", f"Das ist Nummer {n}.") for n in range(60)]
     rows = made_rows(kind, source, target, train, seed=3)
-    assert rows and rows == made_rows(kind, source, target, train, seed=3)
+    assert rows
+    assert rows == made_rows(kind, source, target, train, seed=3)
     assert all(text.strip() and "{" not in text for row in rows for text in row)
 
 
@@ -66,8 +68,10 @@ def test_an_unknown_kind_of_made_rows_is_named():
 
 
 def test_three_words_are_a_sentence_and_two_are_the_language():
-    assert is_sentence("The cat sleeps.") and not is_sentence("Good night!")
-    assert is_sentence("猫在沙发上睡觉。") and not is_sentence("你好！")
+    assert is_sentence("The cat sleeps.")
+    assert not is_sentence("Good night!")
+    assert is_sentence("猫在沙发上睡觉。")
+    assert not is_sentence("你好！")
     assert key_of("THE CAT, sleeps!") == key_of("the cat sleeps")
 
 
