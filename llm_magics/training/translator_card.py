@@ -56,10 +56,10 @@ def card(
 |---|---|---|
 {_figures(before, after)}
 
-Greedy decoding with the weights as stored. "first sentences": {after.asked:,} of the project's own
-list (tests/data/first_sentences) with the answers that a person accepts. Its set phrases were
-learnt; none of its sentences occurs in training, in either language, nor does any sentence of three
-words or more of the other tests.
+Greedy decoding with the weights as stored; seconds of one thread beside whatever else ran. "first
+sentences": {after.asked:,} of the project's own list (tests/data/first_sentences) with the answers that
+a person accepts. Its set phrases were learnt; none of its sentences occurs in training, in either
+language, nor does any sentence of three words or more of the other tests.
 
 {_NOT_FOR}
 
