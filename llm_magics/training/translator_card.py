@@ -58,8 +58,7 @@ def card(
 
 Greedy decoding with the weights as stored; seconds of one thread beside whatever else ran. "first
 sentences": {after.asked:,} of the project's own list (tests/data/first_sentences) with the answers that
-a person accepts. Its set phrases were learnt; none of its sentences occurs in training, in either
-language, nor does any sentence of three words or more of the other tests.
+a person accepts. Its set phrases were learnt; {_seen(recipe.model.from_run)}
 
 {_NOT_FOR}
 
@@ -79,6 +78,19 @@ def _number(name: str, value: float | None) -> str:
         return "–"
     digits = 3 if "seconds" in name else 0 if name in ("loops", "empty", "broken characters") else 1
     return f"{value:.{digits}f}"
+
+
+def _seen(from_run: str) -> str:
+    if not from_run:
+        return (
+            "none of its sentences occurs in training, in either\n"
+            "language, nor does any sentence of three words or more of the other tests."
+        )
+    return (
+        "this training held none of its sentences, in\n"
+        "either language, nor any sentence of three words or more of the other tests. The weights that\n"
+        "it began with had read all of Tatoeba's training rows, some sentences of the list among them."
+    )
 
 
 def _left_out(corpus: Corpus) -> str:
