@@ -144,7 +144,9 @@ def ship_pair(root: Path, pair: str, *, steps: int, minutes: float, device: str)
     module, tokenizer, config = load_house(run.model_folder)
     old, old_tokenizer, _ = load_house(embedded_root() / pair)
     objective = prepare(run, "cpu").objective
-    share, module = _best_blend(module, old, tokenizer, objective.corpus)
+    share, module = _best_blend(
+        module, old, tokenizer, objective.corpus, run.recipe().data.target_language
+    )
     tests = _tests(run.recipe(), objective.corpus)
     before, after = (
         _scores(some, words, run.recipe(), tests)
@@ -247,14 +249,14 @@ def _side_by_side(root: Path, pairs: Sequence[str], steps: int, minutes: float) 
 
 
 def _best_blend(
-    new: nn.Module, old: nn.Module, tokenizer: HouseTokenizer, corpus: Corpus
+    new: nn.Module, old: nn.Module, tokenizer: HouseTokenizer, corpus: Corpus, target: str
 ) -> tuple[float, nn.Module]:
     """(Share, model) of the blend with most of the new that does not lower validation BLEU."""
     rows = corpus.validation[:_VALIDATION_ROWS]
     sources, references = [row[0] for row in rows], [row[1] for row in rows]
 
     def bleu(module: nn.Module) -> float:
-        return score("bleu", translated(module, tokenizer, sources), references)
+        return score("bleu", translated(module, tokenizer, sources), references, target)
 
     try:
         blends = [(share, blended(new, old, share)) for share in _SHARES]

@@ -56,9 +56,9 @@ def card(
 |---|---|---|
 {_figures(before, after)}
 
-Greedy decoding with the weights as stored; seconds of one thread beside whatever else ran. "first
-sentences": {after.asked:,} of the project's own list (tests/data/first_sentences) with the answers that
-a person accepts. Its set phrases were learnt; {_seen(recipe.model.from_run)}
+Greedy decoding with the weights as stored; seconds of one thread beside whatever else ran.
+"first sentences": {after.asked:,} of the list in tests/data/first_sentences, with answers
+that a person accepts. Its set phrases were learnt; {_seen(recipe.model.from_run)}
 
 {_NOT_FOR}
 
@@ -86,11 +86,10 @@ def _seen(from_run: str) -> str:
             "none of its sentences occurs in training, in either\n"
             "language, nor does any sentence of three words or more of the other tests."
         )
-    return (
-        "this training held none of its sentences, in\n"
-        "either language, nor any sentence of three words or more of the other tests. The weights that\n"
-        "it began with had read all of Tatoeba's training rows, some sentences of the list among them."
-    )
+    return """\
+this training held none of its sentences, in
+either language, nor any sentence of three words or more of the other tests. The weights that it
+began with had read all of Tatoeba's training rows, some sentences of the list among them."""
 
 
 def _left_out(corpus: Corpus) -> str:
