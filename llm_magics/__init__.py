@@ -91,7 +91,9 @@ def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
-        value: object = version("llm_magics")
+        from llm_magics.extras import DISTRIBUTION
+
+        value: object = version(DISTRIBUTION)
     elif name == "errors":
         value = import_module("llm_magics.errors")
     elif name in _OF_SESSION:

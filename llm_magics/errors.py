@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree, each with one helpful message.
+"""Everything that can go wrong, as one tree, each with one helpful message::
 
     LLMMagicsError
     ├── InputError               the text or value given cannot be worked on
@@ -14,6 +14,7 @@
     │   ├── DoesNotFit           more memory needed than the budget has
     │   ├── WrongTask            the model cannot do what was asked of it
     │   └── ManagerClosed        used after close, or in a forked child
+    ├── MissingExtra             a feature whose package is not installed
     ├── AttentionError           attention could not be captured from this model
     └── TrainingError
         ├── RecipeError          a recipe that contradicts itself or names what is not there
@@ -41,6 +42,7 @@ __all__ = [
     "InputError",
     "LLMMagicsError",
     "ManagerClosed",
+    "MissingExtra",
     "ModelError",
     "ModelNotFound",
     "NonFinite",
@@ -130,6 +132,10 @@ class WrongTask(ModelError):
 
 class ManagerClosed(ModelError):
     """The model manager was used after it was closed, or in a forked child."""
+
+
+class MissingExtra(LLMMagicsError):
+    """The package that a feature needs is not installed."""
 
 
 class AttentionError(LLMMagicsError):

@@ -10,21 +10,45 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from llm_magics.extras import require
+
 __all__ = [
     "METRICS",
     "CorpusScore",
+    "check_installed",
     "entity_f1",
     "entities",
     "macro_f1",
     "perplexity",
     "score",
+    "score_line",
     "token_f1",
 ]
+
+_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "back_chrf": "chrF of what came back",
+}
 
 
 def score(metric: str, predictions: Sequence, expected: Sequence, language: str = "") -> float:
     """`metric` of these predictions, in percent (see METRICS); `language` is that of the texts."""
     return METRICS[metric](predictions, expected, language)
+
+
+def score_line(scores: dict[str, float]) -> str:
+    """`BLEU 31.2, chrF 58.0`; nothing when there are none."""
+    return ", ".join(f"{_NAMES.get(name, name)} {value:.1f}" for name, value in scores.items())
+
+
+def check_installed(metric: str) -> None:
+    """Raises MissingExtra where the library that defines `metric` is not installed."""
+    if metric.startswith("rouge"):
+        require("rouge_score", extra="rouge", what="ROUGE")
 
 
 def perplexity(loss: float) -> float:
@@ -96,6 +120,7 @@ def _chrf(predictions: Sequence[str], expected: Sequence[str], language: str) ->
 
 def _rouge(kind: str) -> Callable[[Sequence[str], Sequence[str], str], float]:
     def rouge(predictions: Sequence[str], expected: Sequence[str], language: str) -> float:
+        check_installed(kind)
         from rouge_score.rouge_scorer import RougeScorer
         from rouge_score.tokenizers import Tokenizer
 

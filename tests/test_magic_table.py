@@ -67,3 +67,26 @@ def test_an_option_means_the_same_in_every_magic():
             assert seen.setdefault(option.flag, shape) == shape, (
                 f"{option.flag} of %{name} takes another kind of value"
             )
+
+
+TASKS = {
+    "ask": "llm_magics.tasks.ask.task",
+    "generate": "llm_magics.tasks.generate.task",
+    "predict": "llm_magics.tasks.predict",
+    "summarize": "llm_magics.tasks.summarize.task",
+    "translate": "llm_magics.tasks.translate.task",
+    "understand": "llm_magics.tasks.understand.task",
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_an_option_that_is_an_argument_has_the_default_of_the_function(name):
+    parameters = inspect.signature(getattr(import_module(TASKS[name]), name)).parameters
+    said = [option for option in find_command(name).options if option.argument]
+    assert said
+    for option in said:
+        usual = parameters[option.argument].default
+        if option.default is None:
+            assert usual in (None, False, ()), f"{option.flag} of %{name} hides {usual!r}"
+        else:
+            assert option.default == usual, f"{option.flag} of %{name}"

@@ -33,13 +33,12 @@ def test_the_wheel_holds_all_that_is_needed_and_nothing_at_the_top_but_the_packa
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} <= {
         "llm_magics",
-        f"llm_magics-{version()}.dist-info",
+        f"llm_magics_notebook-{version()}.dist-info",
     }
-    halves = {
-        path.name for path in (ROOT / "widgets").glob("*.js") if not path.name.endswith(".test.js")
+    assert {name for name in names if "/widgets/static/" in name} == {
+        f"llm_magics/widgets/static/{path.relative_to(ROOT / 'widgets').as_posix()}"
+        for path in browser_files()
     }
-    halves |= {path.name for path in (ROOT / "widgets").glob("*.css")}
-    assert {f"llm_magics/widgets/static/{name}" for name in halves} <= set(names)
     for needed in (
         "models/catalog.toml",
         "models/embedded/en-de/model.safetensors",
@@ -89,8 +88,10 @@ def test_the_installed_wheel_loads_translates_and_finds_its_widgets(wheel, tmp_p
         "ip = InteractiveShell.instance(); ip.run_line_magic('load_ext', 'llm_magics')\n"
         "r = ip.run_cell_magic('translate', '--from en --to de', 'Good morning.')\n"
         "assert r.text.strip(), r\n"
-        "from llm_magics.widgets.training_panel import TrainingPanel\n"
+        "from llm_magics.widgets.training.training_panel import TrainingPanel\n"
         "assert 'render' in TrainingPanel._esm\n"
+        "from llm_magics.widgets.attention.attention_explorer import AttentionExplorer\n"
+        "assert 'render' in AttentionExplorer._esm\n"
         "print('fine')\n"
     )
     environment = {
@@ -110,11 +111,41 @@ def test_the_installed_wheel_loads_translates_and_finds_its_widgets(wheel, tmp_p
     assert done.stdout.strip().endswith("fine"), done.stdout + done.stderr
 
 
-def test_the_changelog_begins_with_the_version_of_the_package():
+def test_the_newest_release_of_the_changelog_is_the_version_of_the_package():
     first = next(
-        line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")
+        line
+        for line in (ROOT / "CHANGELOG.md").read_text().splitlines()
+        if line.startswith("## ") and not line.startswith("## Unreleased")
     )
     assert version() in first
+
+
+def browser_files() -> list[Path]:
+    """What of `widgets/` is read at run time."""
+    folder = ROOT / "widgets"
+    checks = {"package.json", "package-lock.json", "tsconfig.json"}
+    return [
+        path
+        for path in (*folder.rglob("*.js"), *folder.rglob("*.css"), *folder.rglob("*.json"))
+        if "node_modules" not in path.parts
+        and path.name not in checks
+        and not path.name.endswith(".test.js")
+    ]
+
+
+def test_an_editable_install_reads_the_browser_halves_in_the_checkout(tmp_path):
+    script = (
+        "from hatchling.builders.wheel import WheelBuilder\n"
+        f"print(next(WheelBuilder({str(ROOT)!r}).build("
+        f"directory={str(tmp_path)!r}, versions=['editable'])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(done.stdout.strip().splitlines()[-1]) as archive:
+        pointer = next(name for name in archive.namelist() if name.endswith(".pth"))
+        assert archive.read(pointer).decode().split() == [str(ROOT)]
 
 
 def version() -> str:

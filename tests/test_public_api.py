@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import llm_magics
+from llm_magics.extras import DISTRIBUTION
 
 
 def test_all_is_sorted_and_every_name_is_there():
@@ -24,7 +25,7 @@ def test_all_is_sorted_and_every_name_is_there():
 
 def test_the_version_is_the_one_of_the_installed_package():
     try:
-        installed = metadata.version("llm_magics")
+        installed = metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         pytest.skip("llm_magics is not installed here; pip install -e .")
     assert llm_magics.__version__ == installed

@@ -51,3 +51,16 @@ def test_the_commands_of_the_readme_are_targets_of_the_makefile():
     commands = re.findall(r"^make (\w+)", README, re.MULTILINE)
     assert {"demo", "test"} <= set(commands)
     assert set(commands) <= set(targets)
+
+
+def test_the_readme_fits_on_one_screen():
+    assert len(README.split()) <= 700
+    assert len(blocks("ipython")) == 5
+
+
+def test_every_file_that_a_page_of_the_docs_names_exists():
+    for page in [*(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]:
+        if "_build" in page.parts:
+            continue
+        for name in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / name).exists(), f"{page.name}: {name}"

@@ -1,5 +1,6 @@
-import { duration_text, element } from "./common.js";
-import { combobox } from "./combobox.js";
+import { element } from "./shared/elements.js";
+import { duration_text } from "./shared/numbers.js";
+import { combobox } from "./shared/combobox.js";
 
 /**
  * @typedef {{
@@ -7,13 +8,20 @@ import { combobox } from "./combobox.js";
  *   models: ModelLine[],
  *   summary: string,
  *   choices: Record<string, string[]>,
- *   offers: import("./combobox.js").Offer[],
+ *   offers: import("./shared/combobox.js").Offer[],
  *   plan: string,
  *   working: number,
  *   notice: string,
  * }} Traits
- * @typedef {{ name: string, budget_bytes: number, held_bytes: number, blocked_bytes: number, caption: string }} Device
- * @typedef {{ name: string, task: string, device: string, dtype: string, bytes: number, size: string, parameters: string, state: string, leases: number, pinned: boolean, uses: number, used_at_s: number, colour: number }} ModelLine
+ * @typedef {{
+ *   name: string, budget_bytes: number, held_bytes: number, blocked_bytes: number,
+ *   caption: string,
+ * }} Device
+ * @typedef {{
+ *   name: string, task: string, device: string, dtype: string, bytes: number, size: string,
+ *   parameters: string, state: string, leases: number, pinned: boolean, uses: number,
+ *   used_at_s: number, colour: number,
+ * }} ModelLine
  */
 
 const LOOK_MS = 1000;
@@ -27,7 +35,8 @@ const HEADS = ["model", "device", "precision", "memory", "state", "last used", "
 export const key_of = ({ name, device, dtype }) => JSON.stringify([name, device, dtype]);
 
 /**
- * The parts of a device's bar, as shares of its budget, each at least `least` wide so that it can be seen.
+ * The parts of a device's bar, as shares of its budget, each at least `least` wide so that it can
+ * be seen.
  * @param {Device} device @param {ModelLine[]} models @param {number} [least]
  * @returns {{ share: number, colour: number, title: string }[]}
  */
@@ -53,7 +62,11 @@ export function state_text({ state, leases, pinned }) {
   return pinned ? `${doing}, pinned` : doing;
 }
 
-/** How long ago a model was used. @param {ModelLine} line @param {number} now_s the kernel's clock */
+/**
+ * How long ago a model was used.
+ * @param {ModelLine} line
+ * @param {number} now_s the kernel's clock
+ */
 export function last_used({ state, leases, used_at_s }, now_s) {
   if (leases || state === "loading") return "now";
   return now_s - used_at_s < 2 ? "just now" : `${duration_text(now_s - used_at_s)} ago`;
@@ -226,7 +239,10 @@ function models_table(act) {
 /**
  * Choose a model by reference, see what it would take, and load it.
  * @param {Record<string, string[]>} choices
- * @param {{ load: (reference: string, options: Record<string, string>) => void, plan: (reference: string, options: Record<string, string>) => void, opened: () => void }} does
+ * @param {{
+ *   load: (reference: string, options: Record<string, string>) => void,
+ *   plan: (reference: string, options: Record<string, string>) => void, opened: () => void,
+ * }} does
  */
 function load_row(choices, { load, plan, opened }) {
   let timer = 0;
@@ -280,7 +296,7 @@ function load_row(choices, { load, plan, opened }) {
   };
 }
 
-/** @param {{ model: import("./common.js").Model<Traits>, el: HTMLElement }} view */
+/** @param {{ model: import("./shared/elements.js").Model<Traits>, el: HTMLElement }} view */
 function render({ model, el }) {
   const spoken = element("div", { class: "llm-spoken", "aria-live": "polite" });
   const summary = element("span", { class: "llm-summary" });

@@ -21,7 +21,7 @@ const line = (given = {}) => ({
 });
 const cpu = { name: "cpu", budget_bytes: 1000, held_bytes: 251, blocked_bytes: 100, caption: "" };
 
-test("a bar holds the models of its device, by their share of the budget, and none too small to see", () => {
+test("a bar holds the models of its device by share of the budget, none too small to see", () => {
   const parts = bar_parts(
     cpu,
     [

@@ -1,7 +1,9 @@
-import { element, floats_of } from "./common.js";
+import { element } from "./shared/elements.js";
+import { floats_of } from "./shared/numbers.js";
 
-// A text as a language model sees it: shaded where it was surprised, with what it would rather have said at every place.
-// A click on a token shows its candidates, a click on a candidate goes on with it: Python makes the next text.
+// A text as a language model sees it: shaded where it was surprised, with what it would rather have
+// said at every place. A click on a token shows its candidates, a click on a candidate goes on with
+// it: Python makes the next text.
 
 /**
  * @typedef {{
@@ -24,15 +26,21 @@ import { element, floats_of } from "./common.js";
  * }} Traits
  */
 
-/** @typedef {import("./common.js").Model<Traits>} NextWordModel */
-/** @typedef {{ text: string, gap: string, probability: number, bits: number, rank: number, is_mask: boolean }} Token */
+/** @typedef {import("./shared/elements.js").Model<Traits>} NextWordModel */
+/**
+ * @typedef {{
+ *   text: string, gap: string, probability: number, bits: number, rank: number, is_mask: boolean,
+ * }} Token
+ */
 /** @typedef {{ text: string, probability: number, fixed: boolean }} Candidate */
 
-export const SHADES = [3, 6, 10]; // bits from which a token is shaded, and shaded more; 3 bits are a chance of one in eight
+// bits from which a token is shaded, and shaded more; 3 bits are a chance of one in eight
+export const SHADES = [3, 6, 10];
 
 /**
  * The tokens with what stands before each: `pieces` are gap, token, gap, token, …, gap.
- * @param {string[]} pieces @param {DataView} figures probability, bits and rank of each, NaN where there is none
+ * @param {string[]} pieces
+ * @param {DataView} figures probability, bits and rank of each, NaN where there is none
  * @param {number[]} masks
  * @returns {Token[]}
  */
@@ -51,7 +59,10 @@ export function tokens_of(pieces, figures, masks) {
 
 /**
  * What could stand at a place, best first.
- * @param {string[][]} candidates @param {DataView} chances one after the other @param {[number, number][]} fixed @param {number} place
+ * @param {string[][]} candidates
+ * @param {DataView} chances one after the other
+ * @param {[number, number][]} fixed
+ * @param {number} place
  * @returns {Candidate[]}
  */
 export function candidates_at(candidates, chances, fixed, place) {
@@ -67,7 +78,10 @@ export function candidates_at(candidates, chances, fixed, place) {
 /** How strongly a token is shaded, 0…3. @param {number} bits */
 export const shade_of = (bits) => SHADES.filter((least) => bits >= least).length;
 
-/** A token as people can see it: spaces at its front stay dots, line breaks and tabs get signs. @param {string} text */
+/**
+ * A token as people can see it: spaces at its front stay dots, line breaks and tabs get signs.
+ * @param {string} text
+ */
 export function visible(text) {
   const shown = text.replace(/\r\n|\r|\n/g, "⏎").replace(/\t/g, "⇥");
   const rest = shown.replace(/^ +/, "");
@@ -88,7 +102,8 @@ export function token_label(token) {
     return `${visible(token.text)}: the first token, nothing stands before it`;
   const place =
     token.rank === 0 ? "the most probable" : `number ${(token.rank + 1).toLocaleString("en-US")}`;
-  return `${visible(token.text)}: ${percent(token.probability)}, ${token.bits.toFixed(1)} bits, ${place}`;
+  const figures = `${percent(token.probability)}, ${token.bits.toFixed(1)} bits`;
+  return `${visible(token.text)}: ${figures}, ${place}`;
 }
 
 /**
@@ -266,7 +281,8 @@ function render({ model, el }) {
     redo.disabled = !model.get("can_redo");
     if (focused === undo && undo.disabled) redo.focus();
     if (focused === redo && redo.disabled) undo.focus();
-    // A button that is disabled or replaced loses the focus, and the keyboard its place: while busy they only say so.
+    // A button that is disabled or replaced loses the focus, and the keyboard its place: while busy
+    // they only say so.
     for (const button of [undo, redo, apply, ...list.querySelectorAll("button:enabled")])
       button.setAttribute("aria-disabled", String(busy));
     root.dataset.busy = String(busy);
@@ -364,7 +380,8 @@ function render({ model, el }) {
     event.preventDefault();
   };
 
-  // The traits of one answer come in one message, the version as one of them; drawing waits for all.
+  // The traits of one answer come in one message, the version as one of them; drawing waits for
+  // all.
   const later = () => queueMicrotask(draw);
   const listeners = /** @type {[string, () => void][]} */ ([
     ["change:version", later],

@@ -1,24 +1,34 @@
-import { duration_text, element } from "./common.js";
-import { combobox } from "./combobox.js";
-import { built } from "./nodes.js";
+import { element } from "./shared/elements.js";
+import { duration_text } from "./shared/numbers.js";
+import { combobox } from "./shared/combobox.js";
+import { built } from "./shared/nodes.js";
 
 /**
  * @typedef {{
  *   form: Form,
  *   texts: Record<string, string>,
  *   values: Record<string, string>,
- *   offers: Record<string, import("./combobox.js").Offer[]>,
+ *   offers: Record<string, import("./shared/combobox.js").Offer[]>,
  *   status: "ready" | "running" | "stopping" | "done" | "stopped" | "failed",
  *   note: string,
- *   shown: import("./nodes.js").Tree | [],
+ *   shown: import("./shared/nodes.js").Tree | [],
  *   magic: string,
  *   as_typed: boolean,
  *   heard: number,
  * }} Traits
- * @typedef {{ name: string, kind: string, help: string, choices: string[], hint: string, default: string, low?: number, high?: number, step?: number | "any" }} FormField
+ * @typedef {{
+ *   name: string, kind: string, help: string, choices: string[], hint: string, default: string,
+ *   low?: number, high?: number, step?: number | "any",
+ * }} FormField
  * @typedef {{ texts: Record<string, string>, values: Record<string, string> }} Filled
- * @typedef {{ task: string, about: string, boxes: { name: string, label: string }[], fields: FormField[], examples: Filled[] }} Form
- * @typedef {{ root: HTMLElement, value: () => string, set_value: (value: string) => void, set_offers?: (offers: import("./combobox.js").Offer[]) => void }} Control
+ * @typedef {{
+ *   task: string, about: string, boxes: { name: string, label: string }[], fields: FormField[],
+ *   examples: Filled[],
+ * }} Form
+ * @typedef {{
+ *   root: HTMLElement, value: () => string, set_value: (value: string) => void,
+ *   set_offers?: (offers: import("./shared/combobox.js").Offer[]) => void,
+ * }} Control
  */
 
 const EDIT_MS = 200;
@@ -38,7 +48,8 @@ const WORDS = {
 export const spoken = (name) => name.replaceAll("-", " ");
 
 /**
- * The fields in their groups: languages, the model and choices come first; many others are folded away.
+ * The fields in their groups: languages, the model and choices come first; many others are folded
+ * away.
  * @param {FormField[]} fields
  * @returns {{ first: FormField[], more: FormField[] }}
  */
@@ -67,8 +78,8 @@ export function short_name({ texts }) {
 }
 
 /**
- * What was changed here, by name with the number of the edit that tells Python of it. Until Python has heard that edit, its
- * own value for the name is older than what stands here.
+ * What was changed here, by name with the number of the edit that tells Python of it. Until Python
+ * has heard that edit, its own value for the name is older than what stands here.
  */
 export class Changes {
   /** @type {Map<string, number>} */
@@ -88,7 +99,8 @@ export class Changes {
   }
 
   /**
-   * The next edit: its number, and whether it has to tell a name. Another view of the same panel may have told some, too.
+   * The next edit: its number, and whether it has to tell a name. Another view of the same panel
+   * may have told some, too.
    * @param {number} [heard] the last edit that Python has heard
    */
   tell(heard = 0) {
@@ -99,7 +111,11 @@ export class Changes {
     return { edit, holds: (/** @type {string} */ name) => told.has(name) };
   }
 
-  /** Whether what stands here is newer than what Python says. @param {string} name @param {number} heard */
+  /**
+   * Whether what stands here is newer than what Python says.
+   * @param {string} name
+   * @param {number} heard
+   */
   is_newer(name, heard) {
     return this.#untold.has(name) || (this.#edits.get(name) ?? 0) > heard;
   }
@@ -109,11 +125,20 @@ export class Changes {
 export const told_value = ({ default: usual }, value) =>
   value.trim() === usual ? "" : value.trim();
 
-/** The entries of a record whose names are wanted. @param {Record<string, string>} all @param {(name: string) => boolean} wanted */
+/**
+ * The entries of a record whose names are wanted.
+ * @param {Record<string, string>} all
+ * @param {(name: string) => boolean} wanted
+ */
 const only = (all, wanted) =>
   Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
 
-/** @param {FormField} field @param {() => void} changed @param {() => void} opened @returns {Control} */
+/**
+ * @param {FormField} field
+ * @param {() => void} changed
+ * @param {() => void} opened
+ * @returns {Control}
+ */
 function field_control(field, changed, opened) {
   const name = spoken(field.name);
   const described = { title: field.help, "aria-label": `${name}: ${field.help}` };
@@ -259,7 +284,8 @@ function field_rows(form, { changed, opened }) {
 
 /**
  * The boxes for text, and examples that fill them.
- * @param {Form} form @param {{ changed: (name: string) => void, filled: (example: Filled) => void }} does
+ * @param {Form} form
+ * @param {{ changed: (name: string) => void, filled: (example: Filled) => void }} does
  */
 function text_boxes(form, { changed, filled }) {
   const boxes = form.boxes.map(({ name, label }, i) => {
@@ -362,7 +388,8 @@ function copy_row({ asked_code, told }) {
 
 /**
  * Run and stop, how far it is, and whether to run as one types.
- * @param {string} task @param {{ run: () => void, stop: () => void, as_typed: (on: boolean) => void }} does
+ * @param {string} task
+ * @param {{ run: () => void, stop: () => void, as_typed: (on: boolean) => void }} does
  */
 function action_row(task, does) {
   const run = element(
@@ -423,7 +450,7 @@ function action_row(task, does) {
   };
 }
 
-/** @param {{ model: import("./common.js").Model<Traits>, el: HTMLElement }} view */
+/** @param {{ model: import("./shared/elements.js").Model<Traits>, el: HTMLElement }} view */
 function render({ model, el }) {
   const form = model.get("form");
   const spoken_line = element("div", { class: "llm-spoken", "aria-live": "polite" });
@@ -515,7 +542,8 @@ function render({ model, el }) {
     const values = { ...fields.values() };
     [values[from], values[to]] = [values[to] ?? "", values[from] ?? ""];
     fields.set_values(values);
-    if (!values[to]) fields.controls.get(to)?.root.querySelector("input")?.focus(); // what was detected is not known here
+    // what was detected is not known here
+    if (!values[to]) fields.controls.get(to)?.root.querySelector("input")?.focus();
     changed(field(from), field(to));
   };
   root.onkeydown = (event) => {
@@ -543,7 +571,8 @@ function render({ model, el }) {
   }
   function show_result() {
     const tree = model.get("shown");
-    if (tree.length) result.replaceChildren(built(/** @type {import("./nodes.js").Tree} */ (tree)));
+    if (tree.length)
+      result.replaceChildren(built(/** @type {import("./shared/nodes.js").Tree} */ (tree)));
     result.hidden = !tree.length;
   }
   function take_form() {

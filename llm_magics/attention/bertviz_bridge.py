@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_magics.attention.layer import MapLayer
 from llm_magics.errors import AttentionError
+from llm_magics.extras import install_hint
 
 if TYPE_CHECKING:
     from llm_magics.attention.store import AttentionStore, Panel
@@ -131,7 +132,7 @@ def bertviz_parts(
     if remote:
         notices.append(
             "bertviz loads d3 and jQuery from a CDN here: without a network the view stays empty; "
-            "pip install llm_magics[bertviz] brings them"
+            f"{install_hint('bertviz')} brings them"
         )
     source = (resources.files("bertviz") / f"{view}_view.js").read_text(encoding="utf-8")
     source = source.replace(

@@ -22,15 +22,16 @@ def _oklch_to_rgb(lightness: float, chroma: float, hue_degrees: float) -> tuple[
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     middle = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    linear = (
+    red, green, blue = (
         4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short,
         -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short,
     )
-    return tuple(_gamma(min(1.0, max(0.0, value))) for value in linear)
+    return _gamma(red), _gamma(green), _gamma(blue)
 
 
-def _gamma(value: float) -> int:
+def _gamma(linear: float) -> int:
+    value = min(1.0, max(0.0, linear))
     curved = 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
     return round(255 * curved)
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from llm_magics.display import theme
 from llm_magics.display.html import Node, el, render, user_text
 from llm_magics.errors import printable
+from llm_magics.extras import DISTRIBUTION
 
 __all__ = ["Provenance", "Result", "mark_shown", "package_versions", "provenance_note"]
 
@@ -27,7 +28,7 @@ def _versions(
     versions = {}
     for name in ("llm_magics", "torch", "transformers", "tokenizers", *more):
         try:
-            versions[name] = metadata.version(name)
+            versions[name] = metadata.version(DISTRIBUTION if name == "llm_magics" else name)
         except metadata.PackageNotFoundError:
             continue
     return versions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llm_magics.display import theme
@@ -94,7 +95,7 @@ class Table:
 
 
 def table(
-    headers: list[str], rows: list[list[object]], *, caption: str = "", align: str = ""
+    headers: list[str], rows: Sequence[Sequence[object]], *, caption: str = "", align: str = ""
 ) -> Table:
     """A `Table` of `rows`; None becomes an empty cell. Raises `ValueError` when a row has another
     length."""

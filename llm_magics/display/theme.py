@@ -8,12 +8,16 @@ on #111.
 
 from __future__ import annotations
 
+from llm_magics.display.browser_files import read_json
+
+_PALETTE = read_json("shared/theme.json")  # the one that JavaScript imports, too
+
 INK = "var(--jp-ui-font-color1, var(--vscode-foreground, currentColor))"
-MUTED = "var(--jp-ui-font-color2, var(--vscode-descriptionForeground, #767c85))"
+MUTED = f"var(--jp-ui-font-color2, var(--vscode-descriptionForeground, {_PALETTE['ink']}))"
 LINE = "var(--jp-border-color2, var(--vscode-widget-border, rgba(128,128,128,.28)))"
 FAINT = "var(--jp-layout-color2, var(--vscode-textCodeBlock-background, rgba(128,128,128,.1)))"
-ACCENT = "var(--jp-brand-color1, var(--vscode-focusBorder, #2979d1))"
-WARNING = "var(--jp-warn-color1, var(--vscode-editorWarning-foreground, #b26a00))"
+ACCENT = f"var(--jp-brand-color1, var(--vscode-focusBorder, {_PALETTE['accent']}))"
+WARNING = f"var(--jp-warn-color1, var(--vscode-editorWarning-foreground, {_PALETTE['warning']}))"
 
 FONT = "var(--jp-ui-font-family, var(--vscode-font-family, system-ui, sans-serif))"
 MONO = "var(--jp-code-font-family, var(--vscode-editor-font-family, ui-monospace, monospace))"
@@ -24,9 +28,14 @@ LIGHT_2 = "rgba(41,121,209,.32)"
 LIGHT_3 = "rgba(41,121,209,.55)"
 """A word that was looked at most."""
 
-PICTURE_INK = "#767c85"
-PICTURE_LINE = "#8a9099"
-PICTURE_SERIES = ("#2f7fc8", "#d2691e", "#1d9a6c", "#a55fb5", "#b8860b", "#cf4a5c")
+PICTURE_INK: str = _PALETTE["ink"]
+PICTURE_LINE: str = _PALETTE["line"]
+PICTURE_SERIES: tuple[str, ...] = tuple(_PALETTE["series"]["picture"])
+PICTURE_STATES: dict[str, str] = {
+    state: PICTURE_LINE if number is None else PICTURE_SERIES[number]
+    for state, number in _PALETTE["states"].items()
+}
+"""What a trial of a search can be, and the colour that goes with the word."""
 PICTURE_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
 
 WIDTH = "72em"

@@ -32,16 +32,7 @@ __all__ = [
     "tuning_node",
 ]
 
-STATES = {
-    "queued": "#8a9099",
-    "running": "#2f7fc8",
-    "complete": "#1d9a6c",
-    "pruned": "#8a9099",
-    "stopped": "#b8860b",
-    "interrupted": "#b8860b",
-    "failed": "#cf4a5c",
-    "skipped": "#8a9099",
-}
+STATES = theme.PICTURE_STATES
 """What a trial can be, and the colour that goes with the word."""
 LIVE_STATES = ("queued", "running")
 """Those that a person can still stop."""
@@ -159,8 +150,9 @@ def ranked(trials: Iterable[Trial], greater_is_better: bool) -> list[Trial]:
     order."""
 
     def key(trial: Trial) -> tuple[bool, bool, float, int]:
-        known = trial.value is not None and not math.isnan(trial.value)
-        value = trial.value if known else 0.0
+        given = math.nan if trial.value is None else trial.value
+        known = not math.isnan(given)
+        value = given if known else 0.0
         return (
             trial.state != "complete",
             not known,
@@ -182,7 +174,9 @@ def tuning_node(board: Board) -> Node:
     no script."""
     drawn = [_image(small_multiples_svg(board), board.summary(), _COLUMNS * _CELL_PX)]
     complete = [
-        trial for trial in board.trials if trial.state == "complete" and trial.value is not None
+        (trial.settings, trial.value)
+        for trial in board.trials
+        if trial.state == "complete" and trial.value is not None
     ]
     if len(complete) >= FEWEST_FOR_PLOTS:
         if board.importance:
@@ -190,8 +184,7 @@ def tuning_node(board: Board) -> Node:
                 f"{name} {100 * share:.0f} %" for name, share in board.importance.items()
             )
             drawn.append(_image(importance_svg(board.importance), f"importance: {shares}", 480))
-        lines = [(trial.settings, trial.value) for trial in complete]
-        svg = parallel_coordinates_svg(board.axes, lines, board.metric, board.greater_is_better)
+        svg = parallel_coordinates_svg(board.axes, complete, board.metric, board.greater_is_better)
         drawn.append(_image(svg, "settings and values of the complete trials", 660))
     return fragment(*drawn, board.table().node())
 

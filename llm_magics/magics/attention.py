@@ -6,18 +6,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.display.plan import plan_table
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.options import Option, Word, whole
-from llm_magics.magics.parts import split_at_rule
+from llm_magics.magics.core.python_source import python_call
+from llm_magics.magics.split_cell import split_at_rule
+from llm_magics.widgets.attention.selection import KINDS, VIEWS
 
 if TYPE_CHECKING:
     from llm_magics.display.page import FramedPage
-    from llm_magics.widgets.attention_explorer import AttentionExplorer
+    from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
 
 __all__ = ["AttentionMagic", "bertviz", "explore_attention"]
 
-_KINDS = ("encoder", "decoder", "cross", "self")
-_VIEWS = ("overview", "map", "lines", "cross", "neuron", "diff", "steps")
 _SELECTED = ("view", "kind", "layer", "head", "sort")
 _ENDINGS = (".html", ".svg", ".png")
 
@@ -72,8 +74,8 @@ class AttentionMagic(Command):
             "what the model is taken to have written, in place of its own output",
             "TEXT",
         ),
-        Option("--view", "what is shown first", "VIEW", choices=_VIEWS),
-        Option("--kind", "which attention is shown first", "KIND", choices=_KINDS),
+        Option("--view", "what is shown first", "VIEW", choices=VIEWS),
+        Option("--kind", "which attention is shown first", "KIND", choices=KINDS),
         Option("--layer", "which layer is enlarged first, from 0", "N", whole(0, 10_000)),
         Option("--head", "which head is enlarged first, from 0", "N", whole(0, 10_000)),
         Option(
@@ -133,8 +135,6 @@ class AttentionMagic(Command):
         return view
 
     def plan(self, call: Call) -> object:
-        from llm_magics.magics.models import plan_table
-
         return plan_table(call.session.plan("attention", model=self._parts(call)[0]))
 
     def code(self, call: Call) -> str:
@@ -242,8 +242,8 @@ def explore_attention(
     kept steps of a run).
     """
     from llm_magics.session import current_session
-    from llm_magics.widgets.attention_explorer import AttentionExplorer
-    from llm_magics.widgets.attention_panel import Panel, thumb_side
+    from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
+    from llm_magics.widgets.attention.panel import Panel, thumb_side
 
     found = current_session().attention(model, text, second, **options)
     for source in found.sources:

@@ -5,17 +5,44 @@ from __future__ import annotations
 import ast
 import re
 
-from llm_magics.magics.core.command import MODEL, PRECISION, Call, Source, python_call
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import MODEL, PRECISION
 from llm_magics.magics.core.options import Option, number, whole
-from llm_magics.magics.rows import EACH, each_code
-from llm_magics.magics.settings import settings_of
-from llm_magics.magics.task import TaskCommand
+from llm_magics.magics.core.python_source import Source
+from llm_magics.magics.rows import EACH
+from llm_magics.magics.task import IN, TaskCommand
 
 __all__ = ["GenerateMagic"]
 
-_DEFAULT_TOKENS = 256
 _ESCAPED = re.compile(r"\\[nt\\]")
 _MEANT = {r"\n": "\n", r"\t": "\t", "\\\\": "\\"}
+
+
+def _earlier(call: Call, as_source: bool) -> object:
+    """The result that --reply-to names."""
+    named = str(call["reply-to"])
+    return Source(named) if as_source else call.look_up(named)
+
+
+def _stop_strings(call: Call, as_source: bool) -> list[str]:
+    r"""The strings of --stop: one, with \n, \t and \\ as in Python, or a list as Python writes
+    it."""
+    text = str(call["stop"])
+    if text.startswith("["):
+        try:
+            found = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            found = None
+        if (
+            not isinstance(found, list)
+            or not found
+            or not all(isinstance(one, str) and one for one in found)
+        ):
+            raise call.wrong(
+                f"--stop {text}: a list of strings expected, such as ['\\n\\n', 'END']"
+            )
+        return found
+    return [_ESCAPED.sub(lambda found: _MEANT[found[0]], text)]
 
 
 class GenerateMagic(TaskCommand):
@@ -42,41 +69,56 @@ class GenerateMagic(TaskCommand):
             "0 takes the most probable tokens, above 0 they are drawn",
             "T",
             number(0, 10),
+            argument="temperature",
         ),
         Option(
             "--top-p",
             "draw from the likeliest tokens whose probabilities add up to P",
             "P",
             number(1e-6, 1),
+            argument="top_p",
         ),
         Option(
-            "--top-k", "draw from the K likeliest tokens; 0 from all", "K", whole(0, 10_000_000)
+            "--top-k",
+            "draw from the K likeliest tokens; 0 from all",
+            "K",
+            whole(0, 10_000_000),
+            argument="top_k",
         ),
-        Option("--seed", "the same seed gives the same text", "N", whole(0, 2**31 - 1)),
+        Option(
+            "--seed", "the same seed gives the same text", "N", whole(0, 2**31 - 1), argument="seed"
+        ),
         Option(
             "--max-tokens",
             "write at most so many tokens",
             "N",
             whole(1, 1_000_000),
-            default=_DEFAULT_TOKENS,
+            default=256,
+            argument="max_tokens",
         ),
         Option(
             "--stop",
             "end before this string, or before one of a list of them; \\n is a line break",
             "STRING",
+            argument="stop_strings",
+            resolve=_stop_strings,
         ),
-        Option("--n", "so many candidates, side by side", "N", whole(1, 64), default=1),
-        Option("--system", "the system message of a chat", "TEXT"),
+        Option(
+            "--n", "so many candidates, side by side", "N", whole(1, 64), default=1, argument="n"
+        ),
+        Option("--system", "the system message of a chat", "TEXT", argument="system"),
         Option(
             "--reply-to",
             "go on with the conversation, or the text, of this result",
             "VAR",
             completes="variable",
+            argument="reply_to",
+            resolve=_earlier,
         ),
-        Option("--raw", "go on with the text as it stands, also with a chat model"),
+        Option("--raw", "go on with the text as it stands, also with a chat model", argument="raw"),
         MODEL,
         PRECISION,
-        Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
+        IN,
         EACH,
     )
     examples = (
@@ -89,54 +131,3 @@ class GenerateMagic(TaskCommand):
         ),
         "%generate --reply-to story Then the youngest",
     )
-
-    def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.generate`, those at their default left out."""
-        model = call.model()
-        given = {
-            "temperature": call["temperature"],
-            "top_p": call["top-p"],
-            "top_k": call["top-k"],
-            "seed": call["seed"],
-            "max_tokens": call["max-tokens"] if call["max-tokens"] != _DEFAULT_TOKENS else None,
-            "stop_strings": _stop_strings(call) or None,
-            "n": call["n"] if call["n"] != 1 else None,
-            "system": call["system"],
-            "reply_to": call.look_up(str(call["reply-to"])) if call["reply-to"] else None,
-            "raw": call["raw"] or None,
-            "model": model,
-            "load_options": call.load_options(),
-            "default": None if model else settings_of(call.shell).generate_model or None,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-    def code(self, call: Call) -> str:
-        arguments = self.arguments(call)
-        if call["reply-to"]:
-            arguments["reply_to"] = Source(str(call["reply-to"]))
-        if call["each"]:
-            return each_code(call, "generate_each", arguments)
-        return python_call("from llm_magics import generate", "generate", call.body(), **arguments)
-
-
-def _stop_strings(call: Call) -> list[str]:
-    r"""The strings of --stop: one, with \n, \t and \\ as in Python, or a list as Python writes
-    it."""
-    text = call["stop"]
-    if text is None:
-        return []
-    if str(text).startswith("["):
-        try:
-            found = ast.literal_eval(str(text))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            found = None
-        if (
-            not isinstance(found, list)
-            or not found
-            or not all(isinstance(one, str) and one for one in found)
-        ):
-            raise call.wrong(
-                f"--stop {text}: a list of strings expected, such as ['\\n\\n', 'END']"
-            )
-        return found
-    return [_ESCAPED.sub(lambda found: _MEANT[found[0]], str(text))]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from llm_magics.display.html import Node, el, fragment, render
 from llm_magics.display.table import Table, table
 from llm_magics.magics import MAGICS, find_command
-from llm_magics.magics.core.command import Call, Command
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.models.reference import embedded_names, package_names, run_names
 
 __all__ = ["LLMMagic", "Overview"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from llm_magics.display.plan import plan_table
 from llm_magics.display.progress import duration
 from llm_magics.display.table import Table, table
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.display.units import count, size
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import DTYPE, Command
 from llm_magics.magics.core.options import Option, Word
+from llm_magics.magics.core.python_source import python_call
 from llm_magics.magics.settings import settings_of
 from llm_magics.models.catalog_entries import TASKS
 
-__all__ = ["ModelsMagic", "info_table", "models_table", "plan_table", "size"]
+__all__ = ["ModelsMagic", "info_table", "models_table", "served_table"]
 
 _ACTIONS = ("load", "unload", "pin", "unpin", "info", "recommend", "remote", "panel")
 _ALONE = {"remote": "the endpoint is %config LLM.endpoint", "panel": "models are chosen in it"}
@@ -40,12 +44,7 @@ class ModelsMagic(Command):
         ),
     )
     options = (
-        Option(
-            "--dtype",
-            "precision to load in",
-            "DTYPE",
-            choices=("float32", "float16", "bfloat16", "int8"),
-        ),
+        DTYPE,
         Option(
             "--engine",
             "what computes it: torch, or ctranslate2 for encoder-decoders that only write",
@@ -234,47 +233,6 @@ def info_table(about: dict[str, object]) -> Table:
     return table(
         ["", "value"], rows, caption=str(about.get("note") or "")
     )  # a cell of a terminal's table is cut
-
-
-def plan_table(plan: object) -> Table:
-    """A LoadPlan: what a call would load, and whether it fits."""
-    download = plan.download_bytes
-    rows = [
-        ["model", plan.model],
-        ["device", plan.device],
-        ["dtype", plan.dtype],
-        *([["engine", plan.engine]] if plan.engine != "torch" else []),
-        ["memory needed", "none, it is loaded" if plan.resident else size(plan.needed_bytes)],
-        ["memory free", size(plan.free_bytes)],
-        ["download", "none, it is on this machine" if plan.cached else size(download)],
-    ]
-    return table(["", "would use"], rows, caption=plan.note or "")
-
-
-def size(n_bytes: int | None) -> str:
-    """Bytes as people say them: 512 B, 7.6 MB, 1.24 GB; "unknown" for None."""
-    if n_bytes is None:
-        return "unknown"
-    if n_bytes < 1000:
-        return f"{n_bytes} B"
-    unit, scale = next(
-        ((u, s) for u, s in (("kB", 1e3), ("MB", 1e6)) if n_bytes < 999.5 * s), ("GB", 1e9)
-    )
-    return (
-        f"{n_bytes / scale:,.0f} {unit}"
-        if n_bytes >= 999.5 * scale
-        else f"{n_bytes / scale:.3g} {unit}"
-    )
-
-
-def count(number: int | None) -> str:
-    """A number of parameters: 950, 6.1 M, 1.2 B."""
-    if number is None:
-        return ""
-    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= scale:
-            return f"{number / scale:.3g} {unit}"
-    return str(number)
 
 
 def _shown(key: str, value: object) -> str:

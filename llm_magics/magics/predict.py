@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llm_magics.magics.core.command import MODEL, PRECISION, Call, python_call
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import MODEL, PRECISION
 from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.rows import EACH
-from llm_magics.magics.settings import settings_of
-from llm_magics.magics.task import TaskCommand
+from llm_magics.magics.task import IN, TaskCommand
 
 if TYPE_CHECKING:
     from llm_magics.display.result import Result
@@ -32,13 +32,22 @@ class PredictMagic(TaskCommand):
         "fills in the masks of the text. The view has .text and .result."
     )
     grows = False
+    python_name = "next_word"
+    python_result = "view"
     text = "TEXT"
     cell = "TEXT"
     options = (
-        Option("--count", "how many candidates for each place", "N", whole(1, 100), default=10),
+        Option(
+            "--count",
+            "how many candidates for each place",
+            "N",
+            whole(1, 100),
+            default=10,
+            argument="count",
+        ),
         MODEL,
         PRECISION,
-        Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
+        IN,
         EACH,
     )
     examples = (
@@ -47,36 +56,11 @@ class PredictMagic(TaskCommand):
         "%%predict --model run:shakespeare\nTo be, or not to be",
     )
 
-    def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.predict`, those at their default left out."""
-        model = call.model()
-        given = {
-            "count": call["count"] if call["count"] != 10 else None,
-            "model": model,
-            "load_options": call.load_options(),
-            "default": None if model else settings_of(call.shell).predict_model or None,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-    def run(self, call: Call) -> object:
-        result = super().run(call)
-        if (
-            call["each"] or getattr(call, "screen", None) is not None
-        ):  # a panel shows what its own form asks for
+    def present(self, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
+        """The result as a widget; a panel shows what its own form asks for."""
+        if getattr(call, "screen", None) is not None:
             return result
-        arguments = self.arguments(call)
         return _view(result, lambda text: call.session.predict(text, **arguments))
-
-    def code(self, call: Call) -> str:
-        if call["each"]:
-            return super().code(call)
-        return python_call(
-            "from llm_magics import next_word",
-            "next_word",
-            call.body(),
-            assign="view",
-            **self.arguments(call),
-        )
 
 
 def next_word(text: str, **options: Any) -> NextWord:

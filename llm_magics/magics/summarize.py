@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, ComparedCommand, checked
-from llm_magics.magics.core.command import MODEL, PRECISION, Call
+from llm_magics.magics.core.command import MODEL, PRECISION
 from llm_magics.magics.core.options import Option, whole
 from llm_magics.magics.rows import EACH
-from llm_magics.magics.settings import settings_of
-from llm_magics.magics.task import ENGINE
+from llm_magics.magics.task import (
+    ALTERNATIVES,
+    COMPARE,
+    ENGINE,
+    IN,
+    LANGUAGE,
+    REFERENCE,
+    TaskCommand,
+)
 
 __all__ = ["SummarizeMagic"]
 
 
-class SummarizeMagic(ComparedCommand):
+class SummarizeMagic(TaskCommand):
     """`%summarize [options] TEXT`, or the text below `%%summarize`."""
 
     name = "summarize"
@@ -30,6 +36,7 @@ class SummarizeMagic(ComparedCommand):
             "N",
             whole(5, 10_000),
             default=100,
+            argument="max_words",
         ),
         Option(
             "--style",
@@ -37,21 +44,16 @@ class SummarizeMagic(ComparedCommand):
             "STYLE",
             choices=("paragraph", "bullets"),
             default="paragraph",
+            argument="style",
         ),
-        Option(
-            "--language",
-            "language of the text, code or name; auto finds out",
-            "LANGUAGE",
-            default="auto",
-            completes="source language",
-        ),
+        LANGUAGE,
         MODEL,
         PRECISION,
         ENGINE,
         ALTERNATIVES,
         REFERENCE,
         COMPARE,
-        Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
+        IN,
         EACH,
     )
     examples = (
@@ -66,17 +68,3 @@ class SummarizeMagic(ComparedCommand):
         "%summarize --each df.body --out summaries",
         "%summarize --each articles.jsonl --column body --resume summaries.jsonl",
     )
-
-    def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.summarize`, those at their default left out."""
-        model = call.model()
-        given = {
-            "max_words": call["max-words"] if call["max-words"] != 100 else None,
-            "style": call["style"] if call["style"] != "paragraph" else None,
-            "language": call["language"] if call["language"] != "auto" else None,
-            "model": model,
-            "load_options": call.load_options(),
-            "default": None if model else settings_of(call.shell).summarize_model or None,
-            **checked(call),
-        }
-        return {name: value for name, value in given.items() if value is not None}

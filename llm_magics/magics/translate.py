@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from llm_magics.magics.compared import ALTERNATIVES, COMPARE, REFERENCE, ComparedCommand, checked
-from llm_magics.magics.core.command import MODEL, PRECISION, Call
+import csv
+from pathlib import Path
+from typing import Any
+
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import MODEL, PRECISION
+from llm_magics.magics.core.objects import file_or_variable, text_of
 from llm_magics.magics.core.options import Option, whole
+from llm_magics.magics.core.python_source import Source
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
-from llm_magics.magics.task import ENGINE
+from llm_magics.magics.task import ALTERNATIVES, COMPARE, ENGINE, IN, REFERENCE, TaskCommand
 
 __all__ = ["TranslateMagic"]
 
 
-class TranslateMagic(ComparedCommand):
+def _glossary(call: Call, as_source: bool) -> object:
+    """--glossary as a mapping: of a variable, or of pairs."""
+    given = str(call["glossary"])
+    if "=" not in given:
+        held = file_or_variable(call, "glossary")
+        if isinstance(held, Path):
+            return _glossary_file(call, held)
+        if not isinstance(held, dict):
+            raise call.wrong(
+                f"--glossary {given} is of type {type(held).__name__}, expected a dict: source to "
+                "target"
+            )
+        return Source(given) if as_source else held
+    pairs = [pair.partition("=") for pair in given.split(",")]
+    if not all(source.strip() and target.strip() for source, _, target in pairs):
+        raise call.wrong(f"--glossary {given}: expected pairs such as cat=Kater,dog=Rüde")
+    return {source.strip(): target.strip() for source, _, target in pairs}
+
+
+def _glossary_file(call: Call, path: Path) -> dict[str, str]:
+    """A .csv or .tsv file of two columns, source and target, without a head."""
+    delimiter = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower())
+    if delimiter is None:
+        raise call.wrong(f"--glossary {call['glossary']}: expected a .csv or .tsv file of pairs")
+    lines = text_of(call, "glossary").splitlines()
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2 or not all(part.strip() for part in row):
+            raise call.wrong(f"{path.name}, pair {number}: expected source and target, got {row}")
+    return {source.strip(): target.strip() for source, target in rows}
+
+
+def _back(call: Call, as_source: bool) -> object:
+    given = str(call["back-translate"])
+    return True if given == "auto" else call.reference(given)
+
+
+class TranslateMagic(TaskCommand):
     """`%translate [options] TEXT`, or the text below `%%translate`."""
 
     name = "translate"
@@ -20,9 +63,6 @@ class TranslateMagic(ComparedCommand):
     details = (
         "Sentence by sentence; paragraphs, blank lines and list marks stay as they are. "
         "The text is never read as options and never formatted: quotes and braces survive. "
-        "A single line that ends in ? asks IPython for help before any magic sees it: put a "
-        "question below "
-        "%%translate."
     )
     text = "TEXT"
     cell = "TEXT"
@@ -33,35 +73,53 @@ class TranslateMagic(ComparedCommand):
             "LANGUAGE",
             default="auto",
             completes="source language",
+            argument="source",
         ),
         Option(
-            "--to", "language to translate into, code or name", "LANGUAGE", completes="language"
+            "--to",
+            "language to translate into, code or name",
+            "LANGUAGE",
+            completes="language",
+            argument="target",
         ),
         MODEL,
         PRECISION,
         ENGINE,
         Option(
-            "--beams", "beams of the search; 1 is greedy and fastest", "N", whole(1, 64), default=1
+            "--beams",
+            "beams of the search; 1 is greedy and fastest",
+            "N",
+            whole(1, 64),
+            default=1,
+            argument="num_beams",
         ),
         ALTERNATIVES,
         Option(
-            "--keep", "words that stay as they are, with commas between: Berlin,GNU Emacs", "TERMS"
+            "--keep",
+            "words that stay as they are, with commas between: Berlin,GNU Emacs",
+            "TERMS",
+            argument="keep",
         ),
         Option(
             "--glossary",
-            "how words are to be translated: cat=Kater,dog=Rüde, or a variable that holds a dict",
-            "PAIRS|VAR",
+            "how words are to be translated: cat=Kater,dog=Rüde, a variable that holds a dict, "
+            "or a .csv or .tsv file of two columns",
+            "PAIRS|VAR|FILE",
             completes="variable",
+            argument="glossary",
+            resolve=_glossary,
         ),
         Option(
             "--back-translate",
             "model that translates back, to see what was lost; auto takes the reverse pair",
             "REF",
             completes="model",
+            argument="back_translate",
+            resolve=_back,
         ),
         REFERENCE,
         COMPARE,
-        Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
+        IN,
         EACH,
     )
     examples = (
@@ -81,50 +139,11 @@ class TranslateMagic(ComparedCommand):
         ),
     )
 
-    def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.translate`, those that were not given left out."""
+    def more_arguments(self, call: Call) -> dict[str, Any]:
+        """The language to translate to, which may be set once for all."""
         settings = settings_of(call.shell)
-        target, model = call["to"] or settings.target_language, call.model()
-        default = None if model else settings.translate_model or None
-        if not (
-            target or model or default or call["compare"]
-        ):  # a model of one pair of languages says itself which they are
+        target = call["to"] or settings.target_language or None
+        if not (target or call["model"] or settings.translate_model or call["compare"]):
+            # a model of one pair of languages says itself which they are
             raise call.wrong("into which language? write --to, for example --to de")
-        given = {
-            "source": call["from"] if call["from"] != "auto" else None,
-            "target": target or None,
-            "model": model,
-            "default": default,
-            "load_options": call.load_options(),
-            "num_beams": call["beams"] if call["beams"] != 1 else None,
-            "keep": call["keep"],
-            "glossary": _glossary(call),
-            "back_translate": _back(call),
-            **checked(call),
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-
-def _glossary(call: Call) -> dict[str, str] | None:
-    """--glossary as a mapping: of a variable, or of pairs."""
-    given = call["glossary"]
-    if not given:
-        return None
-    if "=" not in str(given):
-        held = call.look_up(str(given))
-        if not isinstance(held, dict):
-            raise call.wrong(
-                f"--glossary {given} is of type {type(held).__name__}, expected a dict: "
-                "source "
-                "to target"
-            )
-        return held
-    pairs = [pair.partition("=") for pair in str(given).split(",")]
-    if not all(source.strip() and target.strip() for source, _, target in pairs):
-        raise call.wrong(f"--glossary {given}: expected pairs such as cat=Kater,dog=Rüde")
-    return {source.strip(): target.strip() for source, _, target in pairs}
-
-
-def _back(call: Call) -> object:
-    given = call["back-translate"]
-    return True if given == "auto" else call.reference(str(given)) if given else None
+        return {"target": target}

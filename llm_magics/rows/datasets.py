@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import DataError
+from llm_magics.extras import require
 from llm_magics.models.folder.hub_cache import hub_answers, is_offline
 
 __all__ = ["columns_of", "is_dataset", "opened", "with_columns"]
@@ -40,8 +41,9 @@ def opened(source: str) -> tuple[str, Any]:
 
     A name on the hub is OWNER/NAME, or NAME alone; the split is "train" unless named. A folder is
     one that `save_to_disk` wrote or one of data files. No code of a data set is ever run. Raises
-    DataError.
+    DataError, or MissingExtra without the library.
     """
+    require("datasets", extra="datasets", what=source)
     kind, _, rest = source.partition(":")
     return _of_hub(rest) if kind == "hub" else _of_folder(rest)
 

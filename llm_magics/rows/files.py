@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import DataError
+from llm_magics.extras import require
 from llm_magics.rows.values import BadRow, shown
 
 __all__ = ["FORMATS", "of_file", "of_frame", "of_list", "of_table", "raw_rows"]
@@ -219,6 +220,7 @@ def _lines(name: str, file: Any, roles: Mapping[str, str], _: str) -> Iterator[R
 
 
 def _parquet(path: Path, roles: Mapping[str, str]) -> Iterator[Raw]:
+    require("pyarrow", extra="datasets", what=path.name)
     import pyarrow
     from pyarrow import parquet
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from llm_magics.errors import InputError
-from llm_magics.tasks.results import RowError
+from llm_magics.rows.rows import RowError
 
 __all__ = ["ResultsFile", "fingerprint"]
 
@@ -121,10 +121,9 @@ class ResultsFile:
         self.flush()
         self._file.close()
 
-    def records(self) -> Iterator[dict]:
-        """Every line of the file, read one by one."""
-        with self.path.open("rb") as file:
-            yield from map(json.loads, file)
+    def left_behind_a_gap(self) -> Iterator[dict]:
+        """What the file held behind rows that are not done yet, and nobody asked for."""
+        return iter(self._later.values())
 
     def _put(self, row: int, line: bytes) -> None:
         self._waiting[row] = line

@@ -12,21 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from llm_magics.display.progress import counted
 from llm_magics.display.result import Result
-from llm_magics.display.table import Table, table
 from llm_magics.errors import DoesNotFit, InputError, LLMMagicsError
 from llm_magics.rows.results_file import ResultsFile
-from llm_magics.rows.source import BadRow, open_rows
-from llm_magics.tasks.provenance import readable
-from llm_magics.tasks.results import RowError
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.source import BadRow, open_rows, text_of
+from llm_magics.text.clean import clean_text
 
 __all__ = [
     "UNFINISHED",
     "Keep",
-    "ScoredRows",
-    "WrittenRows",
-    "alone",
+    "one_by_one",
     "readable_rows",
     "settings_of",
     "work_through",
@@ -35,7 +31,6 @@ __all__ = [
 _HOPELESS = 10
 """So many rows that fail for a reason nobody foresaw, before one is done: the fault is not in the
 rows."""
-_SHOWN = 10
 _NO_SETTINGS = ("manager", "on_progress", "load_options")
 UNFINISHED = "it was stopped before this row was done"
 
@@ -62,89 +57,7 @@ class Tally(Protocol):
         """The scores for people."""
 
 
-class WrittenRows:
-    """The results of many rows in a file; nothing of them is held but the first ones. Iterating
-    reads the file."""
-
-    def __init__(self, file: ResultsFile) -> None:
-        self._file = file
-        self.path: Path = file.path
-        self.count = self.failed = self.resumed = 0
-        """Rows that are done, those of them with an error, and those that the file held already."""
-        self.first: list[dict] = []
-        """The records of the first rows that are done, in their order."""
-        self.first_error = ""
-        self.scores: dict[str, object] = {}
-        """What all rows score together, by name: by their references, and by what came back. Of
-        several models: by model."""
-        self.scored = ""
-        """The scores as a line."""
-
-    def add(self, record: dict, *, resumed: bool) -> None:
-        """Count one more row."""
-        self.count += 1
-        self.resumed += resumed
-        self.first = sorted([*self.first, record], key=lambda one: one["row"])[:_SHOWN]
-        if "error" in record:
-            self.failed += 1
-            self.first_error = self.first_error or f"row {record['row']}: {record['error']}"
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[dict]:
-        return self._file.records()
-
-    def to_pandas(self) -> object:
-        """The whole file as a DataFrame, one line a row; what is nested has columns such as
-        `scores.chrf`."""
-        import pandas
-
-        if not self.count:
-            return pandas.DataFrame()
-        return pandas.json_normalize(list(self)).set_index("row").sort_index()
-
-    def table(self) -> Table:
-        """The first rows."""
-        models = list(
-            dict.fromkeys(
-                model
-                for record in self.first
-                for model in (*record.get("results", ()), *record.get("failures", ()))
-            )
-        )
-        rows = [[str(record["row"]), *_shown(record, models)] for record in self.first]
-        parts = [
-            f"{counted(self.count, 'row')} in {self.path}",
-            f"{self.failed:,} of them failed" if self.failed else "",
-            f"{self.resumed:,} were there before" if self.resumed else "",
-            self.scored,
-        ]
-        return table(
-            ["row", *(models or ["result"])],
-            rows,
-            caption="; ".join(part for part in parts if part),
-            align="r" + "l" * max(1, len(models)),
-        )
-
-    _ipython_display_ = Result._ipython_display_  # --quiet
-
-    def __repr__(self) -> str:
-        return self.table().text()
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return self.table()._repr_mimebundle_()
-
-
-class ScoredRows(list):
-    """Results of many rows, in their order, and what they score together; see `WrittenRows`."""
-
-    def __init__(self, results: list, scores: dict[str, object], scored: str) -> None:
-        super().__init__(results)
-        self.scores, self.scored = scores, scored
-
-
-def alone(task: Callable[[object], Result]) -> Work:
+def one_by_one(task: Callable[[object], Result]) -> Work:
     """The work of a task that takes one row at a time."""
 
     def work(rows: dict[int, object], keep: Keep) -> None:
@@ -171,7 +84,7 @@ def readable_rows(window: dict[int, object], keep: Keep) -> dict[int, str]:
     texts = {}
     for i, row in window.items():
         try:
-            texts[i] = readable(row)
+            texts[i] = clean_text(row)
         except InputError as error:
             keep(i, RowError(row=i, reason=str(error)))
     return texts
@@ -191,9 +104,9 @@ def work_through(
     resume: bool = False,
     settings: object = None,
     tally: Tally | None = None,
-) -> list | WrittenRows:
-    """One result or one RowError for each of `rows` (see `open_rows`), in order: a list, or with
-    `out_file` WrittenRows.
+) -> Rows:
+    """One result or one RowError for each of `rows` (see `open_rows`), in order; with `out_file`
+    they lie there.
 
     `window_rows` are read and given to `work` at once, after `prepare`, whose errors are raised.
     `on_row(i, result)` is called as rows are done; for a row that `out_file` held already, with its
@@ -222,12 +135,9 @@ def work_through(
                 raise failure
             if not window:
                 break
-    found = batch.written if batch.written is not None else batch.listed()
-    if tally is None:
-        return found
-    if batch.written is None:
-        return ScoredRows(found, tally.scores, tally.line())
-    found.scores, found.scored = tally.scores, tally.line()
+    found = batch.rows(source.row_index)
+    if tally is not None:
+        found.scores, found.scored = tally.scores, tally.line()
     return found
 
 
@@ -269,8 +179,9 @@ class _Batch:
             stop,
             tally,
         )
-        self.written = WrittenRows(file) if file is not None else None
+        self.written = Rows.of_file(file.path) if file is not None else None
         self.results: dict[int, object] = {}
+        self.sources: dict[int, object] = {}
         self.succeeded = self.unforeseen = 0
 
     def stopped(self) -> bool:
@@ -311,15 +222,23 @@ class _Batch:
         ):
             record = result.record()
         if self.file is None:
-            self.results[i] = result
+            self.results[i], self.sources[i] = result, _source(self.values[i])
         self._count(i, record)
         if self.on_row is not None:
             self.on_row(i, result)
 
-    def listed(self) -> list:
-        """The results in order, up to the last row that is done."""
-        count = max(self.results, default=-1) + 1
-        return [self.results.get(i) or RowError(row=i, reason=UNFINISHED) for i in range(count)]
+    def rows(self, row_index: object) -> Rows:
+        """The results in order: in memory up to the last row that is done."""
+        if self.written is not None and self.file is not None:
+            for record in self.file.left_behind_a_gap():
+                self.written.add(record, resumed=True)
+            return self.written
+        numbers = range(max(self.results, default=-1) + 1)
+        return Rows(
+            [self.results.get(i) or RowError(row=i, reason=UNFINISHED) for i in numbers],
+            [self.sources.get(i, "") for i in numbers],
+            row_index=row_index,
+        )
 
     def _known(self, i: int, row: object) -> bool:
         record = self.file.known(i, row) if self.file is not None else None
@@ -362,17 +281,9 @@ class _Batch:
                 raise error
 
 
-def _shown(record: Mapping, models: list[str]) -> list[str]:
-    """The cells of a row: its text, or that of each model, or why there is none."""
-    if not models:
-        return [record.get("text", record.get("error", ""))]
-    if "error" in record:
-        return [record["error"], *[""] * (len(models) - 1)]
-    by = {
-        **record.get("failures", {}),
-        **{model: one["text"] for model, one in record["results"].items()},
-    }
-    return [by.get(model, "") for model in models]
+def _source(row: object) -> object:
+    """What a row is made of, without the right result beside it."""
+    return "" if isinstance(row, BadRow) else text_of(row)
 
 
 def _reason(error: Exception) -> str:

@@ -12,22 +12,26 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import NamedTuple
 
 from llm_magics.display.progress import counted
 from llm_magics.errors import InputError
-from llm_magics.metrics import CorpusScore
-from llm_magics.rows.source import SUFFIXES, BadRow, RowSource, chosen_column, open_rows
-from llm_magics.tasks.references import score_line
-from llm_magics.tasks.results import RowError
+from llm_magics.metrics import CorpusScore, score_line
+from llm_magics.rows.rows import RowError
+from llm_magics.rows.source import (
+    SUFFIXES,
+    BadRow,
+    Referenced,
+    RowSource,
+    chosen_column,
+    open_rows,
+    text_of,
+)
 
 __all__ = [
     "ComparedScores",
-    "Referenced",
     "RowScores",
     "SummaryScores",
     "TranslationScores",
-    "text_of",
     "with_references",
     "with_scores",
 ]
@@ -35,18 +39,6 @@ __all__ = [
 _NONE = "no reference for this row: not scored"
 
 Keep = Callable[[int, object], None]
-
-
-class Referenced(NamedTuple):
-    """A row and its right result; None where there is none."""
-
-    text: object
-    reference: str | None
-
-
-def text_of(row: object) -> object:
-    """What is to be worked on of a row with or without a reference."""
-    return row.text if isinstance(row, Referenced) else row
 
 
 def with_references(rows: object, reference: object, column: str | None = None) -> RowSource:
@@ -59,7 +51,7 @@ def with_references(rows: object, reference: object, column: str | None = None) 
     """
     if isinstance(reference, str) and Path(reference).suffix.lower() not in SUFFIXES:
         whole = open_rows(rows, whole=True)
-        return RowSource(lambda: _beside(whole, column, reference), whole.total)
+        return RowSource(lambda: _beside(whole, column, reference), whole.total, whole.row_index)
     texts, right = open_rows(rows, column), open_rows(reference)
     if None not in (texts.total, right.total) and texts.total != right.total:
         raise InputError(
@@ -67,7 +59,7 @@ def with_references(rows: object, reference: object, column: str | None = None) 
             "where "
             "there is none"
         )
-    return RowSource(lambda: _zipped(texts, right), texts.total)
+    return RowSource(lambda: _zipped(texts, right), texts.total, texts.row_index)
 
 
 def with_scores(

@@ -9,10 +9,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from llm_magics.errors import InputError
 
-__all__ = ["SUFFIXES", "BadRow", "RowSource", "chosen_column", "column_names", "open_rows"]
+__all__ = [
+    "SUFFIXES",
+    "BadRow",
+    "Referenced",
+    "RowSource",
+    "chosen_column",
+    "column_names",
+    "open_rows",
+    "text_of",
+]
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".jsonl", ".ndjson", ".txt", *_TABLES)
@@ -38,9 +48,23 @@ class RowSource:
     read: Callable[[], Iterator[object]]
     total: int | None
     """How many there are; None where nobody knows before the end."""
+    row_index: object = None
+    """pandas' index of them."""
 
     def __iter__(self) -> Iterator[object]:
         return self.read()
+
+
+class Referenced(NamedTuple):
+    """A row and its right result; None where there is none."""
+
+    text: object
+    reference: str | None
+
+
+def text_of(row: object) -> object:
+    """What is to be worked on of a row with or without a reference."""
+    return row.text if isinstance(row, Referenced) else row
 
 
 def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -> RowSource:
@@ -64,7 +88,8 @@ def open_rows(rows: object, column: str | None = None, *, whole: bool = False) -
             f"rows are a list, a column, an iterator or a file name, not a {type(rows).__name__}"
         )
     total = len(rows) if hasattr(rows, "__len__") else None
-    return RowSource(lambda: _picked(rows, column, whole), total)
+    row_index = getattr(rows, "index", None) if hasattr(rows, "iloc") else None  # of a Series
+    return RowSource(lambda: _picked(rows, column, whole), total, row_index)
 
 
 def column_names(rows: object) -> list[str]:
@@ -92,11 +117,13 @@ def _table(table: object, names: list, column: str | None, whole: bool) -> RowSo
                     for row in table.itertuples(index=False, name=None)
                 ),
                 len(table),
+                getattr(table, "index", None),
             )
         return RowSource(lambda: iter(table), len(table))
     name = chosen_column([str(name) for name in names], column, "the table")
     key = next(one for one in names if str(one) == name)  # a column may be called by a number
-    return RowSource(lambda: iter(table[key]), len(table))
+    row_index = getattr(table, "index", None) if hasattr(table, "iloc") else None
+    return RowSource(lambda: iter(table[key]), len(table), row_index)
 
 
 def _file(path: Path, column: str | None, whole: bool) -> RowSource:

@@ -14,7 +14,7 @@ from llm_magics.attention.predict import predict
 from llm_magics.attention.source import Rerun, StoreSource
 from llm_magics.errors import AttentionError, InputError
 from llm_magics.models.generate.generate import generate
-from llm_magics.tasks.provenance import readable
+from llm_magics.text.clean import clean_text
 
 if TYPE_CHECKING:
     from llm_magics.attention.store import AttentionStore
@@ -58,14 +58,14 @@ def explore_attention(
 
     Raises InputError, AttentionError and what loading a model raises.
     """
-    text, second = readable(text), second and readable(second)
+    text, second = clean_text(text), second and clean_text(second)
     if against is not None and against_text:
         raise InputError("another model or another text to compare with, not both")
     wanted = [(model, text, second)]
     if against is not None:
         wanted.append((against, text, second))
     if against_text:
-        wanted.append((model, readable(against_text), None))
+        wanted.append((model, clean_text(against_text), None))
     sources = [
         _source(partial(_with_model, manager, one), read, other, write)
         for one, read, other in wanted
@@ -82,7 +82,7 @@ def explore_steps(
     Every step is given what the last one writes, unless `second` says what, so that the maps can be
     subtracted.
     """
-    text, second = readable(text), second and readable(second)
+    text, second = clean_text(text), second and clean_text(second)
     last = steps[-1][1]
     if last.kind == "seq2seq" and second is None:
         check_text(last, text)

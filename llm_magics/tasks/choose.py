@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import HubUnreachable, ModelError, ModelNotFound, UnknownLanguage, WrongTask
+from llm_magics.models.backends.extractive import extractive_model
 from llm_magics.models.catalog import Choice, embedded_task, language_name, recommend
 from llm_magics.models.folder.hub_cache import cached_folder, endpoint, hub_answers, is_offline
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, parse_reference
@@ -50,10 +51,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Opened:
-    """The model that was taken. `loaded` is None for the extractive summariser, which has no
-    weights."""
+    """The model that was taken."""
 
-    loaded: LoadedModel | None
+    loaded: LoadedModel
     reference: Reference
     why: str
     notes: tuple[str, ...]
@@ -197,7 +197,7 @@ def open_model(
             notes += (
                 [f"it has no weights: {' and '.join(asked)} made no difference"] if asked else []
             )
-            yield Opened(None, candidate.reference, candidate.why, tuple(notes))
+            yield Opened(extractive_model(), candidate.reference, candidate.why, tuple(notes))
             return
         stack = contextlib.ExitStack()
         try:

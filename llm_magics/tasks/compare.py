@@ -11,7 +11,8 @@ from llm_magics.display.html import Node, el, user_text
 from llm_magics.display.result import Provenance, Result, provenance_note
 from llm_magics.display.table import table
 from llm_magics.errors import InputError, LLMMagicsError
-from llm_magics.tasks.references import agreement, score_line
+from llm_magics.metrics import score_line
+from llm_magics.tasks.references import agreement
 from llm_magics.tasks.results import Summary, Translation, remarks
 from llm_magics.tasks.summarize.task import summarize
 from llm_magics.tasks.translate.task import translate

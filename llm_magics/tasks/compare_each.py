@@ -9,25 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import LLMMagicsError
-from llm_magics.rows.run import (
-    UNFINISHED,
-    Keep,
-    ScoredRows,
-    WrittenRows,
-    readable_rows,
-    settings_of,
-    work_through,
-)
-from llm_magics.rows.scores import (
-    ComparedScores,
-    Referenced,
-    SummaryScores,
-    TranslationScores,
-    text_of,
-    with_references,
-)
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import UNFINISHED, Keep, readable_rows, settings_of, work_through
+from llm_magics.rows.scores import ComparedScores, SummaryScores, TranslationScores, with_references
+from llm_magics.rows.source import Referenced, text_of
 from llm_magics.tasks.compare import Comparison, compared_names, comparison
-from llm_magics.tasks.results import RowError
 from llm_magics.tasks.summarize.task import summarize_each
 from llm_magics.tasks.translate.batch import translate_each
 
@@ -59,7 +45,7 @@ def compare_each(
     out_file: str | Path | None = None,
     resume: bool = False,
     **options: object,
-) -> list[Comparison | RowError] | ScoredRows | WrittenRows:
+) -> Rows:
     """One Comparison of `models`, or one RowError, for each row; `options`, rows and files as in
     `translate_each`.
 

@@ -15,11 +15,15 @@ from llm_magics.display.candidates import Shaded, candidate_bars, shaded_text, v
 from llm_magics.display.html import Node, el
 from llm_magics.display.result import Provenance, Result
 from llm_magics.errors import InputError, WrongTask
+from llm_magics.extras import require
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.read.next_tokens import Candidate, ScoredToken, score_tokens
-from llm_magics.rows.run import WrittenRows, alone, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import one_by_one, settings_of, work_through
 from llm_magics.tasks.choose import candidates, open_model
-from llm_magics.tasks.provenance import account, readable
-from llm_magics.tasks.results import RowError, badges, header, remarks, shortened
+from llm_magics.tasks.provenance import account
+from llm_magics.tasks.results import badges, header, remarks, shortened
+from llm_magics.text.clean import clean_text
 
 if TYPE_CHECKING:
     from llm_magics.models.manager.manager import ModelManager
@@ -85,6 +89,7 @@ class NextWord(Result):
     def to_pandas(self) -> object:
         """One row a token: text, start, end, probability, surprisal in bits, rank, best candidate
         and its probability."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         return pandas.DataFrame(
@@ -216,13 +221,13 @@ def predict(
     TooLong, InputError, WrongTask for models that predict no tokens, or a ModelError from choosing
     and loading a model.
     """
-    text = readable(text)
+    text = clean_text(text)
     check_count(count)
     with open_model(
         candidates("predict", model=model, default=default), manager, load_options
     ) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             raise WrongTask(
                 f"{opened.reference} has no weights and predicts no words; choose a language model"
             )
@@ -258,7 +263,7 @@ def predict_each(
     on_row: Callable[[int, NextWord | RowError], None] | None = None,
     stop: Stop = None,
     **options: object,
-) -> list[NextWord | RowError] | WrittenRows:
+) -> Rows:
     """One NextWord, or one RowError with the reason, for each row, in order; `options` as in
     `predict`.
 
@@ -267,7 +272,7 @@ def predict_each(
     check_count(options.get("count", 10))
     return work_through(
         rows,
-        alone(lambda row: predict(row, stop=stop, **options)),
+        one_by_one(lambda row: predict(row, stop=stop, **options)),
         column=column,
         on_row=on_row,
         stop=stop,

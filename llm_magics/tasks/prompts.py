@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llm_magics.models.catalog import language_name
+from llm_magics.models.families import family_of
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
@@ -97,7 +98,7 @@ def translate_prompt(model: LoadedModel, text: str, source: str, target: str) ->
             f"{language_name(target)}. "
             f"Answer with the translation only.\n\n{text}"
         )
-    if model.family == "t5":
+    if family_of(model.family).prompt == "task words":
         prefix = _task_prefix(model, f"translation_{source}_to_{target}")
         if prefix is None:
             prefix = f"translate {language_name(source)} to {language_name(target)}: "
@@ -121,7 +122,7 @@ def summarize_prompt(
             f"Summarise the following text in {language_name(language)} as {form}, "
             f"with at most {max_words} words. Answer with the summary only.\n\n{text}"
         )
-    if model.family == "t5":
+    if family_of(model.family).prompt == "task words":
         prefix = _task_prefix(model, "summarization")
         return ("summarize: " if prefix is None else prefix) + text
     return text
@@ -131,7 +132,7 @@ def answer_prompt(model: LoadedModel, question: str, sentences: Sequence[str]) -
     """What to give `model` so that it answers `question` from the numbered `sentences` of a
     text."""
     context = " ".join(sentences)
-    if model.family == "t5":
+    if family_of(model.family).prompt == "task words":
         return f"question: {question} context: {context}"
     if model.kind != "causal":
         return f"{question}\n{context}"

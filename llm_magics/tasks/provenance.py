@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llm_magics.display.result import Provenance, package_versions
-from llm_magics.errors import EmptyInput, InputError, printable
+from llm_magics.errors import InputError
 from llm_magics.tasks.prompts import parse_answer
-from llm_magics.text.segments import check_length
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
@@ -22,28 +21,12 @@ __all__ = [
     "answers",
     "check_alternatives",
     "excess",
-    "readable",
     "run",
 ]
 
 MAX_ALTERNATIVES = 20
 _SPECIAL_TOKENS = 40
 OnText = Callable[[int, str, bool], None]
-
-
-def readable(text: object) -> str:
-    """`text`, checked, with lone surrogates, NUL and controls replaced one by one and without a
-    byte order mark.
-
-    Raises InputError for what is no text, TooLong before any work is done, EmptyInput for white
-    space.
-    """
-    if not isinstance(text, str):
-        raise InputError(f"a text is needed, a {type(text).__name__} was given")
-    check_length(text)
-    if not text.strip().strip("\ufeff"):
-        raise EmptyInput("there is no text: nothing but white space was given")
-    return printable(text.removeprefix("\ufeff"))
 
 
 def check_alternatives(alternatives: object) -> None:
@@ -129,21 +112,12 @@ def account(
     not measured."""
     seconds = 0.0 if started is None else time.perf_counter() - started
     loaded = opened.loaded
-    about = (
-        {}
-        if loaded is None
-        else {"device": str(loaded.device), "dtype": str(loaded.dtype).removeprefix("torch.")}
-    )
-    if loaded is not None and loaded.is_remote:
-        about = {"endpoint": loaded.endpoint.origin}
-    elif loaded is not None and loaded.engine != "torch":
-        about["engine"] = loaded.engine
     return Provenance(
         model=str(opened.reference),
-        revision=getattr(loaded, "revision", None),
+        revision=loaded.revision,
         why=opened.why,
-        parameters={**parameters, **about},
+        parameters={**parameters, **loaded.backend.provenance(loaded)},
         seconds=seconds,
         tokens=tokens,
-        versions=package_versions(*([loaded.engine] if "engine" in about else ())),
+        versions=package_versions(*loaded.backend.packages),
     )

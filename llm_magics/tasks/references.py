@@ -12,16 +12,7 @@ from llm_magics.text.segments import segment
 if TYPE_CHECKING:
     from llm_magics.tasks.results import Summary, Translation
 
-__all__ = ["agreement", "score_line", "summary_scores", "translation_scores"]
-
-_NAMES = {
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "rouge1": "ROUGE-1",
-    "rouge2": "ROUGE-2",
-    "rougeL": "ROUGE-L",
-    "back_chrf": "chrF of what came back",
-}
+__all__ = ["agreement", "summary_scores", "translation_scores"]
 
 
 def translation_scores(result: Translation, reference: str) -> dict[str, float]:
@@ -51,11 +42,6 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> float:
     """How alike two results are, whichever is first: the mean of chrF in both directions, 0 to
     100."""
     return (score("chrf", one, other) + score("chrf", other, one)) / 2
-
-
-def score_line(scores: dict[str, float]) -> str:
-    """`BLEU 31.2, chrF 58.0`; nothing when there are none."""
-    return ", ".join(f"{_NAMES.get(name, name)} {value:.1f}" for name, value in scores.items())
 
 
 def _checked(reference: object) -> str:

@@ -11,15 +11,15 @@ from llm_magics.display.html import Node, el, user_text
 from llm_magics.display.parallel import SentencePair, folded_texts, parallel_text
 from llm_magics.display.result import Provenance, Result, provenance_note
 from llm_magics.errors import printable
+from llm_magics.metrics import score_line
 from llm_magics.models.catalog import language_name
-from llm_magics.tasks.references import score_line
 from llm_magics.text.extractive import count_words
 
 if TYPE_CHECKING:
     from llm_magics.tasks.translate.back import BackTranslation
     from llm_magics.text.terms import TermUse
 
-__all__ = ["RowError", "Summary", "Translation", "badges", "header", "remarks", "shortened"]
+__all__ = ["Summary", "Translation", "badges", "header", "remarks", "shortened"]
 
 _SHOWN_SENTENCES = 400
 _TITLE = {"margin": "0 0 4px", "font-size": "13px"}
@@ -251,19 +251,6 @@ class Summary(Result):
         share = self.words / self.source_words if self.source_words else 0
         unit = "characters" if self.language in ("zh", "ja") else "words"
         return f"{self.words:,} of {self.source_words:,} {unit} ({share:.0%})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowError:
-    """A row of `translate_each` or `summarize_each` that could not be done; the others were."""
-
-    row: int
-    """Which row, from 0."""
-    reason: str
-    """One line."""
-
-    def __str__(self) -> str:
-        return f"row {self.row}: {self.reason}"
 
 
 def badges(interrupted: bool) -> list[str]:

@@ -1,8 +1,8 @@
 """Where words begin and end in text that puts no spaces between them: Chinese and Japanese.
 
-Chinese is taken apart by rjieba, where it is installed (pip install 'llm_magics[chinese]'): a
-dictionary and, for what it lacks, a hidden Markov model. Phrases then end with a noun, which is
-their head, much as in TextRank (Mihalcea & Tarau 2004).
+Chinese is taken apart by rjieba, where it is installed (the extra [chinese]): a dictionary and, for
+what it lacks, a hidden Markov model. Phrases then end with a noun, which is their head, much as in
+TextRank (Mihalcea & Tarau 2004).
 
 Without it a word is what keeps different company: a string that recurs, with two different
 characters at least before it and behind it, its accessor variety (Feng et al. 2004). 神经网 is then

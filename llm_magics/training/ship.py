@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from llm_magics.errors import DataError, LLMMagicsError, WrongTask
-from llm_magics.models.folder.native import load_house, save_house
+from llm_magics.models.folder.native import load_native, save_native
 from llm_magics.models.reference import embedded_root, runs_root
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.objectives.base import Objective
@@ -61,8 +61,8 @@ def ship(run: Run, name: str) -> Path:
     objective = prepare(run, "cpu").objective
     _check_disjoint(objective.corpus)
     folder = embedded_root() / name
-    module, tokenizer, config = load_house(run.model_folder)
-    save_house(
+    module, tokenizer, config = load_native(run.model_folder)
+    save_native(
         folder,
         module,
         arguments=config["arguments"],
@@ -75,7 +75,7 @@ def ship(run: Run, name: str) -> Path:
         dtype="float16",
         trained_tokens=config.get("trained_tokens"),
     )
-    rounded, _, _ = load_house(folder)  # what a user gets, not what was trained
+    rounded, _, _ = load_native(folder)  # what a user gets, not what was trained
     _, metrics = held_out_figures(objective, rounded.float())
     if "perplexity" in metrics:
         metrics["bits"] = _bits_a_character(objective, metrics["perplexity"])

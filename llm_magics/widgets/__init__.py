@@ -2,5 +2,5 @@
 the repository.
 
 A widget receives numbers, bytes and callbacks, never a tensor or a model, and what it shows is
-always readable as a plain value in Python. `live` keeps buttons working while a cell runs.
+always readable as a plain value in Python. `comm_route` keeps buttons working while a cell runs.
 """

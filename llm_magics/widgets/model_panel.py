@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Protocol
+from typing import Any, Protocol
 
 import anywidget
 import traitlets
@@ -17,7 +17,7 @@ from llm_magics.display.html import Node, render
 from llm_magics.display.memory import DeviceMemory, ModelInMemory, memory_node, memory_table
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
-from llm_magics.widgets.live import ignored, keep_front_end_route
+from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["Keeper", "ModelPanel"]
 
@@ -30,15 +30,19 @@ class Keeper(Protocol):
 
     def look(self) -> tuple[Sequence[DeviceMemory], Sequence[ModelInMemory], str]:
         """Devices, models, and all of it in one line."""
+        ...
 
     def act(self, action: str, reference: str, options: Mapping[str, str]) -> None:
         """Do one of `ACTIONS`; an error where that cannot be done."""
+        ...
 
     def plan(self, reference: str, options: Mapping[str, str]) -> str:
         """What loading would take, in one line; an error where that cannot be known."""
+        ...
 
     def offers(self) -> list[list[str]]:
         """[reference, what it is called, a note] of the models that could be loaded."""
+        ...
 
 
 class ModelPanel(anywidget.AnyWidget):
@@ -121,8 +125,8 @@ class ModelPanel(anywidget.AnyWidget):
             ]
         )
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {
             **data,
             "text/plain": printable(self.text()),

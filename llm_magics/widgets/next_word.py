@@ -19,7 +19,7 @@ from llm_magics.display.html import Node
 from llm_magics.display.result import Result
 from llm_magics.errors import LLMMagicsError, printable
 from llm_magics.widgets import _assets
-from llm_magics.widgets.live import ignored, keep_front_end_route
+from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["NextWord", "Place", "Reading"]
 
@@ -159,8 +159,8 @@ class NextWord(anywidget.AnyWidget):
         """What is shown, without a script."""
         return self.result.node()
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         still, figures = self.result._repr_mimebundle_()
         return {**data, **still}, {**about, **figures}
 

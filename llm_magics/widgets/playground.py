@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Container, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import anywidget
 import traitlets
@@ -15,7 +15,7 @@ from llm_magics.display import theme
 from llm_magics.display.html import Node, as_data, el, fragment, render, user_text
 from llm_magics.errors import printable
 from llm_magics.widgets import _assets
-from llm_magics.widgets.live import ignored, keep_front_end_route
+from llm_magics.widgets.comm_route import ignored, keep_front_end_route
 
 __all__ = ["Playground", "Screen", "Work"]
 
@@ -57,16 +57,20 @@ class Work(Protocol):
     def run(self, texts: Mapping[str, str], values: Mapping[str, str], screen: Screen) -> object:
         """Do the task; a result, an error, or KeyboardInterrupt with what is left when it was
         stopped."""
+        ...
 
     def describe(self, texts: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
         """The same as a cell (`magic`), and why that cannot be written (`note`)."""
+        ...
 
     def code(self, texts: Mapping[str, str], values: Mapping[str, str]) -> str:
         """The same as Python; an error where the form does not hold enough for it."""
+        ...
 
     def offers(self) -> dict[str, list[list[str]]]:
         """[value, what it is called, a note] of what could stand in a field, by name of the
         field."""
+        ...
 
 
 class Playground(anywidget.AnyWidget):
@@ -240,8 +244,8 @@ class Playground(anywidget.AnyWidget):
         done = "" if self.result is None else str(self.result)
         return "\n\n".join(part for part in (self.magic.strip(), self.note, done) if part)
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        data, about = super()._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        data, about = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {
             **data,
             "text/plain": printable(self.text()),

@@ -205,7 +205,7 @@ def own_loaded():
     token."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+    from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 
     marks = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
     raw = Tokenizer(
@@ -214,7 +214,7 @@ def own_loaded():
         )
     )
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = HouseTokenizer(raw, raw, {"pad": 0, "bos": 1, "eos": 2, "unk": 3, "mask": 4})
+    tokenizer = NativeTokenizer(raw, raw, {"pad": 0, "bos": 1, "eos": 2, "unk": 3, "mask": 4})
     return lambda module, kind: SimpleNamespace(
         module=module.eval(), tokenizer=tokenizer, kind=kind, reference="ours"
     )

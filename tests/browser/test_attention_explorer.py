@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 import pytest
 
 from llm_magics.widgets import _assets
-from llm_magics.widgets.attention_explorer import AttentionExplorer
+from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
 
 pytestmark = pytest.mark.browser
 
@@ -73,13 +73,15 @@ class ExplorerPage:
         page.expose_function("saved", self._saved)
         dark = theme == "dark"
         page.set_content(
-            f"<!doctype html><meta charset=utf-8><style>{_assets.style('attention_explorer')}"
+            f"<!doctype html><meta charset=utf-8><style>{_assets.style('attention/attention_explorer')}"
             f"body {{ background: {'#111' if dark else '#fff'}; color: "
             f"{'#ddd' if dark else '#222'}; "
             f"--jp-layout-color1: {'#1b1b1b' if dark else '#fff'}; margin: 12px "
             f"}}</style><body></body>"
         )
-        module = _assets.module("attention_explorer").replace("export default", "window.halves =")
+        module = _assets.module("attention/attention_explorer").replace(
+            "export default", "window.halves ="
+        )
         page.add_script_tag(content=module + MODEL, type="module")
         page.wait_for_function("() => window.start")
         state = {name: getattr(view, name) for name in STATE}

@@ -52,7 +52,7 @@ def model(tmp_path_factory):
     """The folder of a language model that has learnt one sentence."""
     import torch
 
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn import RecurrentLanguageModel
     from llm_magics.training.data.tokenizer import train_tokenizer
     from llm_magics.training.recipe.recipe import Tokenizer
@@ -75,7 +75,7 @@ def model(tmp_path_factory):
         optimizer.step()
     assert loss < 0.5
     return str(
-        save_house(
+        save_native(
             tmp_path_factory.mktemp("sentence") / "model",
             module,
             arguments=arguments,

@@ -3,6 +3,7 @@ PNG."""
 
 import base64
 import io
+import re
 import zlib
 from xml.etree import ElementTree
 
@@ -116,7 +117,7 @@ def test_wide_letters_take_more_room():
 def test_a_png_shows_the_cells_and_lines_of_its_svg():
     image = pytest.importorskip("PIL.Image")
     svg = difference_svg(bytes([255, 0]), bytes([0, 255]), ["a"], ["c", "d"], title="t")
-    png = image.open(io.BytesIO(svg_png(svg, scale=1)))
+    png = image.open(io.BytesIO(svg_png(svg, scale=1))).convert("RGB")
     rect = next(ElementTree.fromstring(svg).iter(f"{NS}rect"))
     x, y, width, height = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
     left = png.getpixel((int(x + width * 0.25), int(y + height / 2)))
@@ -125,3 +126,18 @@ def test_a_png_shows_the_cells_and_lines_of_its_svg():
     assert right[0] > right[2]
     blank = png.getpixel((png.width - 1, png.height - 1))
     assert blank == (255, 255, 255)
+
+
+def test_a_png_shows_the_words_of_its_svg_and_lines_as_faint_as_there():
+    image = pytest.importorskip("PIL.Image")
+
+    def darkness(svg):
+        grey = image.open(io.BytesIO(svg_png(svg, scale=1))).convert("L")
+        return sum(255 - value for value in grey.tobytes())
+
+    svg = alignment_svg({"A": [[1.0, 0.05]]}, ["one"], ["two", "three"], title="words")
+    silent = re.sub(r"<text[^>]*>[^<]*</text>", "", svg)
+    opaque = re.sub(r'stroke-opacity="[^"]*"', "", silent)
+    assert opaque != silent != svg
+    assert darkness(svg) > darkness(silent) + 2_000
+    assert darkness(opaque) > darkness(silent)

@@ -68,7 +68,7 @@ def tiny_model(tmp_path_factory):
     words."""
     import torch
 
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn.transformer import Seq2SeqModel
     from llm_magics.training.data.tokenizer import train_tokenizer
     from llm_magics.training.recipe.recipe import Tokenizer
@@ -92,7 +92,7 @@ def tiny_model(tmp_path_factory):
         for weight in module.parameters():
             weight.mul_(3 if weight.dim() > 1 else 1)
         module.decoder.norm.bias.copy_(-module.target_embedding.weight[:3].sum(0))
-    return save_house(
+    return save_native(
         tmp_path_factory.mktemp("model") / "tiny",
         module,
         arguments=arguments,

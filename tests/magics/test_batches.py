@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from llm_magics.magics.core.command import Interrupted
-from llm_magics.rows.run import WrittenRows
+from llm_magics.magics.core.interrupt import Interrupted
+from llm_magics.rows.rows import Rows
 
 TEXTS = [
     f"The river rose {i} metres. The school was closed. It opens again on Monday." for i in range(4)
@@ -25,7 +25,8 @@ def test_a_file_of_rows_gives_a_file_of_results(cells, tmp_path):
         "id,body\n" + "".join(f"{i},{text}\n" for i, text in enumerate(TEXTS)), encoding="utf-8"
     )
     found = cells.run(f"{SUMMARIZE} --each in.csv --column body --out-file out.jsonl --out done")
-    assert isinstance(found, WrittenRows)
+    assert isinstance(found, Rows)
+    assert found.path is not None
     assert cells.shell.user_ns["done"] is found
     whole = cells.run(f"{SUMMARIZE} --each in.csv --column body")
     assert [line["text"] for line in lines(tmp_path / "out.jsonl")] == whole.texts

@@ -9,7 +9,9 @@ import pytest
 from IPython.core.error import UsageError
 
 from llm_magics.errors import BrokenModel, EmptyInput, ModelNotFound, RunError
-from llm_magics.magics.core.command import Command, Interrupted, PlainText, python_call
+from llm_magics.magics.core.command import Command
+from llm_magics.magics.core.interrupt import Interrupted
+from llm_magics.magics.core.python_source import PlainText, python_call
 from llm_magics.magics.rows import Source
 
 

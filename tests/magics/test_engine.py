@@ -8,7 +8,7 @@ import pytest
 
 from llm_magics.errors import WrongTask
 
-pytest.importorskip("ctranslate2", reason="needs pip install 'llm_magics[fast]'")
+pytest.importorskip("ctranslate2", reason="needs pip install 'llm-magics-notebook[fast]'")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_code_plan_help_and_table_tell_of_it(cells, marian, t5):
     assert len(cells.run("%models").rows) == 1
     for magic in ("translate", "summarize", "ask"):
         cells.run(f"%{magic} -h")
-        assert "pip install 'llm_magics[fast]'" in " ".join(cells.output.stdout.split())
+        assert "pip install 'llm-magics-notebook[fast]'" in " ".join(cells.output.stdout.split())
 
 
 def test_attention_opens_the_model_in_torch_beside_it(cells, marian):
@@ -119,4 +119,6 @@ def test_what_it_cannot_do_is_one_line(cells, marian, tiny_model, monkeypatch):
     )
     assert "invalid choice: 'onnx'" in cells.refusal("%translate --to de --engine onnx A cat.")
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    assert "pip install 'llm_magics[fast]'" in cells.refusal(f"{fast} --model {marian} A cat.")
+    assert "pip install 'llm-magics-notebook[fast]'" in cells.refusal(
+        f"{fast} --model {marian} A cat."
+    )

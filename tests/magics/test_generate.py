@@ -12,7 +12,7 @@ def writer(tmp_path_factory):
     """The folder of a small language model of our own, with random weights."""
     import torch
 
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn import CausalLanguageModel
     from llm_magics.training.data.tokenizer import train_tokenizer
     from llm_magics.training.recipe.recipe import Tokenizer
@@ -33,7 +33,7 @@ def writer(tmp_path_factory):
     with torch.no_grad():
         module.generator.bias[2] -= 12  # it does not end at once
     return str(
-        save_house(
+        save_native(
             tmp_path_factory.mktemp("writer") / "letters",
             module,
             arguments=arguments,

@@ -74,5 +74,5 @@ def test_a_model_behind_an_endpoint_is_a_row_that_takes_no_memory_here(panel):
 
 def test_it_opens_from_python_and_says_so(cells):
     assert "model_panel()" in str(cells.run("%models panel --code"))
-    assert llm_magics.model_panel().choices["dtype"] == ["float32", "float16", "bfloat16", "int8"]
+    assert llm_magics.model_panel().choices["dtype"] == ["float32", "bfloat16", "float16", "int8"]
     assert "takes no model" in cells.refusal("%models panel embedded:en-de")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.magics.models import count, size
+from llm_magics.display.units import count, size
+from llm_magics.extras import DISTRIBUTION
 from llm_magics.session import current_session
 
 
@@ -21,7 +22,7 @@ def test_loading_pinning_and_unloading_by_hand(cells, tiny_model):
     assert cells.run("%models").rows[0][-1] == "idle"
     assert cells.run(f"%models pin {tiny_model}").rows[0][-1] == "pinned"
     assert cells.run(f"%models unpin {tiny_model}").rows[0][-1] == "idle"
-    assert dict(cells.run(f"%models info {tiny_model}").rows)["family"] == "house"
+    assert dict(cells.run(f"%models info {tiny_model}").rows)["family"] == "native"
     assert names(cells.run(f"%models unload {tiny_model}")) == []
     assert current_session().manager.check() == []
 
@@ -101,16 +102,16 @@ def test_wrong_words_are_answered_in_one_line(cells, cell, answer):
 
 
 def test_a_module_of_the_notebook_is_a_model(cells, tiny_model):
-    from llm_magics.models.folder.native import load_house
+    from llm_magics.models.folder.native import load_native
 
-    module, tokenizer, _ = load_house(tiny_model)
+    module, tokenizer, _ = load_native(tiny_model)
     cells.shell.user_ns["net"] = (module, tokenizer)
     result = cells.run("%translate --from en --to de --model net The cat sleeps.")
     assert result.provenance.model == "variable:net"
 
 
 def test_the_overview_names_magics_and_models(cells):
-    pytest.importorskip("importlib.metadata").distribution("llm_magics")
+    pytest.importorskip("importlib.metadata").distribution(DISTRIBUTION)
     shown = str(cells.run("%llm"))
     for part in (
         "%translate, %%translate",

@@ -5,7 +5,7 @@ import pytest
 from llm_magics.magics.training.panel_feed import PanelFeed
 from llm_magics.magics.training.train_view import NotebookView, TerminalView, comparison_panel
 from llm_magics.training.run import events as e
-from llm_magics.widgets.training_panel import TrainingPanel
+from llm_magics.widgets.training.training_panel import TrainingPanel
 
 
 def step(number, total=100, **values):

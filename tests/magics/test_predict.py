@@ -11,7 +11,7 @@ def language_model(tmp_path_factory):
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn import CausalLanguageModel
 
     raw = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -30,7 +30,7 @@ def language_model(tmp_path_factory):
     }
     torch.manual_seed(0)
     return str(
-        save_house(
+        save_native(
             tmp_path_factory.mktemp("language") / "model",
             CausalLanguageModel(**arguments),
             arguments=arguments,

@@ -10,7 +10,7 @@ import pytest
 import sacrebleu
 
 import llm_magics
-from llm_magics.rows.run import WrittenRows
+from llm_magics.rows.rows import Rows
 from llm_magics.tasks.compare import Comparison
 
 NEWS = [
@@ -103,7 +103,8 @@ def test_references_that_are_not_there_are_named(cells, table):
 def test_a_file_keeps_the_scores_of_every_row_and_a_resumed_one_scores_all(cells, table, tmp_path):
     words = f"%translate --model embedded:en-de --each {table} --column en --reference de"
     whole = cells.run(f"{words} --out-file out.jsonl")
-    assert isinstance(whole, WrittenRows)
+    assert isinstance(whole, Rows)
+    assert whole.path is not None
     written = lines(tmp_path / "out.jsonl")
     texts = [line["text"] for line in written]
     assert whole.scores == {

@@ -401,7 +401,7 @@ def build_bert(folder: Path) -> Path:
 
 
 def build_house(folder: Path, *, shared: bool = False, dtype: str = "float32") -> Path:
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn.transformer import Seq2SeqModel
 
     special = ["<pad>", "<s>", "</s>", "<unk>"]
@@ -418,7 +418,7 @@ def build_house(folder: Path, *, shared: bool = False, dtype: str = "float32") -
         "shared_embeddings": shared,
     }
     _seed()
-    return save_house(
+    return save_native(
         folder,
         Seq2SeqModel(**arguments),
         arguments=arguments,
@@ -542,7 +542,7 @@ def build_house_classifier(
     folder: Path, labels: tuple[str, ...] = ("negative", "positive"), **options: object
 ) -> Path:
     """A classifier of our own as `%train` leaves it; with per_token a tagger."""
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn import TextClassifier
 
     raw = fast_tokenizer(["<pad>", "<s>", "</s>", "<unk>"], SENTENCES)
@@ -554,7 +554,7 @@ def build_house_classifier(
         **options,
     }
     _seed()
-    return save_house(
+    return save_native(
         folder,
         TextClassifier(**arguments),
         arguments=arguments,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from llm_magics.errors import TooLong, WrongTask
+from llm_magics.models.backends.hf.backend import HfBackend
 from llm_magics.models.backends.loaded import LoadedModel
 from llm_magics.models.manager.manager import ModelManager
 from llm_magics.models.read.classify import (
@@ -126,8 +127,7 @@ def test_several_classes_at_once_are_each_a_sigmoid(lease):
         parse_reference("./made-here"),
         "bert",
         "encoder",
-        LastClassForSequenceClassification(),
-        tokenizer,
+        HfBackend(LastClassForSequenceClassification(), tokenizer),
         "cpu",
         "float32",
         0,

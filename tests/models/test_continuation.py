@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from llm_magics.errors import DoesNotFit, InputError, TooLong, WrongTask
-from llm_magics.models.generate import sample as continuation
-from llm_magics.models.generate.sample import Wanted, continue_texts
-from llm_magics.models.generate.sampling import Dice, Drawing, choose_tokens
+from llm_magics.models.generate import types
+from llm_magics.models.generate.sample import continue_texts
+from llm_magics.models.generate.sampling import RandomStreams, SamplingParams, choose_tokens
 from llm_magics.models.generate.stop_strings import first_stop, held_back
+from llm_magics.models.generate.types import SamplingOptions
 from llm_magics.models.manager.manager import ModelManager
 
 TEXT = "The cat sat on the mat."
-FREE = Drawing(temperature=1.0)
+FREE = SamplingParams(temperature=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def manager():
 
 def house_language_model(folder, *, trained_tokens=None, recurrent=False, **changes):
     """A language model of ours with random weights: letters and spaces, no end in sight."""
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn import CausalLanguageModel, RecurrentLanguageModel
     from llm_magics.training.data.tokenizer import train_tokenizer
     from llm_magics.training.recipe.recipe import Tokenizer
@@ -53,7 +54,7 @@ def house_language_model(folder, *, trained_tokens=None, recurrent=False, **chan
         for weight in module.parameters():
             weight.mul_(3 if weight.dim() > 1 else 1)
         module.generator.bias[2] -= 12  # texts that do not end at once
-    return save_house(
+    return save_native(
         folder,
         module,
         arguments=arguments,
@@ -72,7 +73,7 @@ def house(tmp_path_factory):
 
 def written(model, text=TEXT, *, seed=1, stop=None, on_text=None, **wanted):
     return continue_texts(
-        model, [text], Wanted(**wanted), seeds=[seed], stop=stop, on_text=on_text
+        model, [text], SamplingOptions(**wanted), seeds=[seed], stop=stop, on_text=on_text
     )[0]
 
 
@@ -80,8 +81,10 @@ def test_tokens_come_as_often_as_their_probability_says():
     torch.manual_seed(0)
     logits = torch.randn(12)
     draws = 6000
-    dice = Dice([(7, i) for i in range(draws)])
-    chosen = choose_tokens(logits.expand(draws, -1), Drawing(temperature=0.7), dice, range(draws))
+    dice = RandomStreams([(7, i) for i in range(draws)])
+    chosen = choose_tokens(
+        logits.expand(draws, -1), SamplingParams(temperature=0.7), dice, range(draws)
+    )
     counts = torch.bincount(chosen, minlength=12).double()
     expected = (logits.double() / 0.7).softmax(-1) * draws
     assert (
@@ -92,16 +95,19 @@ def test_tokens_come_as_often_as_their_probability_says():
 @pytest.mark.parametrize(
     ("drawing", "allowed"),
     [
-        (Drawing(temperature=1.0, top_k=2), {0, 1}),
-        (Drawing(temperature=1.0, top_p=0.6), {0, 1}),  # 0.5 + 0.25 is the least that makes up 0.6
-        (Drawing(temperature=1.0, top_p=0.4), {0}),
-        (Drawing(temperature=1.0), {0, 1, 2, 3}),
-        (Drawing(), {0}),
+        (SamplingParams(temperature=1.0, top_k=2), {0, 1}),
+        (
+            SamplingParams(temperature=1.0, top_p=0.6),
+            {0, 1},
+        ),  # 0.5 + 0.25 is the least that makes up 0.6
+        (SamplingParams(temperature=1.0, top_p=0.4), {0}),
+        (SamplingParams(temperature=1.0), {0, 1, 2, 3}),
+        (SamplingParams(), {0}),
     ],
 )
 def test_only_likely_tokens_are_drawn(drawing, allowed):
     logits = torch.tensor([0.5, 0.25, 0.15, 0.10]).log().expand(400, -1)
-    dice = Dice([(1, i) for i in range(400)])
+    dice = RandomStreams([(1, i) for i in range(400)])
     assert set(choose_tokens(logits, drawing, dice, range(400)).tolist()) == allowed
 
 
@@ -120,28 +126,28 @@ def test_only_likely_tokens_are_drawn(drawing, allowed):
 )
 def test_values_without_meaning_are_refused(values):
     with pytest.raises(InputError, match=next(iter(values))):
-        Drawing(**values)
+        SamplingParams(**values)
 
 
 def test_the_seed_alone_decides_whatever_else_draws(models, manager):
     with manager.lease(models("llama")) as model:
         torch.manual_seed(1)
-        first = written(model, drawing=FREE, max_new_tokens=20)[0].text
+        first = written(model, params=FREE, max_new_tokens=20)[0].text
         torch.manual_seed(2)
         state = torch.get_rng_state()
-        assert written(model, drawing=FREE, max_new_tokens=20)[0].text == first
+        assert written(model, params=FREE, max_new_tokens=20)[0].text == first
         assert torch.equal(torch.get_rng_state(), state)
-        assert written(model, drawing=FREE, max_new_tokens=20, seed=2)[0].text != first
+        assert written(model, params=FREE, max_new_tokens=20, seed=2)[0].text != first
 
 
 @pytest.mark.parametrize("family", ["llama", "house"])
 def test_a_candidate_is_the_same_whatever_is_written_beside_it(models, manager, house, family):
     with manager.lease(house if family == "house" else models(family)) as model:
-        many = written(model, drawing=FREE, max_new_tokens=15, count=3)
+        many = written(model, params=FREE, max_new_tokens=15, count=3)
         assert len({one.text for one in many}) == 3
-        assert written(model, drawing=FREE, max_new_tokens=15)[0] == many[0]
+        assert written(model, params=FREE, max_new_tokens=15)[0] == many[0]
         both = continue_texts(
-            model, ["A dog", TEXT], Wanted(drawing=FREE, max_new_tokens=15), seeds=[4, 1]
+            model, ["A dog", TEXT], SamplingOptions(params=FREE, max_new_tokens=15), seeds=[4, 1]
         )
         assert both[1] == [many[0]]
 
@@ -190,7 +196,7 @@ def test_a_model_of_ours_writes_what_its_logits_say_step_by_step(manager, tmp_pa
 def test_a_text_longer_than_the_model_can_look_back_on_goes_on(manager, tmp_path):
     with manager.lease(house_language_model(tmp_path / "short", max_positions=12)) as model:
         assert model.context_tokens == 12
-        found = written(model, drawing=FREE, max_new_tokens=60, seed=5)[0]
+        found = written(model, params=FREE, max_new_tokens=60, seed=5)[0]
         assert found.finish == "end" or found.n_tokens == 60
         assert len(TEXT) + len(found.text) > 24
     with manager.lease(house_language_model(tmp_path / "trained", trained_tokens=20)) as model:
@@ -201,14 +207,14 @@ def test_a_text_longer_than_the_model_can_look_back_on_goes_on(manager, tmp_path
 
 def test_a_text_ends_right_before_a_stop_string_and_no_later_token_is_computed(models, manager):
     with manager.lease(models("llama")) as model:
-        whole = written(model, drawing=FREE, max_new_tokens=40)[0]
+        whole = written(model, params=FREE, max_new_tokens=40)[0]
         pieces = [
             model.tokenizer.decode([token]) for token in model.tokenizer(whole.text)["input_ids"]
         ]
         assert len(pieces) > 15
         stop = whole.text[11:16]  # lies across tokens, which are shorter
         assert not any(stop in piece for piece in pieces)
-        found = written(model, drawing=FREE, max_new_tokens=40, stops=("never there", stop))[0]
+        found = written(model, params=FREE, max_new_tokens=40, stops=("never there", stop))[0]
         assert found.text == whole.text[: whole.text.find(stop)]
         assert (found.finish, found.stopped_by) == ("stop string", stop)
         assert found.n_tokens < whole.n_tokens
@@ -216,9 +222,9 @@ def test_a_text_ends_right_before_a_stop_string_and_no_later_token_is_computed(m
 
 def test_candidates_end_one_by_one(models, manager):
     with manager.lease(models("llama")) as model:
-        many = written(model, drawing=FREE, max_new_tokens=30, count=4)
+        many = written(model, params=FREE, max_new_tokens=30, count=4)
         stop = many[2].text[5:8]
-        cut = written(model, drawing=FREE, max_new_tokens=30, count=4, stops=(stop,))
+        cut = written(model, params=FREE, max_new_tokens=30, count=4, stops=(stop,))
         assert cut[2].finish == "stop string"
         for before, after in zip(many, cut, strict=True):
             assert after.text == before.text.split(stop)[0]
@@ -227,13 +233,13 @@ def test_candidates_end_one_by_one(models, manager):
 def test_what_is_shown_meanwhile_only_grows_and_holds_no_half_stop_string(
     models, manager, monkeypatch
 ):
-    monkeypatch.setattr(continuation.Throttle, "due", lambda self: True)
+    monkeypatch.setattr(types.Throttle, "due", lambda self: True)
     with manager.lease(models("llama")) as model:
-        stop = written(model, drawing=FREE, max_new_tokens=40)[0].text[11:16]
+        stop = written(model, params=FREE, max_new_tokens=40)[0].text[11:16]
         shown = []
         found = written(
             model,
-            drawing=FREE,
+            params=FREE,
             max_new_tokens=40,
             stops=(stop,),
             on_text=lambda s, c, text: shown.append(text),
@@ -254,13 +260,13 @@ def test_stopping_keeps_what_there_is(models, manager, house):
                 asked.append(True)
                 return len(asked) > 6
 
-            found = written(model, drawing=FREE, max_new_tokens=200, stop=stop)[0]
+            found = written(model, params=FREE, max_new_tokens=200, stop=stop)[0]
             assert found.finish == "interrupted"
             assert 0 < found.n_tokens < 10
 
 
 def test_rows_that_do_not_fit_together_are_written_in_halves(models, manager, monkeypatch):
-    from llm_magics.models.backends import hf_sample as continue_transformers
+    from llm_magics.models.backends.hf import sample as continue_transformers
 
     real, sizes = continue_transformers.write_rows, []
 
@@ -272,9 +278,9 @@ def test_rows_that_do_not_fit_together_are_written_in_halves(models, manager, mo
         real(model, rows, *rest)
 
     with manager.lease(models("llama")) as model:
-        expected = written(model, drawing=FREE, max_new_tokens=10, count=3)
+        expected = written(model, params=FREE, max_new_tokens=10, count=3)
         monkeypatch.setattr(continue_transformers, "write_rows", small)
-        assert written(model, drawing=FREE, max_new_tokens=10, count=3) == expected
+        assert written(model, params=FREE, max_new_tokens=10, count=3) == expected
         assert sizes == [3, 2, 1, 1, 1]
         monkeypatch.setattr(
             continue_transformers, "write_rows", lambda *_: (_ for _ in ()).throw(MemoryError())
@@ -300,7 +306,7 @@ def test_a_prompt_nearly_as_long_as_the_window_ends_at_its_end(models, manager):
         text = "a dog " * 60
         room = 256 - len(model.tokenizer(text)["input_ids"])
         assert 0 < room < 200
-        found = written(model, text, drawing=FREE, max_new_tokens=250, seed=3)[0]
+        found = written(model, text, params=FREE, max_new_tokens=250, seed=3)[0]
         assert found.n_tokens == room or found.finish == "end"
 
 

@@ -25,7 +25,7 @@ from llm_magics.models.folder.inspect import inspect_folder
 from llm_magics.models.generate.generate import generate
 from llm_magics.models.manager.manager import ModelManager
 
-pytest.importorskip("ctranslate2", reason="needs pip install 'llm_magics[fast]'")
+pytest.importorskip("ctranslate2", reason="needs pip install 'llm-magics-notebook[fast]'")
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -232,8 +232,8 @@ def test_int8_is_smaller_and_stands_beside_float32(models, manager):
 def test_texts_stream_in_the_callers_thread_and_the_last_call_is_final(
     models, manager, monkeypatch
 ):
-    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_EVERY_S", 0.0)
-    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_SHARE", 1000.0)
+    monkeypatch.setattr("llm_magics.models.generate.types.STREAM_EVERY_S", 0.0)
+    monkeypatch.setattr("llm_magics.models.generate.types.STREAM_SHARE", 1000.0)
     calls, threads = [], set()
 
     def on_text(*call):
@@ -303,7 +303,7 @@ def test_a_stop_ends_beam_search_between_batches(models, manager):
 
 
 def test_what_a_callers_report_raises_comes_through(models, manager, monkeypatch):
-    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_EVERY_S", 0.0)
+    monkeypatch.setattr("llm_magics.models.generate.types.STREAM_EVERY_S", 0.0)
 
     def on_text(*call):
         raise ZeroDivisionError("the caller's own")
@@ -337,12 +337,12 @@ class ShortOfMemory:
 def test_running_out_of_memory_halves_the_batch_and_changes_no_result(models, manager):
     with fast(manager, models("pegasus")) as model:
         expected = generate(model, TEXTS, max_new_tokens=8)
-        model.translator = ShortOfMemory(model.translator)
+        model.backend.translator = ShortOfMemory(model.backend.translator)
         try:
             assert generate(model, TEXTS, max_new_tokens=8) == expected
-            assert model.translator.sizes == [7, 4, 2, 2, 3, 2, 1]
+            assert model.backend.translator.sizes == [7, 4, 2, 2, 3, 2, 1]
         finally:
-            model.translator = model.translator.translator
+            model.backend.translator = model.backend.translator.translator
 
 
 ABANDONED = """
@@ -410,7 +410,7 @@ def test_a_second_load_reads_the_conversion_and_not_the_weights(copy_of):
     with fast(first, folder) as model:
         written, made = (
             generate(model, TEXTS, max_new_tokens=8),
-            model.conversion.folder / "model.bin",
+            model.backend.conversion.folder / "model.bin",
         )
     before = made.stat()
     first.close()
@@ -458,7 +458,7 @@ def test_other_weights_in_the_same_folder_are_converted_anew_in_the_place_of_the
 def test_a_damaged_conversion_is_made_again(models, damage):
     manager = ModelManager(device="cpu")
     with fast(manager, models("pegasus")) as model:
-        written, folder = generate(model, TEXTS, max_new_tokens=8), model.conversion.folder
+        written, folder = generate(model, TEXTS, max_new_tokens=8), model.backend.conversion.folder
     manager.unload(models("pegasus"))
     damage(folder)
     assert find_conversion(inspect_folder(models("pegasus")), "float32") is None
@@ -484,7 +484,7 @@ def test_a_damaged_conversion_is_made_again(models, damage):
 def test_a_conversion_that_looks_whole_and_cannot_be_opened_is_made_again(models, damage):
     manager = ModelManager(device="cpu")
     with fast(manager, models("pegasus")) as model:
-        written, folder = generate(model, TEXTS, max_new_tokens=8), model.conversion.folder
+        written, folder = generate(model, TEXTS, max_new_tokens=8), model.backend.conversion.folder
     manager.unload(models("pegasus"))
     damage(folder)
     assert find_conversion(inspect_folder(models("pegasus")), "float32") is not None
@@ -535,13 +535,17 @@ def test_the_ledger_counts_what_it_holds_and_unload_frees_it(models):
             ("int8", "ctranslate2", "int8 ctranslate2"),
         }
         row = next(row for row in manager.rows() if row.engine == "ctranslate2")
-        assert row.bytes == model.n_bytes == (model.conversion.folder / "model.bin").stat().st_size
+        assert (
+            row.bytes
+            == model.n_bytes
+            == (model.backend.conversion.folder / "model.bin").stat().st_size
+        )
         assert row.parameters == model.n_parameters
         with manager.lease(models("marian")) as slow:
             assert slow.n_parameters == model.n_parameters
         with pytest.raises(ModelError, match="in use"):
             manager.unload(models("marian"))
-        held = weakref.ref(model.translator)
+        held = weakref.ref(model.backend.translator)
     assert manager.check() == []
     del model
     assert held() is not None
@@ -632,10 +636,12 @@ def test_engines_formats_and_a_missing_package_are_named(models, manager, monkey
     with pytest.raises(InputError, match="does not compute float16 on cpu: use float32 or int8"):
         manager.load(models("marian"), engine="ctranslate2", dtype="fp16")
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    with pytest.raises(InputError, match=r"not installed: pip install 'llm_magics\[fast\]'"):
+    with pytest.raises(
+        InputError, match=r"not installed: pip install 'llm-magics-notebook\[fast\]'"
+    ):
         manager.load(models("marian"), engine="ctranslate2")
     with manager.lease(models("marian"), engine="torch") as slow:
-        assert slow.engine == "torch"
+        assert slow.backend.kind == "hf"
 
 
 def test_a_plan_says_what_converting_takes_and_then_what_holding_takes(copy_of):
@@ -671,7 +677,7 @@ def test_a_model_in_the_hubs_cache_is_known_by_its_files(models, tmp_path, monke
     manager = ModelManager(device="cpu")
     with fast(manager, snapshot) as model:
         assert model.revision == commit
-        assert model.conversion.folder.name.startswith("opus-mt-en-de-float32-")
+        assert model.backend.conversion.folder.name.startswith("opus-mt-en-de-float32-")
     note = json.loads((find_conversion(facts, "float32").folder / "conversion.json").read_text())
     assert note["identity"]["weights"][0][0].isdecimal()
     manager.close()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from llm_magics.errors import InputError
+from llm_magics.models.manager import device
 from llm_magics.models.manager.device import (
     check_device,
     choose_device,
@@ -16,7 +17,6 @@ from llm_magics.models.manager.device import (
     describe_bytes,
     memory,
 )
-from llm_magics.models.manager.manager import device
 
 
 def test_the_device_is_what_there_is():

@@ -134,7 +134,7 @@ def test_a_house_model_in_batches_equals_itself_one_by_one(models, manager):
 
 @pytest.mark.parametrize("family", ["marian", "house"])
 def test_texts_stream_and_the_last_call_is_final(models, manager, family, monkeypatch):
-    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_EVERY_S", 0.0)
+    monkeypatch.setattr("llm_magics.models.generate.types.STREAM_EVERY_S", 0.0)
     calls = []
     with manager.lease(models(family)) as model:
         written = generate(
@@ -151,7 +151,7 @@ def test_texts_stream_and_the_last_call_is_final(models, manager, family, monkey
 def test_beams_that_come_with_the_further_settings_stream_nothing_but_the_end(
     models, manager, monkeypatch
 ):
-    monkeypatch.setattr("llm_magics.models.generate.generate.STREAM_EVERY_S", 0.0)
+    monkeypatch.setattr("llm_magics.models.generate.types.STREAM_EVERY_S", 0.0)
     calls = []
     with manager.lease(models("marian")) as model:
         written = generate(

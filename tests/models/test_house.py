@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from llm_magics.errors import BrokenModel
-from llm_magics.models.folder.native import load_house, save_house
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native import load_native, save_native
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.nn.transformer import Seq2SeqModel
 
 
@@ -19,13 +19,13 @@ def arguments_of(folder):
 
 def saved_again(folder, place, *, dtype="float32", shared=False):
     """(module, folder): the house model in `folder`, with new random weights, saved in `place`."""
-    _, tokenizer, config = load_house(folder)
+    _, tokenizer, config = load_native(folder)
     arguments = config["arguments"]
     if shared:
         arguments |= {"shared_embeddings": True, "tgt_vocab_size": arguments["src_vocab_size"]}
     torch.manual_seed(3)
     module = Seq2SeqModel(**arguments).eval()
-    save_house(
+    save_native(
         place,
         module,
         arguments=arguments,
@@ -42,7 +42,7 @@ def saved_again(folder, place, *, dtype="float32", shared=False):
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_saved_model_comes_back_exactly(models, tmp_path, shared):
     module, folder = saved_again(models("house"), tmp_path / "again", shared=shared)
-    loaded, tokenizer, config = load_house(folder)
+    loaded, tokenizer, config = load_native(folder)
     assert not loaded.training
     for name, tensor in module.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), name
@@ -58,7 +58,7 @@ def test_a_saved_model_comes_back_exactly(models, tmp_path, shared):
 
 def test_shared_weights_are_written_once_and_still_shared_when_read(models, tmp_path):
     _, folder = saved_again(models("house"), tmp_path / "again", shared=True)
-    loaded, _, _ = load_house(folder)
+    loaded, _, _ = load_native(folder)
     assert loaded.generator.weight is loaded.source_embedding.weight
     from safetensors import safe_open
 
@@ -76,7 +76,7 @@ def test_half_precision_halves_the_file_and_loads_as_single(models, tmp_path):
     _, full = saved_again(models("house"), tmp_path / "full")
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (half, full)]
     assert sizes[0] < 0.6 * sizes[1]
-    loaded, _, _ = load_house(half)
+    loaded, _, _ = load_native(half)
     for name, tensor in module.state_dict().items():
         read = loaded.state_dict()[name]
         assert read.dtype == torch.float32
@@ -101,7 +101,7 @@ def test_a_failed_save_keeps_the_old_model(models, tmp_path):
 
 
 def test_the_tokenizer_adds_the_end_and_takes_special_tokens_away(models):
-    _, tokenizer, _ = load_house(models("house"))
+    _, tokenizer, _ = load_native(models("house"))
     text = "The cat sat on the mat."
     [ids] = tokenizer.encode_source([text])
     assert ids[-1] == tokenizer.special["eos"]
@@ -116,10 +116,10 @@ def test_the_tokenizer_adds_the_end_and_takes_special_tokens_away(models):
 
 
 def test_encoding_ignores_padding_set_elsewhere(models):
-    _, tokenizer, _ = load_house(models("house"))
+    _, tokenizer, _ = load_native(models("house"))
     raw = tokenizer.source
     raw.enable_padding(length=50)
-    fresh = HouseTokenizer(raw, raw)
+    fresh = NativeTokenizer(raw, raw)
     assert len(fresh.encode_source(["cat"])[0]) < 50
 
 
@@ -143,7 +143,7 @@ def test_a_configuration_that_makes_no_sense_is_refused(copy_of, values):
     folder = copy_of("house")
     broken(folder, **values)
     with pytest.raises(BrokenModel, match=r"config\.json"):
-        load_house(folder)
+        load_native(folder)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_configuration_that_does_not_match_the_weights_is_refused(copy_of, cha
     folder = copy_of("house")
     broken(folder, arguments=arguments_of(folder) | change)
     with pytest.raises(BrokenModel):
-        load_house(folder)
+        load_native(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "null", '{"model": {"type": "BPE"}}'])
@@ -171,7 +171,7 @@ def test_a_tokenizer_that_cannot_be_read_is_named(copy_of, content):
     folder = copy_of("house")
     (folder / "source_tokenizer.json").write_text(content)
     with pytest.raises(BrokenModel, match=r"source_tokenizer\.json"):
-        load_house(folder)
+        load_native(folder)
 
 
 def test_a_regular_expression_that_panics_the_tokenizer_is_one_of_our_errors(copy_of):
@@ -186,4 +186,4 @@ def test_a_regular_expression_that_panics_the_tokenizer_is_one_of_our_errors(cop
     }
     path.write_text(json.dumps(content))
     with pytest.raises(BrokenModel, match="the tokenizer"):
-        load_house(folder)[1].encode_source(["a" * 40 + "!"])
+        load_native(folder)[1].encode_source(["a" * 40 + "!"])

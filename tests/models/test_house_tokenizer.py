@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.recipe.recipe import Tokenizer
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> HouseTokenizer:
+def tokenizer() -> NativeTokenizer:
     trained = train_tokenizer(["a b c the end", "Das Ende"] * 20, Tokenizer(vocab_size=320))
-    return HouseTokenizer(trained, trained, SPECIAL)
+    return NativeTokenizer(trained, trained, SPECIAL)
 
 
 @pytest.mark.parametrize("text", ["a </s> b", "<s> the <pad> end", "<unk>", "<0x41> is A"])

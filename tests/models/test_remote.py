@@ -14,8 +14,9 @@ import pytest
 from llm_magics.errors import EndpointError, InputError, ModelNotFound, TooLong, WrongTask
 from llm_magics.models.backends.openai.endpoint import Endpoint
 from llm_magics.models.generate.generate import count_tokens, generate
-from llm_magics.models.generate.sample import Wanted, continue_texts
-from llm_magics.models.generate.sampling import Drawing
+from llm_magics.models.generate.sample import continue_texts
+from llm_magics.models.generate.sampling import SamplingParams
+from llm_magics.models.generate.types import SamplingOptions
 from llm_magics.models.manager.manager import ModelManager
 from llm_magics.models.read.next_tokens import score_tokens
 
@@ -249,7 +250,7 @@ def test_what_cannot_be_shown_is_replaced_on_both_ways(server, ask):
 def test_candidates_are_asked_for_one_by_one_with_seeds_of_their_own(server, manager):
     server.acts = [bad.says("so it goes ST", "OP on")]
     chats = [[{"role": "user", "content": word}] for word in ("one", "two")]
-    wanted = Wanted(Drawing(temperature=0.8, top_p=0.9), 7, ("STOP",), 2)
+    wanted = SamplingOptions(SamplingParams(temperature=0.8, top_p=0.9), 7, ("STOP",), 2)
     seen = []
     with manager.lease("openai:tiny", endpoint=server.url) as model:
         found = continue_texts(
@@ -285,7 +286,7 @@ def test_why_a_candidate_ended_is_what_the_endpoint_says(
     server.acts = [lambda h: h.events({"choices": [{"delta": {"content": "text"}, **ending}]})]
     with manager.lease("openai:tiny", endpoint=server.url) as model:
         ((found,),) = continue_texts(
-            model, [[{"role": "user", "content": "x"}]], Wanted(stops=("END",)), seeds=[1]
+            model, [[{"role": "user", "content": "x"}]], SamplingOptions(stops=("END",)), seeds=[1]
         )
     assert (found.text, found.finish, found.stopped_by, found.n_tokens) == (
         "text",
@@ -561,7 +562,7 @@ def test_nothing_of_the_key_is_in_what_the_manager_shows(keyed, manager):
 def test_leasing_asks_nothing_of_the_endpoint_and_holds_no_memory(server):
     manager = ModelManager(device="cpu", endpoint=server.url)
     with manager.lease("openai:tiny") as model:
-        assert model.is_remote
+        assert model.backend.kind == "openai"
         (row,) = manager.rows()
         assert (row.name, row.task, row.bytes, row.state) == ("openai:tiny", "chat", 0, "in use")
         assert row.device == server.url.removesuffix("/v1")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from llm_magics.errors import TooLong, WrongTask
+from llm_magics.models.backends.hf.backend import HfBackend
 from llm_magics.models.backends.loaded import LoadedModel
 from llm_magics.models.read.spans import ANSWER_TOKENS, Inquiry, answer_spans
 from llm_magics.models.reference import parse_reference
@@ -62,8 +63,7 @@ def loaded(module, family="bert"):
         parse_reference("./made-here"),
         family,
         "encoder",
-        module,
-        tokenizer(),
+        HfBackend(module, tokenizer()),
         "cpu",
         "float32",
         0,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from llm_magics.errors import WrongTask
+from llm_magics.models.backends.hf.backend import HfBackend
 from llm_magics.models.backends.loaded import LoadedModel
 from llm_magics.models.manager.manager import ModelManager
 from llm_magics.models.read.token_labels import joined, label_spans
@@ -106,8 +107,7 @@ def test_many_windows_give_what_one_gives(lease, aggregation):
             parse_reference("./made-here"),
             "bert",
             "encoder",
-            module,
-            tokenizer,
+            HfBackend(module, tokenizer),
             "cpu",
             "float32",
             0,
@@ -156,8 +156,7 @@ def test_the_bytes_of_one_character_and_the_spaces_before_a_word_stay_out_of_the
         parse_reference("./made-here"),
         "gpt2",
         "encoder",
-        LettersForTokenClassification(),
-        tokenizer,
+        HfBackend(LettersForTokenClassification(), tokenizer),
         "cpu",
         "float32",
         0,

@@ -45,8 +45,8 @@ MUTATIONS = {
     ),
     "the decoder starts from the last column, padding or not": (
         "recurrent_seq2seq.py",
-        "last = forward[:, -1] if length is None else",
-        "last = forward[:, -1] if True else",
+        "forward[:, -1]\n            if length is None\n",
+        "forward[:, -1]\n            if True\n",
         "test_recurrent_seq2seq.py",
     ),
     "the backward reading is taken at its beginning": (
@@ -117,7 +117,7 @@ MUTATIONS = {
     ),
     "Adam's mean is not corrected": (
         "optimizers.py",
-        "mean / (1 - beta_1 ** t)",
+        "mean / (1 - beta_1**t)",
         "mean",
         "test_optimizers.py",
     ),

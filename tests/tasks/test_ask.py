@@ -6,10 +6,10 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, UnknownLanguage, WrongTask
+from llm_magics.rows.rows import RowError
 from llm_magics.tasks.ask.result import Answers
 from llm_magics.tasks.ask.task import ask, ask_each
 from llm_magics.tasks.prompts import NOT_IN_TEXT, parse_cited
-from llm_magics.tasks.results import RowError
 
 TEXT = (
     "The Danube rises in the Black Forest. It is 2,850 kilometres long. Vienna lies on its "

@@ -16,10 +16,10 @@ from llm_magics.errors import (
     TooLong,
     printable,
 )
+from llm_magics.rows.rows import RowError
 from llm_magics.tasks.ask.task import ask, ask_each
 from llm_magics.tasks.generate.task import generate, generate_each
 from llm_magics.tasks.predict import predict, predict_each
-from llm_magics.tasks.results import RowError
 from llm_magics.tasks.summarize.task import summarize, summarize_each
 from llm_magics.tasks.translate.batch import translate_each
 from llm_magics.tasks.translate.task import translate

@@ -11,10 +11,11 @@ import pytest
 
 from llm_magics.display.result import Result
 from llm_magics.errors import DoesNotFit, InputError, ModelNotFound, WrongTask
-from llm_magics.rows.run import WrittenRows, alone, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import one_by_one, work_through
 from llm_magics.rows.source import column_names
 from llm_magics.tasks.ask.task import ask_each
-from llm_magics.tasks.results import RowError, Summary
+from llm_magics.tasks.results import Summary
 from llm_magics.tasks.summarize.task import summarize_each
 
 NEWS = (
@@ -61,27 +62,27 @@ def test_rows_come_from_anywhere(kind, tmp_path):
         rows.write_text(f'n{mark}en\n1{mark}"a, b"\n2{mark}bad\n3{mark}c\n', encoding="utf-8")
     elif kind == "frame":
         rows, column = pytest.importorskip("pandas").DataFrame({"n": [1, 2, 3], "en": texts}), "en"
-    results = work_through(rows, alone(shout), column=column)
+    results = work_through(rows, one_by_one(shout), column=column)
     assert [str(result) for result in results] == ["A, B", "row 1: it is bad", "C"]
 
 
 def test_a_table_must_say_its_column(tmp_path):
     (tmp_path / "rows.csv").write_text("en,de\na,b\n", encoding="utf-8")
     with pytest.raises(InputError, match="name a column of text: a row has en, de"):
-        work_through(iter([{"en": "a", "de": "b"}]), alone(shout))
+        work_through(iter([{"en": "a", "de": "b"}]), one_by_one(shout))
     with pytest.raises(InputError, match="name a column of text: rows.csv has en, de"):
-        work_through(tmp_path / "rows.csv", alone(shout))
+        work_through(tmp_path / "rows.csv", one_by_one(shout))
     with pytest.raises(InputError, match="no column 'fr': rows.csv has en, de"):
-        work_through(tmp_path / "rows.csv", alone(shout), column="fr")
+        work_through(tmp_path / "rows.csv", one_by_one(shout), column="fr")
     with pytest.raises(InputError, match="there is no file"):
-        work_through(tmp_path / "other.csv", alone(shout))
+        work_through(tmp_path / "other.csv", one_by_one(shout))
     with pytest.raises(InputError, match="files that end in"):
-        work_through("rows.xlsx", alone(shout))
+        work_through("rows.xlsx", one_by_one(shout))
 
 
 def test_lines_that_cannot_be_read_are_errors_and_the_rest_goes_on(tmp_path):
     (tmp_path / "rows.jsonl").write_bytes(b'"a"\n{broken\n"\xff"\n{"other": 1, "more": 2}\n"b"\n')
-    found = work_through(tmp_path / "rows.jsonl", alone(shout), column="text")
+    found = work_through(tmp_path / "rows.jsonl", one_by_one(shout), column="text")
     assert [isinstance(one, RowError) for one in found] == [False, True, True, True, False]
     assert "line 2 of rows.jsonl is no JSON" in found[1].reason
     assert "line 3 of rows.jsonl is no UTF-8" in found[2].reason
@@ -94,10 +95,10 @@ def test_an_unforeseen_failure_is_that_of_its_row_unless_all_fail():
             raise ValueError("cannot\nbe")
         return shout(row)
 
-    found = work_through(["a", "odd", "b"], alone(work))
+    found = work_through(["a", "odd", "b"], one_by_one(work))
     assert [str(one) for one in found] == ["A", "row 1: ValueError: cannot", "B"]
     with pytest.raises(ValueError, match="cannot"):
-        work_through(["odd"] * 100, alone(work))
+        work_through(["odd"] * 100, one_by_one(work))
 
 
 @pytest.mark.parametrize("error", [WrongTask, ModelNotFound])
@@ -106,7 +107,7 @@ def test_a_model_that_fails_ends_the_batch(error):
         raise error("no")
 
     with pytest.raises(error):
-        work_through(["a"], alone(work))
+        work_through(["a"], one_by_one(work))
 
 
 def test_of_rows_that_fail_together_each_is_tried_alone():
@@ -134,7 +135,8 @@ def test_results_are_written_as_they_come_in_the_order_of_the_rows(tmp_path):
 
     found = work_through(list("abcdef"), work, window_rows=3, out_file=out)
     assert seen == [[], [], [0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 2, 3, 4, 5]]
-    assert isinstance(found, WrittenRows)
+    assert isinstance(found, Rows)
+    assert found.path is not None
     assert (len(found), found.failed, found.resumed) == (6, 0, 0)
     assert [line["text"] for line in found] == list("ABCDEF")
     assert "6 rows in" in repr(found)
@@ -166,7 +168,7 @@ def test_a_stopped_batch_goes_on_where_it_ended(tmp_path, stop_after):
     assert (len(second), second.resumed, second.failed) == (10, stop_after, 1)
     assert [line["row"] for line in lines(out)] == list(range(10))
     assert lines(out)[5]["error"] == "it is bad"
-    work_through(rows, alone(shout), out_file=tmp_path / "whole.jsonl")
+    work_through(rows, one_by_one(shout), out_file=tmp_path / "whole.jsonl")
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
@@ -183,31 +185,33 @@ def test_an_exception_keeps_what_is_done_and_a_line_cut_off_by_a_crash_is_done_a
     assert [line["row"] for line in lines(out)] == [0, 2]
     with out.open("ab") as file:
         file.write(b'{"row": 3, "inp')
-    found = work_through(list("abcd"), alone(shout), out_file=out, resume=True)
+    found = work_through(list("abcd"), one_by_one(shout), out_file=out, resume=True)
     assert found.resumed == 2
     assert [(line["row"], line["text"]) for line in lines(out)] == list(enumerate("ABCD"))
 
 
 def test_a_file_is_never_overwritten_nor_continued_from_other_rows_or_options(tmp_path):
     out = tmp_path / "out.jsonl"
-    work_through(list("ab"), alone(shout), out_file=out, settings=("x", {"n": 1}))
+    work_through(list("ab"), one_by_one(shout), out_file=out, settings=("x", {"n": 1}))
     before = out.read_bytes()
     with pytest.raises(InputError, match="there already.*--resume"):
-        work_through(list("ab"), alone(shout), out_file=out)
+        work_through(list("ab"), one_by_one(shout), out_file=out)
     with pytest.raises(InputError, match="row 1 of out.jsonl was made from another text"):
         work_through(
-            ["a", "x", "c"], alone(shout), out_file=out, resume=True, settings=("x", {"n": 1})
+            ["a", "x", "c"], one_by_one(shout), out_file=out, resume=True, settings=("x", {"n": 1})
         )
     with pytest.raises(InputError, match="another task, model or other options"):
-        work_through(list("abc"), alone(shout), out_file=out, resume=True, settings=("x", {"n": 2}))
+        work_through(
+            list("abc"), one_by_one(shout), out_file=out, resume=True, settings=("x", {"n": 2})
+        )
     assert out.read_bytes() == before
     out.write_text('{"a": 1}\n', encoding="utf-8")
     with pytest.raises(InputError, match="line 1 of out.jsonl is no result"):
-        work_through(list("ab"), alone(shout), out_file=out, resume=True)
+        work_through(list("ab"), one_by_one(shout), out_file=out, resume=True)
     with pytest.raises(InputError, match=r"ends in \.jsonl"):
-        work_through(list("ab"), alone(shout), out_file=tmp_path / "out.csv")
+        work_through(list("ab"), one_by_one(shout), out_file=tmp_path / "out.csv")
     with pytest.raises(InputError, match="--resume FILE"):
-        work_through(list("ab"), alone(shout), resume=True)
+        work_through(list("ab"), one_by_one(shout), resume=True)
 
 
 def test_a_result_that_was_cut_off_is_not_written(tmp_path):
@@ -243,7 +247,11 @@ def test_a_file_of_results_takes_memory_that_does_not_grow(tmp_path):
     tracemalloc.start()
     try:
         found = work_through(
-            rows(), alone(shout), out_file=tmp_path / "out.jsonl", on_row=on_row, window_rows=100
+            rows(),
+            one_by_one(shout),
+            out_file=tmp_path / "out.jsonl",
+            on_row=on_row,
+            window_rows=100,
         )
     finally:
         tracemalloc.stop()
@@ -301,7 +309,7 @@ def test_a_row_of_a_table_that_is_no_utf8_is_an_error_and_not_mangled(kind, tmp_
         + mark.join([b"caf\xe9", b"x\n"])
         + mark.join([b"tea", b"\xe9\n"])
     )
-    results = work_through(path, alone(shout), column="en")
+    results = work_through(path, one_by_one(shout), column="en")
     assert [str(result) for result in results] == [
         f"row 0: latin.{kind} is no UTF-8 text here; save it as UTF-8",
         "TEA",
@@ -315,12 +323,12 @@ def test_rows_that_a_generator_gave_before_it_failed_are_done_and_written(tmp_pa
 
     out = tmp_path / "out.jsonl"
     with pytest.raises(RuntimeError, match="no more"):
-        work_through(rows(), alone(shout), window_rows=8, out_file=out)
+        work_through(rows(), one_by_one(shout), window_rows=8, out_file=out)
     assert [record["row"] for record in lines(out)] == [0, 1, 2]
     assert (
         len(
             work_through(
-                ["a", "b", "c", "d"], alone(shout), window_rows=8, out_file=out, resume=True
+                ["a", "b", "c", "d"], one_by_one(shout), window_rows=8, out_file=out, resume=True
             )
         )
         == 4
@@ -329,7 +337,7 @@ def test_rows_that_a_generator_gave_before_it_failed_are_done_and_written(tmp_pa
 
 def test_a_column_may_be_called_by_a_number():
     frame = pytest.importorskip("pandas").DataFrame({7: ["a"], "other": ["b"]})
-    assert [str(result) for result in work_through(frame, alone(shout), column="7")] == ["A"]
+    assert [str(result) for result in work_through(frame, one_by_one(shout), column="7")] == ["A"]
 
 
 def test_the_rows_that_are_shown_are_the_first_ones_in_whatever_order_they_were_done(tmp_path):
@@ -346,7 +354,7 @@ def test_the_rows_that_are_shown_are_the_first_ones_in_whatever_order_they_were_
 def test_a_file_of_results_that_cannot_be_written_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"out\.jsonl cannot be written: "):
-        work_through(["a"], alone(shout), out_file=tmp_path / "file" / "out.jsonl")
+        work_through(["a"], one_by_one(shout), out_file=tmp_path / "file" / "out.jsonl")
 
 
 def test_a_stop_is_heard_while_a_generator_gives_its_rows():
@@ -371,7 +379,7 @@ def test_the_columns_of_a_table_are_those_of_its_head_whatever_its_rows_are(tmp_
 
 def test_a_row_that_swallowed_the_lines_after_it_says_so(tmp_path):
     (tmp_path / "rows.csv").write_text('en,de\n"open,x\nthe cat,y\nthe dog,z\n', encoding="utf-8")
-    (row,) = work_through(tmp_path / "rows.csv", alone(shout), column="en")
+    (row,) = work_through(tmp_path / "rows.csv", one_by_one(shout), column="en")
     assert row.reason == (
         "it has 1 fields where rows.csv has 2 columns; it goes over 4 lines: is a quote left open?"
     )
@@ -380,4 +388,4 @@ def test_a_row_that_swallowed_the_lines_after_it_says_so(tmp_path):
 def test_a_table_in_utf16_is_not_said_to_lack_a_column(tmp_path):
     (tmp_path / "rows.csv").write_text("en,de\na,b\n", encoding="utf-16")
     with pytest.raises(InputError, match=r"rows.csv is no UTF-8 text; save it as UTF-8"):
-        work_through(tmp_path / "rows.csv", alone(shout), column="en")
+        work_through(tmp_path / "rows.csv", one_by_one(shout), column="en")

@@ -10,9 +10,8 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, WrongTask
-from llm_magics.rows import run as each
+from llm_magics.rows.rows import RowError, Rows
 from llm_magics.tasks.generate.task import generate, generate_each
-from llm_magics.tasks.results import RowError
 
 TEXT = "The cat sat on the mat."
 
@@ -126,9 +125,9 @@ def test_markup_in_prompt_and_text_is_shown_as_text(manager, base):
 
 
 def test_progress_tells_of_every_candidate(manager, base, monkeypatch):
-    from llm_magics.models.generate import sample as continuation
+    from llm_magics.models.generate import types
 
-    monkeypatch.setattr(continuation.Throttle, "due", lambda self: True)
+    monkeypatch.setattr(types.Throttle, "due", lambda self: True)
     told = []
     found = write(manager, base, n=2, seed=1, on_progress=told.append)
     assert told[-1].texts == tuple(one.text for one in found)
@@ -176,8 +175,8 @@ def test_rows_are_written_to_a_file_and_resumed(manager, base, tmp_path):
     options = {"manager": manager, "model": base, "seed": 3, "max_tokens": 5}
     generate_each([TEXT, "A dog"], out_file=place, **options)
     again = generate_each([TEXT, "A dog", "We read"], out_file=place, resume=True, **options)
-    assert isinstance(again, each.WrittenRows)
-    assert (again.count, again.resumed) == (3, 2)
+    assert isinstance(again, Rows)
+    assert (len(again), again.resumed) == (3, 2)
     assert [record["text"] for record in again] == [
         one.text for one in generate_each([TEXT, "A dog", "We read"], **options)
     ]

@@ -125,7 +125,7 @@ def test_phrases_that_stand_there_once_give_way_to_those_that_recur(monkeypatch)
 
 
 def test_with_a_segmenter_chinese_phrases_are_nouns_and_cut_no_word():
-    pytest.importorskip("rjieba", reason="pip install 'llm_magics[chinese]'")
+    pytest.importorskip("rjieba", reason="pip install 'llm-magics-notebook[chinese]'")
     found = {phrase.text for phrase in key_phrases(MEDICINE, "zh", 20)}
     assert {"补肾活血汤", "疗效"} <= found
     assert not {"治疗", "服用", "改善", "有效"} & found  # verbs

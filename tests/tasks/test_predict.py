@@ -8,8 +8,8 @@ import pytest
 
 from llm_magics.display.html import render
 from llm_magics.errors import InputError, WrongTask
+from llm_magics.rows.rows import RowError
 from llm_magics.tasks.predict import predict, predict_each
-from llm_magics.tasks.results import RowError
 
 TEXT = "The cat sleeps on the sofa."
 

@@ -10,12 +10,12 @@ import pytest
 import sacrebleu
 
 from llm_magics.errors import InputError, ModelNotFound, WrongTask
-from llm_magics.rows.scores import Referenced, with_references
-from llm_magics.rows.source import BadRow
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.scores import with_references
+from llm_magics.rows.source import BadRow, Referenced
 from llm_magics.tasks import compare_each as compare_each_module
 from llm_magics.tasks.compare import compare_models
 from llm_magics.tasks.compare_each import compare_each
-from llm_magics.tasks.results import RowError
 from llm_magics.tasks.summarize.task import summarize_each
 from llm_magics.tasks.translate.batch import translate_each
 
@@ -69,7 +69,7 @@ def test_a_row_without_a_reference_is_done_and_not_scored(tiny, manager):
     )
     assert picked.scored.endswith(" (by the references of 1 of 2 rows)")
     plain = translate_each(TEXTS, manager=manager, model=tiny("house"), **LIMIT)
-    assert type(plain) is list
+    assert (type(plain), plain.scores) == (Rows, {})
     assert [row.text for row in plain[:2]] == texts
 
 

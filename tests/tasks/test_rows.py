@@ -3,7 +3,8 @@
 import pytest
 
 from llm_magics.errors import InputError, ModelNotFound
-from llm_magics.tasks.results import RowError, Translation
+from llm_magics.rows.rows import RowError
+from llm_magics.tasks.results import Translation
 from llm_magics.tasks.translate import batch as rows_module
 from llm_magics.tasks.translate.batch import translate_each
 from llm_magics.tasks.translate.task import translate

@@ -7,7 +7,8 @@ import pytest
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, InputError, TooLong, UnknownLanguage, WrongTask
 from llm_magics.models.generate.generate import Generation
-from llm_magics.tasks.results import RowError, Summary
+from llm_magics.rows.rows import RowError
+from llm_magics.tasks.results import Summary
 from llm_magics.tasks.summarize.task import summarize, summarize_each
 from llm_magics.text.extractive import count_words
 

@@ -7,7 +7,7 @@ import pytest
 from llm_magics.display.html import render
 from llm_magics.errors import EmptyInput, HubUnreachable, InputError, ModelNotFound, WrongTask
 from llm_magics.models.reference import package_names
-from llm_magics.tasks.results import RowError
+from llm_magics.rows.rows import RowError
 from llm_magics.tasks.understand.task import plan_understanding, understand, understand_each
 
 TEXT = (
@@ -64,7 +64,7 @@ def test_a_language_without_a_lexicon_is_said_and_not_guessed(manager):
 
 
 def test_the_row_of_chinese_key_phrases_says_who_told_the_words(manager):
-    pytest.importorskip("rjieba", reason="pip install 'llm_magics[chinese]'")
+    pytest.importorskip("rjieba", reason="pip install 'llm-magics-notebook[chinese]'")
     found = understand(
         "补肾活血汤好。补肾活血汤不贵。", manager=manager, language="zh", show="phrases"
     )

@@ -559,7 +559,7 @@ def test_the_exported_adapter_on_its_base_computes_what_the_merged_model_does(ho
 
 def test_lora_without_peft_says_how_to_get_it(home, bases, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(RecipeError, match=r"pip install 'llm_magics\[lora\]'"):
+    with pytest.raises(RecipeError, match=r"pip install 'llm-magics-notebook\[lora\]'"):
         set_up(new_run(home, bases, "classify", **{"lora.rank": 4}))
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from llm_magics.errors import CheckpointError, NonFinite, RunError, TrainingError
-from llm_magics.models.folder.native import load_house
+from llm_magics.models.folder.native import load_native
 from llm_magics.training.objectives.translate import Translate
 from llm_magics.training.recipe.recipe import Schedule, recipe_from_dict
 from llm_magics.training.run import checkpoint
@@ -145,7 +145,7 @@ def test_a_stopped_run_keeps_a_model_that_loads(tmp_path):
     run = new_run(tmp_path)
     control, watch = stopping_after(3)
     list(watch(train(run, control=control)))
-    module, tokenizer, config = load_house(run.model_folder)
+    module, tokenizer, config = load_native(run.model_folder)
     assert config["target_language"] == "digits"
     assert not module.training
     assert tokenizer.encode_source(["forty-two"])[0][-1] == 2

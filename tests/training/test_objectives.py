@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from llm_magics.errors import DataError, InputError, RecipeError
-from llm_magics.models.folder.native import house_kind, load_house
+from llm_magics.models.folder.native import load_native, native_kind
 from llm_magics.training.recipe.recipe import recipe_from_dict
 from llm_magics.training.run.control import Control
 from llm_magics.training.run.events import AttentionSeen, Evaluated, Finished, Sampled, StepDone
@@ -80,12 +80,12 @@ def test_every_rung_of_the_ladder_learns_and_is_exported(tmp_path, architecture,
     losses = [e.loss for e in events if isinstance(e, Evaluated)]
     assert losses[-1] < 0.6 * losses[0]
     assert events[-1].metrics["exact_match"] > 10
-    module, tokenizer, config = load_house(run.model_folder)
+    module, tokenizer, config = load_native(run.model_folder)
     assert config["architecture"] == (
         "Seq2SeqModel" if architecture == "transformer" else "RecurrentSeq2Seq"
     )
     assert tokenizer.encode_source(["ab"])[0][-1] == 2
-    assert house_kind(module) == "seq2seq"
+    assert native_kind(module) == "seq2seq"
     seen = [e for e in events if isinstance(e, AttentionSeen)]
     assert bool(seen) == (architecture == "transformer" or attention == "additive")
     if seen and architecture == "gru":
@@ -114,10 +114,10 @@ def test_a_language_model_learns_what_follows_what(tmp_path, architecture):
     assert (
         "\n" in [e for e in events if isinstance(e, Sampled)][-1].samples[0].predicted
     )  # line ends are learnt, too
-    module, tokenizer, _ = load_house(run.model_folder)
+    module, tokenizer, _ = load_native(run.model_folder)
     ids = torch.tensor([tokenizer.encode_source(["abc"])[0][:-1]])
     assert tokenizer.decode_target([module(ids)[0, -1].argmax().item()]) == "d"
-    assert house_kind(module) == "causal"
+    assert native_kind(module) == "causal"
 
 
 def test_the_language_models_loss_is_the_mean_over_every_token_of_the_held_out_text(tmp_path):
@@ -135,7 +135,7 @@ def test_the_language_models_loss_is_the_mean_over_every_token_of_the_held_out_t
         batch={"tokens": 100, "max_tokens_per_side": 25},
     )
     events = list(train(run, given=given))
-    module, tokenizer, _ = load_house(run.model_folder)
+    module, tokenizer, _ = load_native(run.model_folder)
     text = path.read_text()
     ids = torch.tensor(tokenizer.encode_source([text[round(len(text) * 0.75) :]])[0][:-1])
     total, count = 0.0, 0
@@ -169,9 +169,9 @@ def test_a_masked_language_model_learns_to_fill_gaps(tmp_path):
     sample = [e for e in events if isinstance(e, Sampled)][-1].samples[0]
     assert "[]" in sample.given
     assert sample.expected.replace("[", "").replace("]", "") in "abcdefgh" * 10
-    module, _, config = load_house(run.model_folder)
+    module, _, config = load_native(run.model_folder)
     assert config["special"]["mask"] == config["arguments"]["vocab_size"] - 1
-    assert house_kind(module) == "encoder"
+    assert native_kind(module) == "encoder"
 
 
 def moods(count=300, seed=0):
@@ -211,7 +211,7 @@ def test_a_classifier_learns_the_words_that_matter(tmp_path, architecture):
     assert events[-1].metrics["macro_f1"] > 95
     sample = [e for e in events if isinstance(e, Sampled)][-1].samples[0]
     assert sample.predicted in "+-"
-    _, _, config = load_house(run.model_folder)
+    _, _, config = load_native(run.model_folder)
     assert config["labels"] == ["+", "-"]
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from llm_magics.errors import InputError, RunError, TrainingError, WrongTask
-from llm_magics.models.folder.native import load_house, save_house
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native import load_native, save_native
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.nn import (
     CausalLanguageModel,
     MaskedLanguageModel,
@@ -217,7 +217,7 @@ def test_the_twin_of_a_tokenizer_gives_the_same_ids_and_the_same_text(tmp_path, 
     from transformers import AutoTokenizer
 
     tokenizer = train_tokenizer(TEXTS * 3, Tokenizer(kind=kind, vocab_size=size, min_frequency=1))
-    ours = HouseTokenizer(tokenizer, tokenizer)
+    ours = NativeTokenizer(tokenizer, tokenizer)
     twin_tokenizer(ours, "source", ends=True).save_pretrained(tmp_path)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     texts = [*TEXTS, "A </s> mark, <0x41> é 漢  two  spaces ", "<pad>", "", "Größe\tnew\nline 😀"]
@@ -242,7 +242,7 @@ def finished(root, name, document, **shape):
     run = create_run(root, recipe_from_dict(document), name)
     tokenizer = train_tokenizer(TEXTS * 3, Tokenizer(vocab_size=320))
     module, arguments = translator(320, 320, **{"shared": True, **shape})
-    save_house(
+    save_native(
         run.model_folder,
         module,
         arguments=arguments,
@@ -271,7 +271,7 @@ def test_an_exported_run_is_loaded_by_transformers_and_translates_alike(tmp_path
     assert not any(report["missing_keys"])
     assert not any(report["unexpected_keys"])
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
-    module, ours, _ = load_house(run.model_folder)
+    module, ours, _ = load_native(run.model_folder)
     batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
     texts = tokenizer.batch_decode(
         model.generate(**batch, max_new_tokens=12), skip_special_tokens=True
@@ -293,7 +293,7 @@ def test_two_vocabularies_are_two_tokenizers(tmp_path):
     source = train_tokenizer(TEXTS * 3, Tokenizer(vocab_size=320))
     target = train_tokenizer(TEXTS * 3, Tokenizer(kind="char", vocab_size=60))
     module, arguments = translator(320, target.get_vocab_size())
-    save_house(
+    save_native(
         run.model_folder,
         module,
         arguments=arguments,
@@ -318,7 +318,7 @@ def test_a_language_model_is_exported_with_a_tokenizer_that_adds_no_end_mark(tmp
     )
     tokenizer = train_tokenizer(TEXTS * 3, Tokenizer(vocab_size=320))
     module, arguments = language_model(320)
-    save_house(
+    save_native(
         run.model_folder,
         module,
         arguments=arguments,
@@ -339,8 +339,8 @@ def test_a_language_model_is_exported_with_a_tokenizer_that_adds_no_end_mark(tmp
 def test_a_copy_is_the_model_as_it_is_without_the_card_that_names_folders(run, tmp_path):
     export_run(run, tmp_path / "out", "copy")
     ours, theirs = (
-        load_house(run.model_folder)[0].state_dict(),
-        load_house(tmp_path / "out")[0].state_dict(),
+        load_native(run.model_folder)[0].state_dict(),
+        load_native(tmp_path / "out")[0].state_dict(),
     )
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -411,7 +411,7 @@ def test_what_is_there_is_replaced_only_when_asked_and_nothing_else_goes(run, tm
 def test_what_cannot_be_exported_leaves_nothing_behind(run, tmp_path):
     sizes = {"vocab_size": 320, "d_model": 8, "nhead": 2, "num_layers": 1, "dim_feedforward": 16}
     tokenizer = train_tokenizer(TEXTS * 3, Tokenizer(vocab_size=320))
-    save_house(
+    save_native(
         run.model_folder,
         MaskedLanguageModel(**sizes),
         arguments=sizes,
@@ -502,7 +502,7 @@ def test_without_the_library_it_is_named(run, tmp_path, monkeypatch):
     monkeypatch.setitem(
         sys.modules, "torch.utils.tensorboard", None
     )  # what an import of a missing package meets
-    with pytest.raises(TrainingError, match=r"pip install llm-magics\[tensorboard\]"):
+    with pytest.raises(TrainingError, match=r"pip install 'llm-magics-notebook\[tensorboard\]'"):
         export_run(run, tmp_path / "tb", "tensorboard")
     assert not (tmp_path / "tb").exists()
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe.recipe import recipe_from_dict
+from llm_magics.magics.training.train import TrainMagic
+from llm_magics.training.recipe.recipe import SETTINGS, TABLES, recipe_from_dict
 from llm_magics.training.recipe.request import SAID
-from llm_magics.training.recipe.settings import _SCOPES, check_meaning, matters, telling_differences
+from llm_magics.training.recipe.settings import (
+    check_meaning,
+    matters,
+    settings_table,
+    telling_differences,
+)
 
 DATA = {"train": "rows.jsonl"}
 
@@ -125,13 +133,53 @@ def test_a_setting_that_means_something_passes(made, given):
     check_meaning(made, given, SAID)
 
 
-def test_every_entry_of_the_table_is_a_setting_of_a_recipe():
+def test_what_is_declared_covers_every_setting_and_the_options_that_set_one():
     document = recipe().to_dict()
-    for name in _SCOPES:
-        table, _, setting = name.partition(".")
-        assert name in ("from", "to", "fields", "loss") or (
-            setting in document[table] if setting else table in document
-        ), name
+    dotted = {
+        f"{table}.{name}"
+        for table, values in document.items()
+        if table in TABLES
+        for name in values
+    }
+    assert set(SETTINGS) == dotted | set(document)
+    options = {option.flag: option for option in TrainMagic.options}
+    for name, one in SETTINGS.items():
+        if one.option:
+            assert one.option in options, name
+            assert options[one.option].choices == one.one_of, name
+    with pytest.raises(RecipeError, match=r"optimizer.lr = 0.0: expected a number above 0"):
+        recipe(optimizer={"lr": 0.0})
+    with pytest.raises(RecipeError, match=r"model.dropout = 1.0: expected a share"):
+        recipe(model={"dropout": 1.0})
+
+
+def test_the_table_of_settings_in_the_readme_is_the_declared_one():
+    readme = Path(__file__).parents[2] / "llm_magics/training/recipes/README.md"
+    table = settings_table()
+    assert table in readme.read_text("utf-8"), f"the table should read:\n{table}"
+
+
+def test_an_option_of_train_takes_the_range_that_its_setting_declares():
+    options = {option.flag: option for option in TrainMagic.options}
+    ranged = {name: one for name, one in SETTINGS.items() if one.typed}
+    assert len(ranged) > 5
+    for name, one in ranged.items():
+        converter = options[one.option].convert
+        assert (converter.low, converter.high) == one.typed, name
+
+
+@pytest.mark.parametrize(
+    ("spelling", "kept"), [("bf16", "bfloat16"), ("FP32", "float32"), ("auto", "auto")]
+)
+def test_a_number_format_is_kept_in_one_spelling(spelling, kept):
+    assert recipe(compute={"precision": spelling}).compute.precision == kept
+    assert recipe().with_settings({"compute.precision": spelling}).compute.precision == kept
+
+
+@pytest.mark.parametrize("spelling", ["fp16", "int8", "fp8"])
+def test_a_number_format_that_a_training_cannot_have_is_refused(spelling):
+    with pytest.raises(RecipeError, match="^compute.precision = "):
+        recipe(compute={"precision": spelling})
 
 
 def test_only_differences_that_can_have_mattered_are_told():

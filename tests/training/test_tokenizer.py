@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_magics.errors import RecipeError
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.training.data.number_words import number_words
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
 from llm_magics.training.recipe.recipe import Tokenizer
@@ -30,13 +30,13 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SEEN_TEXT = st.text(st.sampled_from(sorted(set("".join(TEXTS)))), max_size=40)
 
 
-def house(kind: str, texts: list[str] = TEXTS, **options) -> HouseTokenizer:
+def house(kind: str, texts: list[str] = TEXTS, **options) -> NativeTokenizer:
     tokenizer = train_tokenizer(texts, Tokenizer(kind=kind, **{"vocab_size": 700, **options}))
-    return HouseTokenizer(tokenizer, tokenizer, SPECIAL)
+    return NativeTokenizer(tokenizer, tokenizer, SPECIAL)
 
 
 @pytest.fixture(scope="module")
-def trained() -> dict[str, HouseTokenizer]:
+def trained() -> dict[str, NativeTokenizer]:
     return {kind: house(kind) for kind in KINDS}
 
 
@@ -106,7 +106,7 @@ SEPARATORS = (" ", "  ", ", ", ".", "\n", " (", ")", "   \n ")
 
 
 @pytest.fixture(scope="module")
-def words() -> HouseTokenizer:
+def words() -> NativeTokenizer:
     return house(
         "word",
         [f"{before}{word}" for word in ("Hund", "ein", "学习") for before in SEPARATORS],
@@ -221,7 +221,7 @@ def test_a_saved_tokenizer_reads_back_as_it_was(trained, tmp_path):
     for kind in KINDS:
         path = tmp_path / f"{kind}.json"
         trained[kind].source.save(str(path))
-        again = HouseTokenizer(Read.from_file(str(path)), Read.from_file(str(path)), SPECIAL)
+        again = NativeTokenizer(Read.from_file(str(path)), Read.from_file(str(path)), SPECIAL)
         text = "Ein Hund  liest: 😀 学\n12</s>"
         assert again.encode_source([text]) == trained[kind].encode_source([text])
 

@@ -425,7 +425,7 @@ def test_time_that_is_up_interrupts_the_trial(session):
 
 def test_without_optuna_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(RunError, match=r"pip install 'llm_magics\[tune\]'"):
+    with pytest.raises(RunError, match=r"pip install 'llm-magics-notebook\[tune\]'"):
         import_optuna()
 
 

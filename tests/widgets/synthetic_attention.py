@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy
 
-from llm_magics.widgets.attention_panel import Panel, thumb_side
+from llm_magics.widgets.attention.panel import Panel, thumb_side
 
 WORDS = [
     "the",

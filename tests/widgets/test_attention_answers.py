@@ -6,7 +6,7 @@ import zlib
 import numpy
 import pytest
 
-from llm_magics.widgets.attention_answers import Answers
+from llm_magics.widgets.attention.answers import Answers
 
 HEAD = {"source": 0, "kind": "self", "layer": 1, "head": 2}
 

@@ -8,8 +8,8 @@ import pytest
 import traitlets
 
 from llm_magics.errors import InputError
-from llm_magics.widgets.attention_explorer import AttentionExplorer, Panel
-from llm_magics.widgets.attention_panel import thumb_side
+from llm_magics.widgets.attention.attention_explorer import AttentionExplorer, Panel
+from llm_magics.widgets.attention.panel import thumb_side
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def in_kernel(kernel):
     place = Path(__file__).parent / "synthetic_attention.py"
     kernel.run(
         place.read_text(encoding="utf-8")
-        + "\nfrom llm_magics.widgets.attention_explorer import AttentionExplorer\n"
+        + "\nfrom llm_magics.widgets.attention.attention_explorer import AttentionExplorer\n"
     )
     kernel.run(
         "v = AttentionExplorer([SyntheticSource(12, 2, 3, with_atlas=False)], predict=predict)"

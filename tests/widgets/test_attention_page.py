@@ -7,9 +7,9 @@ from html import unescape
 import numpy
 import pytest
 
-from llm_magics.widgets.attention_explorer import AttentionExplorer
-from llm_magics.widgets.attention_page import attention_page
-from llm_magics.widgets.attention_panel import Panel
+from llm_magics.widgets.attention.attention_explorer import AttentionExplorer
+from llm_magics.widgets.attention.page import attention_page
+from llm_magics.widgets.attention.panel import Panel
 
 
 class Noise:

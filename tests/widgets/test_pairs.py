@@ -1,5 +1,7 @@
-"""One concept, one name: the halves of a widget pair up, and so do their traits."""
+"""One concept, one name: the halves of a widget lie at the same path, and their traits have the
+same names."""
 
+import ast
 import importlib
 import re
 import shutil
@@ -9,80 +11,101 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PYTHON = {path.stem for path in (ROOT / "llm_magics" / "widgets").glob("[a-z]*.py")} - {
-    "live",
-    "points",
-    "snapshots",
-    "attention_answers",
-    "attention_page",
-    "attention_panel",
-    "attention_picture",
-    "attention_selection",
+BROWSER = ROOT / "widgets"
+PYTHON = ROOT / "llm_magics" / "widgets"
+DRAWN = {
+    "attention/frame",
+    "attention/plane",
+    "attention/tiles",
+    "shared/canvas",
+    "shared/elements",
 }
-ATTENTION_VIEWS = {
-    f"attention_view_{name}" for name in ("map", "lines", "cross", "neuron", "diff", "steps")
-}
-DRAWN = {"attention_frame", "attention_plane", "attention_tiles"}
 """Parts without pure functions, tested where there is something to draw on:
 tests/browser/test_attention_explorer.py."""
-PARTS = {
-    "combobox",
-    "common",
-    "charts",
-    "layer_maps",
-    "nodes",
-    "points",
-    "snapshots",
-    *ATTENTION_VIEWS,
-    *DRAWN,
-    "attention_colours",
-    "attention_gestures",
-    "attention_heads",
-    "attention_links",
-    "attention_page",
-    "attention_requests",
-    "attention_silence",
-    "attention_state",
-    "attention_viewport",
+
+
+def browser_files(ending):
+    return [path for path in BROWSER.rglob(f"*{ending}") if "node_modules" not in path.parts]
+
+
+def stem_of(path):
+    return path.relative_to(BROWSER).with_suffix("").as_posix()
+
+
+SOURCES = {
+    stem_of(path): path.read_text(encoding="utf-8")
+    for path in browser_files(".js")
+    if not path.name.endswith(".test.js")
 }
-"""Browser files that widgets are put together from; each has tests of its own."""
-SHEETS = {"combobox", "common"}
-"""Style sheets that those of widgets import."""
-BROWSER = {
-    path.stem for path in (ROOT / "widgets").glob("*.js") if not path.name.endswith(".test.js")
-} - PARTS
+WIDGETS = sorted(stem for stem, text in SOURCES.items() if "\nexport default " in text)
+SHEETS = {stem_of(path): path.read_text(encoding="utf-8") for path in browser_files(".css")}
+
+
+def class_name(stem):
+    return "".join(part.title() for part in stem.split("/")[-1].split("_"))
 
 
 def in_widgets(*command):
     return subprocess.run(
-        command, cwd=ROOT / "widgets", capture_output=True, text=True, timeout=120, check=False
+        command, cwd=BROWSER, capture_output=True, text=True, timeout=120, check=False
     )
 
 
 def test_each_widget_has_both_halves_a_style_and_tests():
-    assert PYTHON == BROWSER == {path.stem for path in (ROOT / "widgets").glob("*.css")} - SHEETS
-    for stem in PYTHON:
-        assert (ROOT / "widgets" / f"{stem}.test.js").is_file()
-        assert (ROOT / "tests" / "widgets" / f"test_{stem}.py").is_file()
+    assert len(WIDGETS) >= 6
+    for stem in WIDGETS:
+        assert stem in SHEETS
+        assert (PYTHON / f"{stem}.py").is_file()
+        assert (BROWSER / f"{stem}.test.js").is_file()
+        assert (ROOT / "tests" / "widgets" / f"test_{stem.split('/')[-1]}.py").is_file()
+
+
+def test_each_python_half_has_a_browser_half():
+    made = {
+        path.relative_to(PYTHON).with_suffix("").as_posix()
+        for path in PYTHON.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and "AnyWidget" in "".join(map(ast.unparse, node.bases))
+    }
+    assert made == set(WIDGETS)
+
+
+def test_each_style_sheet_is_that_of_a_widget_or_imported_by_one():
+    imported = {
+        stem_of((BROWSER / stem).parent.joinpath(file).resolve())
+        for stem, text in SHEETS.items()
+        for file in re.findall(r'@import "([^"]+)"', text)
+    }
+    assert set(SHEETS) == {*WIDGETS, *imported}
 
 
 def test_each_part_of_a_widget_has_tests():
-    for stem in PARTS - DRAWN:
-        assert (ROOT / "widgets" / f"{stem}.test.js").is_file()
+    assert set(SOURCES) >= DRAWN
+    untested = {stem for stem in SOURCES if not (BROWSER / f"{stem}.test.js").is_file()}
+    assert untested == DRAWN
+
+
+def test_no_line_is_wider_than_a_hundred_columns():
+    """Prettier leaves comments and strings as long as they are."""
+    wide = [
+        f"{path.relative_to(BROWSER)}:{number} {len(line)}"
+        for path in (*browser_files(".js"), *browser_files(".css"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 100
+    ]
+    assert not wide
 
 
 def test_no_python_lies_among_the_browser_halves():
-    assert not list((ROOT / "widgets").glob("**/*.py"))
+    assert not browser_files(".py")
 
 
-@pytest.mark.parametrize("stem", sorted(PYTHON))
+@pytest.mark.parametrize("stem", WIDGETS)
 def test_traits_have_the_same_names_on_both_sides(stem):
-    widget = getattr(
-        importlib.import_module(f"llm_magics.widgets.{stem}"),
-        "".join(part.title() for part in stem.split("_")),
-    )
+    module = importlib.import_module(f"llm_magics.widgets.{stem.replace('/', '.')}")
+    widget = getattr(module, class_name(stem))
     in_python = {name for name in widget.class_own_traits(sync=True) if not name.startswith("_")}
-    source = (ROOT / "widgets" / f"{stem}.js").read_text(encoding="utf-8")
+    source = SOURCES[stem]
     typedef = re.search(r"@typedef \{\{\n(.*?)\n \* \}\} Traits", source, re.DOTALL)[1]
     assert in_python == set(re.findall(r"^ \*   (\w+):", typedef, re.MULTILINE))
     asked = set(re.findall(r'model\.(?:get|set)\("(\w+)"', source))
@@ -99,7 +122,7 @@ def test_the_pure_functions_of_the_browser_halves_pass_their_tests():
 
 
 def test_the_browser_halves_keep_their_types():
-    local = ROOT / "widgets" / "node_modules" / ".bin" / "tsc"
+    local = BROWSER / "node_modules" / ".bin" / "tsc"
     tsc = str(local) if local.exists() else shutil.which("tsc")
     if not tsc:
         pytest.skip("tsc is not installed: npm install in widgets/ brings it")

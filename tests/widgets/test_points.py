@@ -2,7 +2,7 @@ import math
 import struct
 from itertools import pairwise
 
-from llm_magics.widgets.points import Points
+from llm_magics.widgets.training.points import Points
 
 
 def triples(data):

@@ -6,8 +6,8 @@ import pytest
 import traitlets
 
 from llm_magics.training.run.control import Control
-from llm_magics.widgets import snapshots
-from llm_magics.widgets.training_panel import TrainingPanel
+from llm_magics.widgets.training import snapshots
+from llm_magics.widgets.training.training_panel import TrainingPanel
 
 
 def triples(data):
@@ -77,7 +77,7 @@ def test_everything_is_in_the_model_at_the_end():
 
 
 FEED = """
-from llm_magics.widgets.training_panel import TrainingPanel
+from llm_magics.widgets.training.training_panel import TrainingPanel
 import time
 panel = TrainingPanel("x")
 for step in range(60):

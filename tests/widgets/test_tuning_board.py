@@ -5,7 +5,7 @@ import traitlets
 
 from llm_magics.display.charts.tuning import Axis
 from llm_magics.display.tuning_board import Board, Trial
-from llm_magics.widgets.tuning_board import TuningBoard
+from llm_magics.widgets.training.tuning_board import TuningBoard
 
 AXES = (Axis("optimizer.lr", None, 1e-4, 1e-2, log=True), Axis("model.dropout", (0.0, 0.3)))
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from llm_magics.attention.measures.answer import Answer, answer_of
 from llm_magics.errors import AttentionError
+from llm_magics.extras import install_hint
 
 __all__ = ["Attribution", "gradient_times_input", "integrated_gradients"]
 
@@ -68,7 +69,7 @@ def integrated_gradients(
     except ImportError:
         raise AttentionError(
             "integrated gradients are computed by captum, which is not installed: "
-            "pip install 'llm-magics[attribution]', or use gradient × input"
+            f"{install_hint('attribution')}, or use gradient × input"
         ) from None
     answer, embedding = _asked(model, text, target)
     x = _embedded(answer, embedding)  # (1, T, D)

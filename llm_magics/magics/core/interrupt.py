@@ -8,9 +8,19 @@ import threading
 import time
 from types import FrameType
 
-__all__ = ["StopOnInterrupt"]
+from llm_magics.errors import printable
+
+__all__ = ["Interrupted", "StopOnInterrupt"]
 
 _POLLED_LATELY_S = 2.0
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the cell; says what is left of the work. Shown as one line, the cell ends
+    with an error."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {printable(self)}"]
 
 
 class StopOnInterrupt:

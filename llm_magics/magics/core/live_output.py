@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.display.html import Node, fragment, render
 from llm_magics.display.result import Result, mark_shown
@@ -153,7 +153,7 @@ class Live:
             sys.stdout.write("\r\x1b[K")
 
 
-def hidden(shell: InteractiveShell, result: object, but: str = "") -> object:
+def hidden(shell: InteractiveShell, result: Any, but: str = "") -> Any:
     """`result`, of which this cell displays only `but`; None for what cannot be told not to display
     itself.
 

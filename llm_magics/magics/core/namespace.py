@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from llm_magics.magics.core.options import suggestion, usage_error
 
-__all__ = ["expand", "look_up", "variable_name"]
+__all__ = ["expand", "head_of", "look_up", "nearest", "variable_name"]
 
 
 def look_up(expression: str, namespace: Mapping[str, object], prog: str) -> object:
@@ -29,11 +29,23 @@ def look_up(expression: str, namespace: Mapping[str, object], prog: str) -> obje
     return _value(tree, namespace, prog)
 
 
+def head_of(expression: str) -> str:
+    """The variable that an expression begins with: `df` of `df.text` and of `df["text"]`."""
+    return re.split(r"[.\[]", expression, maxsplit=1)[0]
+
+
+def nearest(name: str, namespace: Mapping[str, object]) -> str:
+    """`; did you mean 'rows'?` for the variable whose name is nearest, or nothing."""
+    return suggestion(name, (one for one in namespace if not one.startswith("_")))
+
+
 def _value(tree: ast.expr, namespace: Mapping[str, object], prog: str) -> object:
     if isinstance(tree, ast.Name):
         if tree.id not in namespace:
-            hint = suggestion(tree.id, (name for name in namespace if not name.startswith("_")))
-            raise usage_error(f"{prog}: there is no variable {tree.id!r} in this notebook{hint}")
+            raise usage_error(
+                f"{prog}: there is no variable {tree.id!r} in this notebook"
+                f"{nearest(tree.id, namespace)}"
+            )
         return namespace[tree.id]
     if isinstance(tree, ast.Attribute):
         owner = _value(tree.value, namespace, prog)

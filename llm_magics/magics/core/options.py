@@ -17,10 +17,15 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
 
-from llm_magics.errors import printable
+from llm_magics.errors import InputError, printable
+from llm_magics.models.number_format import parse_number_format
+
+if TYPE_CHECKING:
+    from llm_magics.magics.core.call import Call
 
 __all__ = [
     "Bounded",
@@ -29,6 +34,7 @@ __all__ = [
     "Word",
     "build_parser",
     "number",
+    "number_format",
     "parse",
     "scan",
     "suggestion",
@@ -55,6 +61,11 @@ class Option:
     completes: str = ""
     """What completion offers for the value: language, model, run, recipe, variable; "" the
     choices."""
+    argument: str = ""
+    """The parameter of the Python function that its value is passed as; "" it is none."""
+    resolve: Callable[[Call, bool], object] | None = None
+    """From the call to the argument, where the value names something in the notebook; True: as
+    `python_call` writes it. None: the value itself."""
 
     @property
     def name(self) -> str:
@@ -135,8 +146,16 @@ def number(low: float, high: float) -> Bounded:
     return Bounded(low, high, whole=False)
 
 
+def number_format(text: str) -> str:
+    """Converter to the name of a number format, from any of its spellings."""
+    try:
+        return parse_number_format(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # argparse would end the process
+    def error(self, message: str) -> NoReturn:  # argparse would end the process
         raise usage_error(
             f"{self.prog}: {message.removeprefix('argument ')} ({self.prog} -h shows the options)"
         )
@@ -176,7 +195,7 @@ def build_parser(
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Iterable[str]) -> dict[str, object]:
+def parse(parser: argparse.ArgumentParser, arguments: Iterable[str]) -> dict[str, Any]:
     """Values by option name, defaults included. Raises `UsageError`."""
     return vars(parser.parse_args(list(arguments)))
 

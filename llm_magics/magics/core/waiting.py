@@ -6,12 +6,35 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
+from typing import Any, Protocol
 
-from llm_magics.magics.core.command import Interrupted
+from llm_magics.magics.core.interrupt import Interrupted
 
 __all__ = ["View", "aside", "follow", "wait"]
 
 _LOOK_EVERY_S = 0.1
+
+
+class Work(Protocol):
+    """What goes on in another thread: a training, a search."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        ...
+
+    @property
+    def result(self) -> Any:
+        """What it has come to; raises what went wrong."""
+        ...
+
+    def wait(self, timeout: float | None = None, /) -> bool:
+        """Wait for its end, at most so many seconds; whether it has ended."""
+        ...
+
+    def stop(self) -> object:
+        """Ask it to stop after its current step."""
+        ...
 
 
 class View:
@@ -20,20 +43,20 @@ class View:
     stop_requested = False
     """Whether a stop button was pressed that acts on nothing by itself."""
 
-    def connect(self, work: object | None) -> None:
+    def connect(self, work: Any) -> None:
         """Let buttons act on this handle; None: there is nothing they could act on."""
 
     def stopping(self) -> None:
         """The current step is the last one; may be told more than once."""
 
-    def end(self, result: object) -> None:
+    def end(self, result: Any) -> None:
         """The work has come to this."""
 
     def close(self, status: str) -> None:
         """The work is over: "finished", "interrupted" or "failed"."""
 
 
-def wait(work: object, view: View, what: str, go_on: str) -> object:
+def wait(work: Work, view: View, what: str, go_on: str) -> Any:
     """Wait for the work and return its result; raise what went wrong.
 
     The first interrupt asks the work to stop and waits on; the second gives up waiting. what: the
@@ -56,7 +79,7 @@ def wait(work: object, view: View, what: str, go_on: str) -> object:
             view.stopping()
 
 
-def follow(work: object, view: View) -> None:
+def follow(work: Work, view: View) -> None:
     """Show the work to its end; an error is told by the view, and raised again for whoever asks for
     the result."""
     while not work.wait(2 * _LOOK_EVERY_S):
@@ -75,14 +98,14 @@ def aside(target: Callable[..., object], *arguments: object) -> None:
     ).start()
 
 
-def _pass_on_stop(work: object, view: View) -> None:
+def _pass_on_stop(work: Work, view: View) -> None:
     if view.stop_requested and not work.stopping:
         work.stop()
     if work.stopping:
         view.stopping()
 
 
-def _ended(work: object, view: View) -> object:
+def _ended(work: Work, view: View) -> Any:
     try:
         result = work.result
     except BaseException:

@@ -15,9 +15,10 @@ from IPython.core.error import UsageError
 from llm_magics.errors import InputError
 from llm_magics.magics.core.completion import candidates
 from llm_magics.magics.core.options import Bounded, Option
-from llm_magics.magics.parts import SEPARATOR
 from llm_magics.magics.rows import BATCH, EACH
+from llm_magics.magics.split_cell import SEPARATOR
 from llm_magics.magics.task import PANEL, TaskCommand
+from llm_magics.models.reference import origin_of
 
 __all__ = [
     "ROWS",
@@ -27,7 +28,6 @@ __all__ = [
     "known_values",
     "line_of",
     "offers_for",
-    "origin_of",
     "split_text",
     "tidy_values",
 ]
@@ -107,26 +107,6 @@ def _offer(option: Option, value: str) -> list[str]:
 
         return [value, "detect" if value == "auto" else language_name(value), value]
     return [value, value, origin_of(value) if option.completes == "model" else ""]
-
-
-def origin_of(reference: str) -> str:
-    """Where a model that completion offers comes from."""
-    prefix = reference.partition(":")[0]
-    named = {
-        "embedded": "ships with llm_magics",
-        "package": "from an installed package",
-        "run": "trained here",
-        "variable": "notebook variable",
-    }
-    if prefix in named:
-        return named[prefix]
-    return (
-        "notebook variable"
-        if reference.isidentifier()
-        else ""
-        if reference.startswith((".", "/", "~"))
-        else "hub"
-    )
 
 
 def tidy_values(command: TaskCommand, values: Mapping[str, object]) -> dict[str, str]:

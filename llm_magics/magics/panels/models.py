@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.display.memory import DeviceMemory, ModelInMemory
 from llm_magics.display.progress import counted
+from llm_magics.display.units import count, size
 from llm_magics.magics import find_command
 from llm_magics.magics.core.completion import candidates
-from llm_magics.magics.models import count, size
-from llm_magics.magics.panels.form import origin_of
+from llm_magics.models.reference import origin_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from llm_magics.models.manager.entry import DeviceRow, ModelRow
     from llm_magics.widgets.model_panel import ModelPanel
 
 __all__ = ["model_panel", "open_model_panel"]
@@ -61,11 +62,11 @@ class _Models:
     def _variables(self) -> Mapping[str, object]:
         return self.shell.user_ns if self.shell is not None else {}
 
-    def _answer(self, line: str, options: Mapping[str, str]) -> object:
+    def _answer(self, line: str, options: Mapping[str, str]) -> Any:
         given = "".join(f" --{name} {value}" for name, value in options.items() if value)
         return self.command.answer(self.shell, line + given, None, self._variables)
 
-    def _model(self, row: object) -> ModelInMemory:
+    def _model(self, row: ModelRow) -> ModelInMemory:
         colour = self._colours.setdefault(row.name, len(self._colours))
         return ModelInMemory(
             row.name,
@@ -84,7 +85,7 @@ class _Models:
         )
 
 
-def _device(row: object) -> DeviceMemory:
+def _device(row: DeviceRow) -> DeviceMemory:
     free = min(row.free_bytes, max(0, row.budget_bytes - row.held_bytes))
     blocked = max(0, row.budget_bytes - row.held_bytes - free)
     taken = (
@@ -110,11 +111,12 @@ def open_model_panel(shell: InteractiveShell | None) -> ModelPanel:
     from llm_magics.widgets.model_panel import ModelPanel
 
     options = {option.name: option for option in find_command("models").options}
+    dtypes = tuple(one for one in options["dtype"].choices if one != "auto")  # as no choice
     devices = [
         row.name
         for row in current_session().manager.device_rows((current_session().manager.device, "cpu"))
     ]
-    return ModelPanel(_Models(shell), {"dtype": options["dtype"].choices, "device": devices})
+    return ModelPanel(_Models(shell), {"dtype": dtypes, "device": devices})
 
 
 def model_panel() -> ModelPanel:

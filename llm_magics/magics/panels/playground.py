@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError
 from llm_magics.magics import MAGICS, find_command
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.live_output import Live
 from llm_magics.magics.core.options import suggestion
+from llm_magics.magics.core.python_source import python_call
 from llm_magics.magics.panels import form
 from llm_magics.magics.task import TaskCommand
 

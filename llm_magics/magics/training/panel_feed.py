@@ -25,7 +25,7 @@ from llm_magics.training.run.events import (
 )
 
 if TYPE_CHECKING:
-    from llm_magics.widgets.training_panel import TrainingPanel
+    from llm_magics.widgets.training.training_panel import TrainingPanel
 
 __all__ = ["PanelFeed", "metrics_text"]
 

@@ -3,21 +3,23 @@ settings, objects."""
 
 from __future__ import annotations
 
+import math
 import tomllib
+from typing import Any
 
-from llm_magics.magics.core.command import Call
+from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.objects import module_or_text, object_or_text
-from llm_magics.magics.core.options import suggestion
-from llm_magics.training.recipe.recipe import shipped_recipes
+from llm_magics.magics.core.options import Bounded, number, suggestion, whole
+from llm_magics.training.recipe.recipe import SETTINGS, shipped_recipes
 from llm_magics.training.recipe.request import AUGMENTATIONS, OPTION_SETTINGS
 
-__all__ = ["arguments_of"]
+__all__ = ["arguments_of", "choices_of", "typed"]
 
 _WITH_DATA = ("validation", "test", "task", "from", "to", "fields", "loss")
 """Options that say something about --data."""
 
 
-def arguments_of(call: Call, as_source: bool = False) -> dict[str, object]:
+def arguments_of(call: Call, as_source: bool = False) -> dict[str, Any]:
     """Arguments of `Session.train`, from exactly one source of what is to be trained.
 
     as_source: objects of the notebook as `python_call` writes them. Raises UsageError for a line
@@ -127,3 +129,14 @@ def _value(text: str) -> object:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def typed(option: str) -> Bounded:
+    """The converter of an option that sets one setting, with the range declared there."""
+    low, high = SETTINGS[OPTION_SETTINGS[option.removeprefix("--")]].typed or (-math.inf, math.inf)
+    return whole(low, high) if isinstance(low, int) and isinstance(high, int) else number(low, high)
+
+
+def choices_of(option: str) -> tuple[str, ...]:
+    """The values there are for an option that sets one setting."""
+    return SETTINGS[OPTION_SETTINGS[option.removeprefix("--")]].one_of

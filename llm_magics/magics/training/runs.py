@@ -13,7 +13,7 @@ from llm_magics.magics.training.train_view import NotebookView, Silent, metrics_
 from llm_magics.training.run.events import Failed, Finished
 
 if TYPE_CHECKING:
-    from llm_magics.magics.core.command import Call
+    from llm_magics.magics.core.call import Call
     from llm_magics.training.run.launch import TrainingRun
     from llm_magics.training.runs.runs import Run
     from llm_magics.training.runs.summary import RunSummary

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.progress import counted, duration
 from llm_magics.display.table import Table, table
-from llm_magics.magics.core.command import Call, Command, PlainText, python_call
+from llm_magics.display.units import count, size
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.live_output import in_notebook
 from llm_magics.magics.core.options import Option, Word, number
-from llm_magics.magics.models import count, size
+from llm_magics.magics.core.python_source import PlainText, python_call
 
 if TYPE_CHECKING:
     from llm_magics.training.runs.summary import RunSummary

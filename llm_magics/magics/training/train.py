@@ -3,14 +3,19 @@ can be stopped."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from llm_magics.display.html import el
-from llm_magics.magics.core.command import Call, Command, python_call
+from llm_magics.display.plan import plan_table
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.live_output import Live
-from llm_magics.magics.core.options import Option, Word, number, whole
+from llm_magics.magics.core.options import Option, Word
+from llm_magics.magics.core.python_source import python_call
 from llm_magics.magics.core.waiting import aside, follow, wait
-from llm_magics.magics.training.request import arguments_of
+from llm_magics.magics.training.request import arguments_of, choices_of, typed
 from llm_magics.magics.training.runs import attach, listing
-from llm_magics.training.recipe.recipe import OPTIMIZERS, SCHEDULES, TASKS
+from llm_magics.training.recipe.recipe import TASKS
 
 __all__ = ["TrainMagic"]
 
@@ -86,30 +91,30 @@ class TrainMagic(Command):
             "--replace",
             "keep an existing run of this name under NAME-1, NAME-2, … and take the name",
         ),
-        Option("--epochs", "passes over the training data", "N", number(1e-3, 1e6)),
+        Option("--epochs", "passes over the training data", "N", typed("--epochs")),
         Option(
             "--optimizer",
             "sgd, momentum and adam are written from their formulas",
             "NAME",
-            choices=OPTIMIZERS,
+            choices=choices_of("--optimizer"),
         ),
-        Option("--lr", "learning rate at its peak", "RATE", number(1e-12, 1e3)),
-        Option("--schedule", "how the rate changes", "KIND", choices=SCHEDULES),
+        Option("--lr", "learning rate at its peak", "RATE", typed("--lr")),
+        Option("--schedule", "how the rate changes", "KIND", choices=choices_of("--schedule")),
         Option(
             "--early-stop",
             "end after N evaluations without a lower validation loss",
             "N",
-            whole(1, 10_000),
+            typed("--early-stop"),
         ),
         Option("--metric", "what is measured on held-out rows", "NAME"),
-        Option("--batch", "tokens in a batch", "TOKENS", whole(1, 10_000_000)),
+        Option("--batch", "tokens in a batch", "TOKENS", typed("--batch")),
         Option(
             "--tokenizer",
             "kind of vocabulary that is trained",
             "KIND",
-            choices=("bpe", "unigram", "word", "char"),
+            choices=choices_of("--tokenizer"),
         ),
-        Option("--vocab", "entries of the vocabulary", "N", whole(10, 1_000_000)),
+        Option("--vocab", "entries of the vocabulary", "N", typed("--vocab")),
         Option(
             "--augment",
             (
@@ -122,13 +127,13 @@ class TrainMagic(Command):
             "--lora",
             "fine-tune low-rank updates of this rank in place of all weights",
             "RANK",
-            whole(1, 4096),
+            typed("--lora"),
         ),
         Option("--skip-bad-rows", "leave rows that cannot be read out, and count them"),
         Option(
             "--set", "any setting of a recipe: model.d_model=256,batch.accumulate=2", "KEY=VALUE,…"
         ),
-        Option("--seed", "seed of weights, data order and dropout", "N", whole(0, 2**31 - 1)),
+        Option("--seed", "seed of weights, data order and dropout", "N", typed("--seed")),
         Option("--device", "cpu, cuda, cuda:1, mps; without it the best there is", "DEVICE"),
         Option(
             "--find-lr",
@@ -178,8 +183,6 @@ class TrainMagic(Command):
         return _train(call, **arguments_of(call))
 
     def plan(self, call: Call) -> object:
-        from llm_magics.magics.models import plan_table
-
         if self._action(call):
             return super().plan(call)
 
@@ -229,7 +232,7 @@ def _without_a_run(arguments: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in arguments.items() if key not in ("replace", "resume")}
 
 
-def _find_lr(call: Call, **arguments: object) -> object:
+def _find_lr(call: Call, **arguments: Any) -> object:
     """The range test, with a line that says how far it is."""
     live = Live(call.shell, quiet=bool(call["quiet"]))
 
@@ -242,7 +245,7 @@ def _find_lr(call: Call, **arguments: object) -> object:
     return result
 
 
-def _train(call: Call, **arguments: object) -> object:
+def _train(call: Call, **arguments: Any) -> object:
     from llm_magics.magics.training.train_view import view_for
 
     recipe = arguments["recipe"]

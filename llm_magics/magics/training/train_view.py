@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from llm_magics.training.run.launch import TrainingResult
-    from llm_magics.widgets.training_panel import TrainingPanel
+    from llm_magics.widgets.training.training_panel import TrainingPanel
 
 __all__ = ["NotebookView", "Silent", "TerminalView", "comparison_panel", "metrics_text", "view_for"]
 
@@ -47,7 +47,7 @@ def view_for(
 def comparison_panel(runs: dict[str, Iterable[Event]], title: str = "") -> TrainingPanel:
     """The panel of several runs beside each other, from what they recorded; a result like any other
     in a cell."""
-    from llm_magics.widgets.training_panel import TrainingPanel
+    from llm_magics.widgets.training.training_panel import TrainingPanel
 
     panel = TrainingPanel(title=title or " · ".join(runs))
     for name, events in runs.items():
@@ -95,7 +95,7 @@ class NotebookView(Silent):
     def __init__(self, title: str) -> None:
         from IPython.display import display
 
-        from llm_magics.widgets.training_panel import TrainingPanel
+        from llm_magics.widgets.training.training_panel import TrainingPanel
 
         self.panel: TrainingPanel = TrainingPanel(title=title)
         self._feed = PanelFeed(self.panel)

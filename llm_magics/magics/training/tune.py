@@ -3,9 +3,12 @@ curve a trial that moves."""
 
 from __future__ import annotations
 
-from llm_magics.magics.core.command import Call, Command, Source, python_call
+from llm_magics.extras import install_hint
+from llm_magics.magics.core.call import Call
+from llm_magics.magics.core.command import Command
 from llm_magics.magics.core.objects import object_or_text
 from llm_magics.magics.core.options import Option, number, whole
+from llm_magics.magics.core.python_source import Source, python_call
 from llm_magics.magics.training.tune_view import attach, listing, search
 
 __all__ = ["TuneMagic"]
@@ -36,8 +39,8 @@ class TuneMagic(Command):
         "validation rows; the "
         "test rows are looked at once, with the best. Interrupting the cell, or the stop button, "
         "ends the search; "
-        "%tune --resume goes on with it, also in another kernel. Needs pip install "
-        "'llm_magics[tune]'."
+        "%tune --resume goes on with it, also in another kernel. Needs "
+        f"{install_hint('tune')}."
     )
     cell = "What is trained, [search] and, if wanted, [set] and [pruning], in TOML"
     options = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.display.charts.tuning import value_text
 from llm_magics.display.result import Result
 from llm_magics.display.table import Table, table
 from llm_magics.display.tuning_board import LIVE_STATES, Board, Trial, settings_text, tuning_node
 from llm_magics.errors import LLMMagicsError, printable
-from llm_magics.magics.core.command import Call
+from llm_magics.magics.core.call import Call
 from llm_magics.magics.core.live_output import hidden, in_notebook
 from llm_magics.magics.core.waiting import View, aside, follow, wait
 
@@ -29,7 +29,7 @@ __all__ = ["ShownStudy", "attach", "listing", "search"]
 _LOOK_EVERY_S = 1.0
 
 
-def search(call: Call, **arguments: object) -> object:
+def search(call: Call, **arguments: Any) -> object:
     """Start a search, or go on with one; wait for its end unless it is to run in the background."""
     view = _view_for(call.shell, quiet=bool(call["quiet"]))
     try:
@@ -97,7 +97,7 @@ class _Notebook(_Silent):
     def __init__(self) -> None:
         from IPython.display import display
 
-        from llm_magics.widgets.tuning_board import TuningBoard
+        from llm_magics.widgets.training.tuning_board import TuningBoard
 
         self.board = TuningBoard()
         self._handle = display(self.board, display_id=True)

@@ -12,7 +12,10 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, UnsafeModel, WrongTask
-from llm_magics.models.folder.precision import NAMES, load_itemsize
+from llm_magics.extras import install_hint
+from llm_magics.models.families import FAMILIES, family_of
+from llm_magics.models.folder.precision import load_itemsize
+from llm_magics.models.number_format import parse_number_format
 from llm_magics.models.reference import Reference
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ __all__ = [
     "COMPUTE_TYPES",
     "CTRANSLATE2",
     "ENGINES",
-    "FAMILIES",
     "TORCH",
     "bytes_per_weight",
     "check_engine",
@@ -37,8 +39,6 @@ __all__ = [
 
 TORCH, CTRANSLATE2 = "torch", "ctranslate2"
 ENGINES = (TORCH, CTRANSLATE2)
-FAMILIES = ("marian", "m2m_100", "bart", "mbart", "pegasus", "t5", "mt5")
-"""`model_type` of what CTranslate2 is used for here; NLLB is of the family m2m_100."""
 COMPUTE_TYPES = {
     "float32": "float32",
     "int8": "int8_float32",
@@ -68,9 +68,8 @@ def check_engine(engine: str | None, reference: Reference) -> str:
         )
     if importlib.util.find_spec("ctranslate2") is None:
         raise InputError(
-            "the engine ctranslate2 is not installed: pip install 'llm_magics[fast]', or "
-            "leave "
-            "the engine out"
+            f"the engine ctranslate2 is not installed: {install_hint('fast')}, "
+            "or leave the engine out"
         )
     return engine
 
@@ -83,12 +82,13 @@ def check_folder(reference: Reference, facts: FolderFacts) -> None:
             f"{reference} has {what}: the engine ctranslate2 takes safetensors without code only"
         )
     made = str((facts.config.get("architectures") or [""])[0])
-    if facts.family not in FAMILIES or (made and not made.endswith(_WRITERS)):
-        what = "a model of this project" if facts.is_house else f"a {made or facts.family}"
+    if not family_of(facts.family).ctranslate2 or (made and not made.endswith(_WRITERS)):
+        names = [name for name, family in FAMILIES.items() if family.ctranslate2]
+        what = "a model of this project" if facts.is_native else f"a {made or facts.family}"
         raise WrongTask(
             f"{reference} is {what}, which torch computes; the engine ctranslate2 is for "
             "encoder-decoders that "
-            f"write, of the families {', '.join(FAMILIES)}: leave the engine out, or choose one "
+            f"write, of the families {', '.join(names)}: leave the engine out, or choose one "
             "of those"
         )
 
@@ -127,13 +127,13 @@ def _format(reference: Reference, dtype: Any, device: str) -> str:
         )
     computed = ctranslate2.get_supported_compute_types(kind)
     there = [name for name, compute_type in COMPUTE_TYPES.items() if compute_type in computed]
-    short = NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    short = parse_number_format(dtype) if isinstance(dtype, str) else dtype
     # torch has int8 on the CPU only, CTranslate2 on both
     place = "cpu" if str(short).endswith("int8") else device
     wanted = str(resolve_dtype(dtype, place, reference)).removeprefix("torch.")
     if wanted in there:
         return wanted
-    if short is None:
+    if short in (None, "auto"):
         return "float32"
     raise InputError(
         f"the engine ctranslate2 does not compute {wanted} on {device}: use {' or '.join(there)}"

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import LLMMagicsError
+from llm_magics.models.backends.base import Backend
 from llm_magics.models.catalog import find_language
+from llm_magics.models.families import family_of
 from llm_magics.models.reference import Reference
 
 __all__ = ["LoadedModel", "known_languages", "languages_of_name", "tensor_bytes"]
 
-_TRANSLATORS = ("marian", "m2m_100", "mbart", "fsmt")
 _OPUS_NAME = re.compile(r"opus-mt(?:-tc)?(?:-(?:big|base|bible))*-([A-Za-z_+]+)-([A-Za-z_+]+)")
-_HOUSE_CONTEXT = 256
-"""Taken for a language model of ours whose folder does not say on how many tokens at once it was
-trained."""
 _NATIVE_CODE = re.compile(r"[a-z]{2,3}_[A-Z][A-Za-z]{1,3}")
 
 
@@ -33,18 +31,17 @@ class LoadedModel:
     reference: Reference
     """What it was loaded from."""
     family: str
-    """`model_type` of transformers ("marian", "m2m_100", "t5", "bart", "llama", ...) or "house"."""
+    """`model_type` of transformers ("marian", "t5", "llama", ...), or "native"."""
     kind: str
     """ "seq2seq", "causal" or "encoder"."""
-    module: Any
-    """The `torch.nn.Module`, in eval mode."""
-    tokenizer: Any
-    """A transformers tokenizer or a HouseTokenizer. Use it inside `using_tokenizer()` only."""
-    device: str
-    dtype: str
-    """Number format of the weights: "float32", "bfloat16", "float16"."""
-    n_parameters: int
-    n_bytes: int
+    backend: Backend
+    """What computes it."""
+    device: str = "cpu"
+    """Where it is computed: a device of torch's, or the address of an endpoint."""
+    dtype: str = ""
+    """Number format of the weights: "float32", "bfloat16", "float16", "int8"; "": unknown."""
+    n_parameters: int | None = None
+    n_bytes: int = 0
     """Bytes of all weights; tables that are computed, such as positions, are not counted."""
     revision: str | None = None
     """The hub's commit, where there is one."""
@@ -59,10 +56,10 @@ class LoadedModel:
     task: str = ""
     """What it was trained for: "translate", "text to text", "text generation", ..."""
     trained_tokens: int | None = None
-    """How many tokens at once a language model of ours was trained on; None where its folder does
+    """How many tokens at once a native language model was trained on; None where its folder does
     not say."""
     labels: tuple[str, ...] = ()
-    """The classes of a classifier or tagger of ours, by number; one of transformers has them in its
+    """The classes of a native classifier or tagger, by number; one of transformers has them in its
     configuration."""
     runs_own_code: bool = False
     """Whether code from the model's folder was allowed to run."""
@@ -79,56 +76,43 @@ class LoadedModel:
             yield self.tokenizer
 
     @property
-    def is_house(self) -> bool:
-        """Whether it is one of this project's own models."""
-        return self.family == "house"
+    def module(self) -> Any:
+        """The `torch.nn.Module`, in eval mode. Raises WrongTask where the backend has none."""
+        return self.backend.module
 
     @property
-    def is_remote(self) -> bool:
-        """Whether it is behind an endpoint: then there is no module and no tokenizer here."""
-        return False
-
-    @property
-    def engine(self) -> str:
-        """What computes it, one of `models.backends.engine.ENGINES`."""
-        return "torch"
+    def tokenizer(self) -> Any:
+        """A tokenizer of transformers or a NativeTokenizer: use it inside `using_tokenizer()` only.
+        Raises WrongTask where the backend has none."""
+        return self.backend.tokenizer
 
     @property
     def config(self) -> Any:
-        """transformers' configuration of the model; None for a model of ours."""
-        return getattr(self.module, "config", None)
+        """transformers' configuration of the model; None for others."""
+        return self.backend.config
 
     @property
     def generation_config(self) -> Any:
         """How its authors let it write, as transformers' GenerationConfig; None where there is
         none."""
-        return getattr(self.module, "generation_config", None)
-
-    @property
-    def is_chat(self) -> bool:
-        """Whether it has a chat template."""
-        return self.kind == "causal" and bool(getattr(self.tokenizer, "chat_template", None))
+        return self.backend.generation_config
 
     @property
     def max_source_tokens(self) -> int | None:
         """The most tokens it can read at once (for a causal model: read and write); None when there
         is no limit."""
-        if self.is_house or self.family in ("t5", "mt5", "umt5", "longt5"):
-            return None  # positions are computed, relative, or both
-        config = self.config
-        limit = getattr(config, "max_position_embeddings", None) or getattr(
-            config, "n_positions", None
-        )
-        return int(limit) if limit else None
+        return self.backend.max_source_tokens(self)
 
     @property
     def context_tokens(self) -> int | None:
         """The most tokens that a word can be predicted from; None when there is no limit."""
-        positions = getattr(self.module, "positions", None)
-        if not self.is_house or positions is None:  # a recurrent model has no positions
-            return self.max_source_tokens
-        learned = getattr(positions, "size", None) or self.trained_tokens or _HOUSE_CONTEXT
-        return min(learned, self.trained_tokens or learned)
+        return self.backend.context_tokens(self)
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it is given messages: a chat model at an endpoint, or one with a chat
+        template."""
+        return self.kind == "causal" and self.backend.has_chat_format
 
 
 def tensor_bytes(module: Any) -> tuple[int, int]:
@@ -172,7 +156,7 @@ def known_languages(tokenizer: Any) -> tuple[str, ...]:
 
 def task_of(family: str, kind: str, is_chat: bool) -> str:
     """What a transformers model is for, in a word or two, for the table of models."""
-    if family in _TRANSLATORS:
+    if family_of(family).translates:
         return "translate"
     return {"seq2seq": "text to text", "encoder": "encode"}.get(
         kind, "chat" if is_chat else "generate text"

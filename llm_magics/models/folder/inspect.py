@@ -53,14 +53,14 @@ class FolderFacts:
     """Whether the configuration names code to run."""
 
     @property
-    def is_house(self) -> bool:
+    def is_native(self) -> bool:
         """Whether the folder is in this project's own format."""
         return self.config.get("format") == "llm_magics"
 
     @property
     def family(self) -> str:
-        """`model_type` of the configuration, "house" for this project's own format."""
-        return "house" if self.is_house else str(self.config.get("model_type"))
+        """`model_type` of the configuration, "native" for this project's own format."""
+        return "native" if self.is_native else str(self.config.get("model_type"))
 
     @property
     def n_parameters(self) -> int | None:

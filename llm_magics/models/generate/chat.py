@@ -8,9 +8,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llm_magics.errors import BrokenModel, printable
-from llm_magics.models.backends.loaded import LoadedModel
+
+if TYPE_CHECKING:
+    from llm_magics.models.backends.loaded import LoadedModel
 
 __all__ = ["render_chats"]
 

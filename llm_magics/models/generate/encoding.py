@@ -1,28 +1,21 @@
-"""Sources -> token ids, with the language codes and prefixes each family of models wants."""
+"""Sources -> token ids of a tokenizer of transformers, with the language codes and prefixes that
+each family of models wants."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import TooLong, UnknownLanguage, WrongTask, printable
-from llm_magics.models.backends.loaded import LoadedModel
-from llm_magics.models.backends.openai.model import estimate_tokens
 from llm_magics.models.catalog import language_name, native_language
+from llm_magics.models.families import family_of
 from llm_magics.models.folder.library_errors import boundary
+from llm_magics.models.generate.types import Source
 
-__all__ = ["Source", "count_tokens", "encode_sources", "forced_bos"]
+if TYPE_CHECKING:
+    from llm_magics.models.backends.loaded import LoadedModel
 
-Source = str | Sequence[Mapping[str, str]]
-"""A text as it stands, or, for a chat model, messages: [{"role": "user", "content": "..."}]."""
-
-
-def count_tokens(model: LoadedModel, texts: Sequence[str]) -> list[int]:
-    """How many tokens each text has for this model, special tokens included, a word for the target
-    language not."""
-    if model.is_remote:
-        return estimate_tokens(texts)
-    return [len(ids) for ids in encode_sources(model, texts, None, None, check_length=False)]
+__all__ = ["check_pair", "check_source_lengths", "encode_sources", "forced_bos"]
 
 
 def encode_sources(
@@ -38,25 +31,20 @@ def encode_sources(
     Raises UnknownLanguage (not a language of this model), TooLong, WrongTask (messages for what is
     no chat model).
     """
-    _check_pair(model, source_language, target_language)
+    check_pair(model, source_language, target_language)
     if any(not isinstance(source, str) for source in sources):
         ids = _encode_chat(model, sources)
     else:
         texts = [printable(source) for source in sources]
-        if model.is_house:
-            ids = model.tokenizer.encode_source(texts)
-        else:
-            prefix = _target_prefix(model, target_language) if check_length else ""
-            with (
-                model.using_tokenizer() as tokenizer,
-                boundary(f"the tokenizer of {model.reference}", "used"),
-            ):
-                _set_source_language(model, tokenizer, source_language)
-                ids = _token_ids(
-                    tokenizer, [prefix + text for text in texts], add_special_tokens=True
-                )
+        prefix = _target_prefix(model, target_language) if check_length else ""
+        with (
+            model.using_tokenizer() as tokenizer,
+            boundary(f"the tokenizer of {model.reference}", "used"),
+        ):
+            _set_source_language(model, tokenizer, source_language)
+            ids = _token_ids(tokenizer, [prefix + text for text in texts], add_special_tokens=True)
     if check_length:
-        _check_lengths(model, ids)
+        check_source_lengths(model, ids)
     return ids
 
 
@@ -95,7 +83,8 @@ def _encode_chat(model: LoadedModel, sources: Sequence[Source]) -> list[list[int
         )  # the template has written them
 
 
-def _check_lengths(model: LoadedModel, ids: list[list[int]]) -> None:
+def check_source_lengths(model: LoadedModel, ids: list[list[int]]) -> None:
+    """Raises TooLong for a source with more tokens than the model reads."""
     limit = model.max_source_tokens
     if limit is None:
         return
@@ -108,7 +97,8 @@ def _check_lengths(model: LoadedModel, ids: list[list[int]]) -> None:
             )
 
 
-def _check_pair(model: LoadedModel, source: str | None, target: str | None) -> None:
+def check_pair(model: LoadedModel, source: str | None, target: str | None) -> None:
+    """Raises UnknownLanguage where the model reads or writes another language than asked for."""
     for given, made_for, verb in (
         (source, model.source_language, "reads"),
         (target, model.target_language, "writes"),
@@ -130,9 +120,13 @@ def _native(model: LoadedModel, language: str) -> str:
     return code
 
 
+def _by_prefix(model: LoadedModel) -> bool:
+    return family_of(model.family).languages == "prefix"
+
+
 def _target_prefix(model: LoadedModel, target: str | None) -> str:
     """The word a Marian model with several target languages wants at the start of its input."""
-    if model.family != "marian" or not model.languages:
+    if not _by_prefix(model) or not model.languages:
         return ""
     if target is None:
         raise UnknownLanguage(
@@ -143,14 +137,14 @@ def _target_prefix(model: LoadedModel, target: str | None) -> str:
 
 
 def _set_source_language(model: LoadedModel, tokenizer: Any, source: str | None) -> None:
-    if source and model.languages and model.family != "marian":
+    if source and model.languages and not _by_prefix(model):
         tokenizer.src_lang = _native(model, source)
 
 
 def forced_bos(model: LoadedModel, target: str | None) -> int | None:
     """The token that tells a model of many languages which one to write, None where the input says
     it."""
-    if not model.languages or model.family == "marian":
+    if not model.languages or _by_prefix(model):
         return None
     if target is None:
         raise UnknownLanguage(

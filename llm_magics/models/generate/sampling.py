@@ -21,13 +21,13 @@ from llm_magics.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Dice", "Drawing", "choose_tokens"]
+__all__ = ["RandomStreams", "SamplingParams", "choose_tokens"]
 
 MOST_TEMPERATURE = 10.0
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SamplingParams:
     """How the next token is chosen. Raises InputError for values without meaning."""
 
     temperature: float = 0.0
@@ -55,7 +55,7 @@ class Drawing:
         return self.temperature == 0
 
 
-class Dice:
+class RandomStreams:
     """A stream of numbers for each text that is written; `streams` are what sets them apart, such
     as (seed, candidate)."""
 
@@ -64,29 +64,31 @@ class Dice:
         # promise.
         self._streams = [random.Random(" ".join(map(str, stream))) for stream in streams]
 
-    def throw(self, places: Sequence[int]) -> list[float]:
+    def draw(self, places: Sequence[int]) -> list[float]:
         """One number in [0, 1) for each of these texts."""
         return [self._streams[place].random() for place in places]
 
 
-def choose_tokens(logits: Tensor, drawing: Drawing, dice: Dice, places: Sequence[int]) -> Tensor:
+def choose_tokens(
+    logits: Tensor, params: SamplingParams, streams: RandomStreams, places: Sequence[int]
+) -> Tensor:
     """The next token of each text: logits (B, V) → ids (B,); `places` are the numbers of these
-    texts among the dice."""
+    texts among the streams."""
     import torch
 
     from llm_magics.nn.decoding import keep_likely
 
-    if drawing.is_greedy:
+    if params.is_greedy:
         return logits.argmax(-1)
     likely = keep_likely(
-        logits.float() / drawing.temperature, top_k=drawing.top_k, top_p=drawing.top_p
+        logits.float() / params.temperature, top_k=params.top_k, top_p=params.top_p
     )
     # In float64: a float32 sum over 150,000 tokens is off by more than the rare ones' probability.
     below = likely.softmax(-1).double().cumsum(-1)  # (B, V)
-    thrown = torch.tensor(dice.throw(places), dtype=torch.float64, device=logits.device)[
+    drawn = torch.tensor(streams.draw(places), dtype=torch.float64, device=logits.device)[
         :, None
     ]  # (B, 1)
-    chosen = torch.searchsorted(below, thrown * below[:, -1:], right=True)[:, 0]  # (B,)
+    chosen = torch.searchsorted(below, drawn * below[:, -1:], right=True)[:, 0]  # (B,)
     return chosen.clamp(max=logits.shape[-1] - 1)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import BrokenModel, WrongTask
+from llm_magics.models.backends.base import NATIVE
 from llm_magics.models.folder.library_errors import boundary
 from llm_magics.models.folder.safe_files import check_inside, reason
 from llm_magics.models.read.windows import TextWindow, run_windows, window_tokens
@@ -50,7 +51,7 @@ class Embedded:
 def is_sentence_encoder(model: LoadedModel) -> bool:
     """Whether the model can turn texts into vectors: an encoder without a head, or with one for
     masked words."""
-    if model.is_house or model.kind != "encoder":
+    if model.backend.kind == NATIVE or model.kind != "encoder":
         return False
     name = type(model.module).__name__
     return name.endswith(("Model", "ForMaskedLM"))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import WrongTask
+from llm_magics.models.backends.base import NATIVE
 from llm_magics.models.folder.library_errors import boundary
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Reader:
             model.using_tokenizer() as tokenizer,
             boundary(f"the tokenizer of {model.reference}", "used"),
         ):
-            if model.is_house:
+            if model.backend.kind == NATIVE:
                 self.ids, self.offsets = (
                     tokenizer.encode_source([text])[0][:-1],
                     tokenizer.source_offsets(text)[:-1],
@@ -147,7 +148,9 @@ class _Reader:
             else:
                 self._read(tokenizer, text)
             self.special = frozenset(
-                tokenizer.special.values() if model.is_house else tokenizer.all_special_ids
+                tokenizer.special.values()
+                if model.backend.kind == NATIVE
+                else tokenizer.all_special_ids
             )
         self.limit = min(model.context_tokens or _WINDOW, _WINDOW)
 
@@ -181,7 +184,7 @@ class _Reader:
         with self.model.lock, torch.inference_mode():
             output = (
                 self.model.module(ids)
-                if self.model.is_house
+                if self.model.backend.kind == NATIVE
                 else self.model.module(input_ids=ids).logits
             )
         return output.float().cpu()
@@ -215,13 +218,13 @@ class _Reader:
         return self.decoded([token]) or self.name(token)
 
     def decoded(self, ids: Sequence[int]) -> str:
-        if self.model.is_house:
+        if self.model.backend.kind == NATIVE:
             return self.model.tokenizer.decode_source(ids)
         return self.model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
 
     def name(self, token: int) -> str:
         """How the vocabulary writes the token."""
-        if self.model.is_house:
+        if self.model.backend.kind == NATIVE:
             return self.model.tokenizer.source_tokens([token])[0]
         return str(self.model.tokenizer.convert_ids_to_tokens(token))
 

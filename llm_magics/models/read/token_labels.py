@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from llm_magics.errors import WrongTask
+from llm_magics.models.backends.base import NATIVE
 from llm_magics.models.folder.library_errors import boundary
 from llm_magics.models.read.classify import class_names
 from llm_magics.models.read.windows import TextWindow, cut, run_windows, window_tokens
@@ -87,7 +88,9 @@ def label_spans(
     names = class_names(model)
     overlap = window_tokens(model) // 4
     cuts = [
-        _house_cut(model, text, overlap) if model.is_house else cut(model, text, overlap=overlap)
+        _native_cut(model, text, overlap)
+        if model.backend.kind == NATIVE
+        else cut(model, text, overlap=overlap)
         for text in texts
     ]
     rows = iter(
@@ -204,7 +207,7 @@ def _trimmed(text: str, span: LabelledSpan) -> LabelledSpan:
     return LabelledSpan(start, end, span.label, span.score)
 
 
-def _house_cut(model: LoadedModel, text: str, overlap: int) -> list[TextWindow]:
+def _native_cut(model: LoadedModel, text: str, overlap: int) -> list[TextWindow]:
     """Windows for a tagger of our own, which reads one token a word: that of its first piece, as in
     training."""
     places = [match.span() for match in _WORD.finditer(text)]

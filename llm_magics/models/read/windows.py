@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import TooLong, WrongTask
+from llm_magics.models.backends.base import NATIVE
+from llm_magics.models.families import family_of
 from llm_magics.models.folder.library_errors import boundary
 from llm_magics.models.generate.batches import bucketed
 
@@ -33,7 +35,6 @@ __all__ = [
 LEAST_ROOM = 16
 """Tokens of the text that a window must hold beside what goes with it."""
 _DEFAULT_LENGTH = 512
-_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TextWindow:
 def window_tokens(model: LoadedModel) -> int:
     """How many tokens `model` reads at once, marks included; at most 512."""
     longest = min(model.max_source_tokens or _DEFAULT_LENGTH, _DEFAULT_LENGTH)
-    return longest - 2 if model.family in _POSITIONS_AFTER_PADDING else longest
+    return longest - 2 if family_of(model.family).positions_after_padding else longest
 
 
 def fast_tokenizer(model: LoadedModel, tokenizer: Any) -> Any:
@@ -82,8 +83,8 @@ def cut(
         model.using_tokenizer() as tokenizer,
         boundary(f"the tokenizer of {model.reference}", "used"),
     ):
-        if model.is_house:
-            return _house_windows(
+        if model.backend.kind == NATIVE:
+            return _native_windows(
                 tokenizer.encode_source([text])[0], tokenizer.source_offsets(text), longest, overlap
             )
         fast_tokenizer(model, tokenizer)
@@ -127,7 +128,7 @@ def _windows(coded: Any, overlap: int) -> list[TextWindow]:
     return found
 
 
-def _house_windows(
+def _native_windows(
     ids: list[int], offsets: list[tuple[int, int]], longest: int, overlap: int
 ) -> list[TextWindow]:
     starts = range(0, max(1, len(ids) - overlap), longest - overlap)
@@ -178,7 +179,7 @@ def run_windows(
     """`read(output)` (B, …) of `module`, the model's own unless given, a row for each window:
     float32 on the CPU.
 
-    With `per_token` a row has one entry for each token of its window, padding left out. House
+    With `per_token` a row has one entry for each token of its window, padding left out. Native
     models give their output itself to `read`.
     """
     import torch
@@ -187,8 +188,8 @@ def run_windows(
     for batch in bucketed([len(window.ids) for window in windows], token_budget):
         chosen = [windows[i] for i in batch]
         with model.lock, torch.inference_mode():
-            if model.is_house:
-                output = _house_output(model, chosen)
+            if model.backend.kind == NATIVE:
+                output = _native_output(model, chosen)
             else:
                 inputs = model_inputs(
                     model, [window.ids for window in chosen], [window.types for window in chosen]
@@ -200,7 +201,7 @@ def run_windows(
     return results
 
 
-def _house_output(model: LoadedModel, chosen: list[TextWindow]) -> Tensor:
+def _native_output(model: LoadedModel, chosen: list[TextWindow]) -> Tensor:
     import torch
 
     longest, pad = max(len(window.ids) for window in chosen), model.tokenizer.special["pad"]

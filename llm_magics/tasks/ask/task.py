@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import EmptyInput, InputError, WrongTask
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.read.spans import Inquiry, answer_spans
 from llm_magics.rows.results_file import fingerprint
-from llm_magics.rows.run import WrittenRows, alone, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import one_by_one, settings_of, work_through
 from llm_magics.tasks.ask.result import Answer, Answers, Evidence
 from llm_magics.tasks.ask.semantic import SemanticSearch
 from llm_magics.tasks.choose import Opened, candidates, open_model
 from llm_magics.tasks.progress import WrittenProgress
 from llm_magics.tasks.prompts import answer_prompt, parse_cited, says_no_answer
-from llm_magics.tasks.provenance import account, answers, excess, readable, run
-from llm_magics.tasks.results import RowError
+from llm_magics.tasks.provenance import account, answers, excess, run
+from llm_magics.text.clean import clean_text
 from llm_magics.text.extractive import terms
 from llm_magics.text.language import check_language, detect
 from llm_magics.text.passages import (
@@ -73,7 +75,7 @@ def ask(
     Raises EmptyInput, InputError, TooLong, UnknownLanguage, WrongTask for a model that cannot
     answer, or a ModelError from choosing and loading a model.
     """
-    asked, context = _questions(questions), readable(context)
+    asked, context = _questions(questions), clean_text(context)
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 50:
         raise InputError(f"count must be a whole number from 1 to 50, not {count!r}")
     language = check_language(language) if language != "auto" else detect(context)[0]
@@ -84,9 +86,9 @@ def ask(
     ) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds
         text = _Text(context, language, manager)
-        extractive = opened.loaded is None or opened.loaded.kind == "encoder"
+        extractive = opened.loaded.backend.kind == EXTRACTIVE or opened.loaded.kind == "encoder"
         tokens, interrupted = 0, False
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             found = [_picked(question, text, count) for question in asked]
         elif extractive:
             found = _spans(opened, asked, text, count)
@@ -118,7 +120,7 @@ def ask_each(
     stop: Stop = None,
     on_row: Callable[[int, Answers | RowError], None] | None = None,
     **options: object,
-) -> list[Answers | RowError] | WrittenRows:
+) -> Rows:
     """One Answers, or one RowError with the reason, for each row, in order; `options` as in `ask`.
 
     A row is a question about `context`, or a mapping with "question" and "context". A row that
@@ -128,7 +130,7 @@ def ask_each(
     settings = settings_of("ask", {**options, "context": context and fingerprint(context)})
     return work_through(
         rows,
-        alone(lambda row: ask(*_row(row, context), stop=stop, **options)),
+        one_by_one(lambda row: ask(*_row(row, context), stop=stop, **options)),
         column=column,
         whole=True,
         on_row=on_row,
@@ -163,7 +165,7 @@ def _questions(questions: str | Sequence[str]) -> list[str]:
     given = list(questions) if isinstance(questions, (list, tuple)) else [questions]
     if not given:
         raise EmptyInput("there is no question")
-    return [" ".join(readable(question).split()) for question in given]
+    return [" ".join(clean_text(question).split()) for question in given]
 
 
 class _Text:

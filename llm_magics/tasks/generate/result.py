@@ -9,7 +9,8 @@ from llm_magics.display import theme
 from llm_magics.display.html import Node, el, fragment, user_text
 from llm_magics.display.result import Provenance, Result
 from llm_magics.errors import InputError
-from llm_magics.models.generate.sample import INTERRUPTED, LENGTH, MODEL_END, STOP_STRING
+from llm_magics.extras import require
+from llm_magics.models.generate.types import INTERRUPTED, LENGTH, MODEL_END, STOP_STRING
 from llm_magics.tasks.results import badges, header, remarks, shortened
 
 __all__ = ["Generated", "GeneratedText", "GenerationProgress"]
@@ -108,6 +109,7 @@ class Generated(Result):
 
     def to_pandas(self) -> object:
         """One row a candidate: text, finish, stopped_by, tokens."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         return pandas.DataFrame(

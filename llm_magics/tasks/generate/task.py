@@ -18,17 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError, WrongTask
-from llm_magics.models.generate.sample import INTERRUPTED, Continuation, Wanted, continue_texts
-from llm_magics.models.generate.sampling import Drawing
-from llm_magics.rows.run import Keep, WrittenRows, readable_rows, settings_of, work_through
+from llm_magics.models.backends.base import EXTRACTIVE
+from llm_magics.models.generate.sample import continue_texts
+from llm_magics.models.generate.sampling import SamplingParams
+from llm_magics.models.generate.types import INTERRUPTED, Continuation, SamplingOptions
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import Keep, readable_rows, settings_of, work_through
 from llm_magics.tasks.choose import Opened, candidates, open_model
 from llm_magics.tasks.generate.result import Generated, GeneratedText, GenerationProgress
-from llm_magics.tasks.provenance import account, readable
-from llm_magics.tasks.results import RowError
+from llm_magics.tasks.provenance import account
+from llm_magics.text.clean import clean_text
 
 if TYPE_CHECKING:
     from llm_magics.models.backends.loaded import LoadedModel
-    from llm_magics.models.generate.encoding import Source
+    from llm_magics.models.generate.types import Source
     from llm_magics.models.manager.manager import ModelManager
 
 __all__ = ["DEFAULT_TOKENS", "MOST_CANDIDATES", "MOST_SEED", "generate", "generate_each"]
@@ -36,7 +39,7 @@ __all__ = ["DEFAULT_TOKENS", "MOST_CANDIDATES", "MOST_SEED", "generate", "genera
 DEFAULT_TOKENS, MOST_TOKENS = 256, 1_000_000
 MOST_CANDIDATES = 64
 MOST_SEED = 2**31 - 1
-_USUAL = Drawing(temperature=0.8, top_p=0.95)
+_USUAL = SamplingParams(temperature=0.8, top_p=0.95)
 _WINDOW_ROWS = 16
 """Rows of `generate_each` that are written together."""
 
@@ -85,7 +88,7 @@ class _Asked:
                 "temperature "
                 "above 0"
             )
-        Drawing(**self._given())  # which says what is wrong with them
+        SamplingParams(**self._given())  # which says what is wrong with them
 
     def _given(self) -> dict[str, float]:
         return {
@@ -94,26 +97,26 @@ class _Asked:
             if (value := getattr(self, name)) is not None
         }
 
-    def drawing(self, model: LoadedModel) -> Drawing:
+    def drawing(self, model: LoadedModel) -> SamplingParams:
         """How `model` chooses tokens; see the module's docstring."""
         given = self._given()
         if given.get("temperature") == 0:
-            return Drawing()
+            return SamplingParams()
         own = _of_authors(model)
         if own is None and given:
-            own = Drawing(temperature=1.0)
+            own = SamplingParams(temperature=1.0)
         elif own is None:
-            own = _USUAL if model.kind == "causal" or self.n > 1 else Drawing()
+            own = _USUAL if model.kind == "causal" or self.n > 1 else SamplingParams()
         return replace(own, **given)
 
 
-def _of_authors(model: LoadedModel) -> Drawing | None:
+def _of_authors(model: LoadedModel) -> SamplingParams | None:
     """What a model's authors set, None where they left it at the most probable token."""
-    config = None if model.is_remote else model.generation_config
+    config = model.generation_config
     if config is None or not config.do_sample:
         return None
     temperature, top_p, top_k = config.temperature, config.top_p, config.top_k
-    return Drawing(
+    return SamplingParams(
         temperature=1.0 if temperature is None else temperature,
         top_p=top_p or 1.0,
         top_k=top_k or 0,
@@ -154,7 +157,7 @@ def generate(
     Raises EmptyInput, TooLong, InputError, WrongTask for models that write no open text, or a
     ModelError.
     """
-    text = readable(text)
+    text = clean_text(text)
     asked = _Asked(
         temperature,
         top_p,
@@ -187,7 +190,7 @@ def generate_each(
     on_row: Callable[[int, Generated | RowError], None] | None = None,
     stop: Stop = None,
     **options: object,
-) -> list[Generated | RowError] | WrittenRows:
+) -> Rows:
     """One Generated, or one RowError with the reason, for each row, in order; `options` as in
     `generate`.
 
@@ -236,7 +239,7 @@ class _Writing:
     """One model, asked for texts of one kind."""
 
     def __init__(self, opened: Opened, asked: _Asked) -> None:
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             raise WrongTask(
                 f"{opened.reference} has no weights and writes nothing; choose a language model"
             )
@@ -272,7 +275,7 @@ class _Writing:
         """A result for each text; `on_progress` is told of the first one."""
         started = time.perf_counter()
         asked, drawing = self.asked, self.asked.drawing(self.model)
-        wanted = Wanted(drawing, asked.max_tokens, asked.stop_strings, asked.n)
+        wanted = SamplingOptions(drawing, asked.max_tokens, asked.stop_strings, asked.n)
         drafts = [""] * asked.n
 
         def on_text(source: int, candidate: int, draft: str) -> None:
@@ -319,7 +322,7 @@ class _Writing:
         self,
         text: str,
         found: list[Continuation],
-        drawing: Drawing,
+        drawing: SamplingParams,
         seed: int,
         seconds: float,
         total: int,

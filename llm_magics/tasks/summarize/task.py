@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.catalog import language_name
-from llm_magics.rows.run import ScoredRows, WrittenRows, alone, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import one_by_one, settings_of, work_through
 from llm_magics.rows.scores import SummaryScores, with_references, with_scores
 from llm_magics.tasks.choose import candidates, open_model
-from llm_magics.tasks.provenance import account, check_alternatives, readable
+from llm_magics.tasks.provenance import account, check_alternatives
 from llm_magics.tasks.references import summary_scores
-from llm_magics.tasks.results import RowError, Summary
+from llm_magics.tasks.results import Summary
 from llm_magics.tasks.summarize.writer import MAX_WORDS, OnProgress, Stop, Writer
+from llm_magics.text.clean import clean_text
 from llm_magics.text.extractive import count_words, pick_sentences, scores, shorten
 from llm_magics.text.language import check_language, detect
 from llm_magics.text.segments import segment
@@ -59,7 +62,7 @@ def summarize(
     Raises EmptyInput, TooLong, InputError, UnknownLanguage, or a ModelError from choosing and
     loading a model.
     """
-    text = readable(text)
+    text = clean_text(text)
     _check(max_words, style)
     check_alternatives(alternatives)
     language, note = _language(text, language)
@@ -69,7 +72,7 @@ def summarize(
     with open_model(choices, manager, load_options) as opened:
         started = time.perf_counter()  # loading the model is no part of the seconds
         sources = [sentence.text for sentence in segment(text, language).sentences]
-        if opened.loaded is None:
+        if opened.loaded.backend.kind == EXTRACTIVE:
             sentences, positions, remark = _extract(sources, max_words)
             tokens, interrupted, others, parts = 0, False, (), 1
             only = "sentences are picked in one way only: no alternatives" if alternatives else ""
@@ -94,7 +97,7 @@ def summarize(
     result = Summary(
         text=_written(sentences, style, language),
         sentences=tuple(sentences),
-        extractive=opened.loaded is None,
+        extractive=opened.loaded.backend.kind == EXTRACTIVE,
         source_text=text,
         source_words=count_words(text),
         language=language,
@@ -122,7 +125,7 @@ def summarize_each(
     on_row: Callable[[int, Summary | RowError], None] | None = None,
     stop: Stop = None,
     **options: object,
-) -> list[Summary | RowError] | ScoredRows | WrittenRows:
+) -> Rows:
     """One Summary, or one RowError with the reason, for each row, in order; `options` as in
     `summarize`.
 
@@ -134,7 +137,7 @@ def summarize_each(
     _check(options.get("max_words", 100), options.get("style", "paragraph"))
     if options.get("language", "auto") != "auto":
         check_language(options["language"])
-    work = alone(lambda row: summarize(row, stop=stop, **options))
+    work = one_by_one(lambda row: summarize(row, stop=stop, **options))
     if reference is not None:
         rows, column, work = (
             with_references(rows, reference, column),

@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.parallel import SentencePair
 from llm_magics.errors import InputError
-from llm_magics.rows.run import (
-    Keep,
-    ScoredRows,
-    WrittenRows,
-    readable_rows,
-    settings_of,
-    work_through,
-)
-from llm_magics.rows.scores import TranslationScores, text_of, with_references, with_scores
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import Keep, readable_rows, settings_of, work_through
+from llm_magics.rows.scores import TranslationScores, with_references, with_scores
+from llm_magics.rows.source import text_of
 from llm_magics.tasks.choose import Opened, open_model
 from llm_magics.tasks.model_choice import translators
-from llm_magics.tasks.provenance import account, answers, check_alternatives, readable
+from llm_magics.tasks.provenance import account, answers, check_alternatives
 from llm_magics.tasks.references import translation_scores
-from llm_magics.tasks.results import RowError, Translation
+from llm_magics.tasks.results import Translation
 from llm_magics.tasks.translate.back import open_back, translated_back
 from llm_magics.tasks.translate.direction import Direction, direction_of
 from llm_magics.tasks.translate.sentences import (
@@ -33,6 +28,7 @@ from llm_magics.tasks.translate.sentences import (
     readable_document,
     translate_sentences,
 )
+from llm_magics.text.clean import clean_text
 from llm_magics.text.terms import Term, keep_terms, terms_of
 
 if TYPE_CHECKING:
@@ -71,7 +67,7 @@ def translate_each(
     stop: Stop = None,
     out_file: str | Path | None = None,
     resume: bool = False,
-) -> list[Row] | ScoredRows | WrittenRows:
+) -> Rows:
     """One Translation, or one RowError with the reason, for each row, in order; see `work_through`
     for batches.
 
@@ -182,7 +178,7 @@ class _Models:
 
 def _text(row: object) -> str:
     try:
-        return readable(text_of(row))
+        return clean_text(text_of(row))
     except InputError:
         return ""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import InputError, UnknownLanguage
 from llm_magics.models.catalog import language_name, native_language
+from llm_magics.models.families import family_of
 from llm_magics.text.language import check_language, detect
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def _among(model: LoadedModel, direction: Direction) -> Direction:
     known = tuple(model.languages or ())
     # A Marian model that chooses its target by a mark has codes for targets only.
     asked = (
-        (direction.target,) if model.family == "marian" else (direction.source, direction.target)
+        (direction.target,)
+        if family_of(model.family).languages == "prefix"
+        else (direction.source, direction.target)
     )
     for code in asked:
         if known and native_language(code, known) is None:

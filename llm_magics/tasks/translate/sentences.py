@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.parallel import SentencePair
 from llm_magics.models.catalog import native_language
+from llm_magics.models.families import family_of
 from llm_magics.tasks.prompts import translate_prompt
 from llm_magics.tasks.provenance import answers, excess, run
 from llm_magics.tasks.translate.direction import Direction
@@ -107,6 +108,6 @@ def linked(model: LoadedModel, pair: SentencePair, direction: Direction) -> Sent
 def _set_languages(model: LoadedModel, tokenizer: object, direction: Direction) -> None:
     """Both languages for a tokenizer that writes marks for them; Marian's has one for each side
     already."""
-    if model.languages and model.family != "marian":
+    if model.languages and family_of(model.family).languages != "prefix":
         tokenizer.src_lang = native_language(direction.source, model.languages)
         tokenizer.tgt_lang = native_language(direction.target, model.languages)

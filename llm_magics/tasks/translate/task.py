@@ -13,7 +13,7 @@ from llm_magics.errors import LLMMagicsError
 from llm_magics.tasks.choose import open_model
 from llm_magics.tasks.model_choice import translators
 from llm_magics.tasks.progress import TranslationProgress
-from llm_magics.tasks.provenance import account, answers, check_alternatives, readable
+from llm_magics.tasks.provenance import account, answers, check_alternatives
 from llm_magics.tasks.references import translation_scores
 from llm_magics.tasks.results import Translation
 from llm_magics.tasks.translate.back import translate_back
@@ -25,6 +25,7 @@ from llm_magics.tasks.translate.sentences import (
     readable_document,
     translate_sentences,
 )
+from llm_magics.text.clean import clean_text
 from llm_magics.text.segments import Document
 from llm_magics.text.terms import Term, TermUse, keep_terms, terms_of
 
@@ -83,7 +84,7 @@ def translate(
     Raises EmptyInput, TooLong, UnknownLanguage, or a ModelError from choosing and loading the
     model.
     """
-    text, terms = readable(text), terms_of(keep, glossary)
+    text, terms = clean_text(text), terms_of(keep, glossary)
     check_alternatives(alternatives)
     choices, asked = translators(text, source=source, target=target, model=model, default=default)
     if asked is not None:
@@ -238,7 +239,7 @@ def _pairs(
     failed."""
     pairs, remark = progress.pairs, ""
     if (
-        not align or model.kind != "seq2seq" or model.engine != "torch"
+        not align or model.kind != "seq2seq" or not model.backend.capabilities.module
     ):  # which alone shows its attention
         return pairs, remark
     end = time.perf_counter() + _ALIGN_SECONDS

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llm_magics.extras import require
+
 __all__ = ["Entity", "KeyPhrase", "Label", "Language", "Sentiment", "Similarity"]
 
 
@@ -89,6 +91,7 @@ class Similarity:
 
     def to_pandas(self) -> object:
         """The matrix as a DataFrame with the lines as index and columns."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         return pandas.DataFrame(self.matrix, index=list(self.lines), columns=list(self.lines))

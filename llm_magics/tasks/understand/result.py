@@ -11,6 +11,7 @@ from llm_magics.display.highlight import Mark, highlighted
 from llm_magics.display.html import Node, el, fragment, user_text
 from llm_magics.display.likeness import likeness_map
 from llm_magics.display.result import Provenance, Result
+from llm_magics.extras import require
 from llm_magics.tasks.results import badges, header, remarks, shortened
 from llm_magics.tasks.understand.annotations import (
     Entity,
@@ -98,6 +99,7 @@ class Understanding(Result):
     def to_pandas(self) -> object:
         """One row a finding: aspect, text, label, score, start, end, model; for similarity see
         `.similarity.to_pandas()`."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         rows = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.result import Provenance
 from llm_magics.errors import InputError, ModelError, WrongTask
+from llm_magics.models.backends.base import EXTRACTIVE
 from llm_magics.models.catalog import language_name
 from llm_magics.models.read.classify import is_sequence_classifier
 from llm_magics.tasks.chat_reading import ReadText, chat_answers
@@ -194,7 +195,9 @@ class Work:
         with open_model(
             candidates("understand", model=self.model), self.manager, self.load_options
         ) as opened:
-            if opened.loaded is None:  # embedded:extractive: whatever needs no model
+            if (
+                opened.loaded.backend.kind == EXTRACTIVE
+            ):  # embedded:extractive: whatever needs no model
                 able = {aspect: True for aspect in ("sentiment", "phrases")}
             else:
                 able = capabilities(opened.loaded)
@@ -212,7 +215,7 @@ class Work:
             for aspect in wanted:
                 if self.stop is not None and self.stop():
                     return True
-                if opened.loaded is None:
+                if opened.loaded.backend.kind == EXTRACTIVE:
                     self._weightless(aspect, reads, found, notes)
                 else:
                     found[aspect] = self._read(aspect, opened, reads)
@@ -221,7 +224,11 @@ class Work:
     def _unasked(self, opened: Opened, aspect: str, unasked: bool) -> bool:
         if aspect != "labels":
             return unasked
-        own = opened.loaded is not None and is_sequence_classifier(opened.loaded) and unasked
+        own = (
+            opened.loaded.backend.kind != EXTRACTIVE
+            and is_sequence_classifier(opened.loaded)
+            and unasked
+        )
         return bool(self.labels) or (own and "sentiment" in capabilities(opened.loaded))
 
     def _alone(
@@ -255,7 +262,8 @@ class Work:
     def _weightless(
         self, aspect: str, reads: list[ReadText], found: dict[str, _Found], notes: list[str]
     ) -> None:
-        load_lexicon()
+        if aspect == "sentiment":
+            load_lexicon()
         started = time.perf_counter()  # reading the lexicon is no part of the seconds
         if aspect == "language":
             values: list[object] = [self._language_of(read) for read in reads]

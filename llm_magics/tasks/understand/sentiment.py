@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from llm_magics.extras import is_installed
 from llm_magics.models.read.classify import class_names, class_probabilities
 from llm_magics.tasks.chat_reading import ReadText, chat_answers
 from llm_magics.tasks.understand.annotations import Sentiment
@@ -26,6 +27,7 @@ __all__ = [
     "LEXICON_LANGUAGES",
     "asked_sentiment",
     "classified_sentiment",
+    "has_lexicon",
     "lexicon_sentiment",
     "load_lexicon",
     "polarities",
@@ -49,6 +51,11 @@ _VALUES = {
 }
 
 
+def has_lexicon(language: str) -> bool:
+    """Whether a text in this language can be judged by the lexicon, on this machine."""
+    return language in LEXICON_LANGUAGES and is_installed("textblob")
+
+
 @functools.cache
 def load_lexicon() -> type:
     """TextBlob, its lexicon read."""
@@ -61,7 +68,7 @@ def load_lexicon() -> type:
 def lexicon_sentiment(read: ReadText) -> list[Sentiment] | None:
     """The whole text, then each of its sentences where there are several; None where the lexicon
     lacks the language."""
-    if read.language not in LEXICON_LANGUAGES:
+    if not has_lexicon(read.language):
         return None
 
     def judged(start: int, end: int) -> Sentiment:

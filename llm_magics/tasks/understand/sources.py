@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llm_magics.display.result import Provenance
 from llm_magics.errors import HubUnreachable, ModelError, ModelNotFound, UnknownLanguage
+from llm_magics.extras import DISTRIBUTION, install_hint
 from llm_magics.models.catalog import Choice, language_name, recommend
 from llm_magics.models.folder.hub_cache import cached_folder
 from llm_magics.models.read.classify import class_names, entailment_classes, is_sequence_classifier
@@ -17,7 +18,7 @@ from llm_magics.models.read.embed import is_sentence_encoder
 from llm_magics.models.read.token_labels import is_tagger
 from llm_magics.models.reference import Reference, package_names
 from llm_magics.tasks.choose import Candidate, candidates
-from llm_magics.tasks.understand.sentiment import LEXICON_LANGUAGES, polarities
+from llm_magics.tasks.understand.sentiment import LEXICON_LANGUAGES, has_lexicon, polarities
 from llm_magics.text.keyphrases import has_stop_words
 from llm_magics.text.unspaced import segmenter
 
@@ -95,7 +96,10 @@ def sources(aspect: str, language: str, *, default: object = None, fetch: bool =
     except (HubUnreachable, ModelNotFound, UnknownLanguage) as error:
         noted = tuple(Candidate(one.reference, one.why, str(error)) for one in vectors)
         refusal = HubUnreachable if isinstance(error, HubUnreachable) else ModelNotFound
-        return Sources(noted, weightless, "" if noted else f"{aspect}: {error}", refusal)
+        lacking = f"{aspect}: {error}"
+        if aspect == "sentiment" and language in LEXICON_LANGUAGES and not weightless:
+            lacking += f"; its lexicon needs no model: {install_hint('sentiment')}"
+        return Sources(noted, weightless, "" if noted else lacking, refusal)
 
 
 def _not_here(aspect: str, language: str, choices: list[Choice]) -> str:
@@ -111,7 +115,11 @@ def _not_here(aspect: str, language: str, choices: list[Choice]) -> str:
         if hub
         else ""
     )
-    only = f"the lexicon knows {_known()} only, and " if aspect == "sentiment" else ""
+    only = ""
+    if aspect == "sentiment" and language in LEXICON_LANGUAGES:
+        only = f"the lexicon is not installed ({install_hint('sentiment')}), and "
+    elif aspect == "sentiment":
+        only = f"the lexicon knows {_known()} only, and "
     return (
         f"{aspect}: {only}no model for {language_name(language)} is on this machine; "
         f"{', '.join(filter(None, (from_hub, named))) or 'name a model with --model'}"
@@ -151,7 +159,7 @@ def without_weights(aspect: str, language: str) -> bool:
     """Whether `aspect` can be done without a model in this language."""
     if aspect == "phrases":
         return has_stop_words(language)
-    return aspect == "language" or (aspect == "sentiment" and language in LEXICON_LANGUAGES)
+    return aspect == "language" or (aspect == "sentiment" and has_lexicon(language))
 
 
 def weightless_provenance(aspect: str, seconds: float = 0.0, language: str = "") -> Provenance:
@@ -159,7 +167,8 @@ def weightless_provenance(aspect: str, seconds: float = 0.0, language: str = "")
     package, why = _WEIGHTLESS[aspect]
     if aspect == "phrases" and segmenter(language) is not None:
         why += f", words by rjieba {metadata.version('rjieba')}"
-    return Provenance(model=package, revision=metadata.version(package), why=why, seconds=seconds)
+    version = metadata.version(DISTRIBUTION if package == "llm_magics" else package)
+    return Provenance(model=package, revision=version, why=why, seconds=seconds)
 
 
 def capabilities(model: LoadedModel) -> dict[str, bool]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_magics.models.manager.entry import LoadPlan
-from llm_magics.rows.run import WrittenRows, readable_rows, settings_of, work_through
+from llm_magics.rows.rows import RowError, Rows
+from llm_magics.rows.run import readable_rows, settings_of, work_through
 from llm_magics.tasks.choose import candidates
-from llm_magics.tasks.provenance import readable
-from llm_magics.tasks.results import RowError
 from llm_magics.tasks.understand.result import Understanding
 from llm_magics.tasks.understand.runner import Asked, Work
 from llm_magics.tasks.understand.sources import sources, weightless_provenance
+from llm_magics.text.clean import clean_text
 
 if TYPE_CHECKING:
     from llm_magics.models.manager.manager import ModelManager
@@ -56,7 +56,7 @@ def understand(
     nothing that is shown can be done.
     """
     asked = Asked.of(show, labels, multi_label, count, language, model, defaults)
-    return Work(manager, asked, load_options, stop).understood([readable(text)])[0]
+    return Work(manager, asked, load_options, stop).understood([clean_text(text)])[0]
 
 
 def understand_each(
@@ -70,7 +70,7 @@ def understand_each(
     stop: Stop = None,
     load_options: dict[str, object] | None = None,
     **options: object,
-) -> list[Understanding | RowError] | WrittenRows:
+) -> Rows:
     """One Understanding, or one RowError with the reason, for each row, in order; `options` as in
     `understand`.
 

@@ -10,12 +10,12 @@ from llm_magics.training.export.hf_export import MAX_POSITIONS
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+    from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 
 __all__ = ["twin_tokenizer"]
 
 
-def twin_tokenizer(tokenizer: HouseTokenizer, side: str, ends: bool) -> PreTrainedTokenizerFast:
+def twin_tokenizer(tokenizer: NativeTokenizer, side: str, ends: bool) -> PreTrainedTokenizerFast:
     """One side ("source" or "target") as transformers knows tokenizers; the same ids, and the same
     text back.
 

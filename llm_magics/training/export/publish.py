@@ -15,6 +15,7 @@ from typing import Any
 
 from llm_magics.display.result import Result
 from llm_magics.errors import InputError, RunError, WrongTask
+from llm_magics.models.families import AUTO_CLASSES
 from llm_magics.models.folder.safe_files import read_json
 from llm_magics.training.export.card import model_card
 from llm_magics.training.runs.runs import Run
@@ -168,13 +169,13 @@ def _write_safetensors(run: Run, folder: Path) -> tuple[str, str]:
         return _write_copy(run, folder)
     from transformers.utils import logging
 
-    from llm_magics.models.folder.native import load_house
+    from llm_magics.models.folder.native import load_native
     from llm_magics.models.folder.open import LOAD_LOCK
     from llm_magics.training.export.hf_export import twin
     from llm_magics.training.export.hf_tokenizer import twin_tokenizer
 
     _house_family(config)  # before the weights are read
-    module, tokenizer, config = load_house(run.model_folder)
+    module, tokenizer, config = load_native(run.model_folder)
     with LOAD_LOCK:
         model = twin(module, tokenizer.special)
     is_translator = model.config.is_encoder_decoder
@@ -221,31 +222,20 @@ def _write_copy(run: Run, folder: Path) -> tuple[str, str]:
         ignore=shutil.ignore_patterns(*_SAID_IN_THE_CARD, ".*"),
         dirs_exist_ok=True,
     )
-    is_house = config.get("format") == "llm_magics"
+    is_native = config.get("format") == "llm_magics"
     for name in ("config.json", "adapter_config.json", "tokenizer_config.json"):
         _without_places(folder / name)
-    auto = _AUTO.get(run.recipe().task, "AutoModel")
-    use = "llm_magics: give the folder as a model, --model FOLDER" if is_house else _loading(auto)
+    auto = AUTO_CLASSES.get(run.recipe().task, "AutoModel")
+    use = "llm_magics: give the folder as a model, --model FOLDER" if is_native else _loading(auto)
     _write_text(
         folder / "README.md",
         model_card(
             run,
-            library="llm_magics" if is_house else "transformers",
+            library="llm_magics" if is_native else "transformers",
             use=use.replace("FOLDER", run.name),
         ),
     )
     return str(config.get("model_type", "")), use
-
-
-_AUTO = {
-    "translate": "AutoModelForSeq2SeqLM",
-    "summarize": "AutoModelForSeq2SeqLM",
-    "language-model": "AutoModelForCausalLM",
-    "masked-language-model": "AutoModelForMaskedLM",
-    "classify": "AutoModelForSequenceClassification",
-    "label-tokens": "AutoModelForTokenClassification",
-    "answer": "AutoModelForQuestionAnswering",
-}
 
 
 def _loading(auto: str) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from llm_magics.errors import TrainingError
+from llm_magics.extras import install_hint
 from llm_magics.training.export.card import without_places
 from llm_magics.training.run.events import Evaluated, Event, Finished, LayersSeen, Sampled, StepDone
 from llm_magics.training.runs.runs import Run
@@ -26,7 +27,7 @@ def write_events(run: Run, folder: Path) -> None:
     except ImportError:
         raise TrainingError(
             "event files are written by the library tensorboard, which is not installed: "
-            "pip install llm-magics[tensorboard]"
+            f"{install_hint('tensorboard')}"
         ) from None
     began_s = (run.folder / "recipe.json").stat().st_mtime
     writer = SummaryWriter(str(folder))

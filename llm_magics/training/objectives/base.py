@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError, RecipeError
-from llm_magics.metrics import perplexity, score
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.metrics import check_installed, perplexity, score
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
 from llm_magics.training.data.tokenizer import SPECIAL, train_tokenizer
@@ -62,6 +62,7 @@ class Objective(ABC):
                     f"the metric {metric!r} does not fit task = {recipe.task!r}; "
                     f"choose {', '.join(self.metrics)}"
                 )
+            check_installed(metric)
 
     @classmethod
     def needs(cls, given: Any) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def house_tokenizer(
     recipe: Recipe,
     source_texts: Callable[[], Iterator[str]],
     target_texts: Callable[[], Iterator[str]] | None = None,
-) -> HouseTokenizer:
+) -> NativeTokenizer:
     """The run's tokenizers, trained on the texts unless the run has them already; one for both
     sides where shared."""
     both = target_texts is None or recipe.tokenizer.shared
@@ -219,8 +220,8 @@ def house_tokenizer(
                 yield from target_texts()
 
         tokenizer = _trained(run.tokenizer_file, recipe, texts)
-        return HouseTokenizer(tokenizer, tokenizer, SPECIAL)
-    return HouseTokenizer(
+        return NativeTokenizer(tokenizer, tokenizer, SPECIAL)
+    return NativeTokenizer(
         _trained(run.tokenizer_file, recipe, source_texts),
         _trained(run.target_tokenizer_file, recipe, target_texts),
         SPECIAL,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError
-from llm_magics.models.folder.native import save_house
+from llm_magics.models.folder.native import save_native
 from llm_magics.nn.randomness import initialised_from
 from llm_magics.training.data.augment import drop_tokens, swap_tokens
 from llm_magics.training.data.batches import Batch, bucketed
@@ -113,7 +113,7 @@ class Classify(Objective):
 
     def export(self, folder: Path, model: nn.Module, card: str) -> None:
         language = self.recipe.data.source_language
-        save_house(
+        save_native(
             folder,
             model,
             arguments=self.arguments,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import DataError
-from llm_magics.models.folder.native import save_house
+from llm_magics.models.folder.native import save_native
 from llm_magics.nn.cross_entropy import linear_cross_entropy
 from llm_magics.nn.decoding import sample
 from llm_magics.nn.randomness import initialised_from
@@ -178,7 +178,7 @@ class LanguageModel(Objective):
         )
 
     def export(self, folder: Path, model: nn.Module, card: str) -> None:
-        save_house(
+        save_native(
             folder,
             model,
             arguments=self.arguments,

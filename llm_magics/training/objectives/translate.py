@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from llm_magics.attention.explore import explore
 from llm_magics.attention.store import AttentionStore, compand
 from llm_magics.errors import AttentionError
-from llm_magics.models.folder.native import save_house
+from llm_magics.models.folder.native import save_native
 from llm_magics.nn.cross_entropy import linear_cross_entropy
 from llm_magics.nn.decoding import beam, greedy
 from llm_magics.nn.randomness import initialised_from
@@ -144,7 +144,7 @@ class Translate(Objective):
 
     def export(self, folder: Path, model: nn.Module, card: str) -> None:
         data = self.recipe.data
-        save_house(
+        save_native(
             folder,
             model,
             arguments=self.arguments,

@@ -3,70 +3,31 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llm_magics.errors import RecipeError
+from llm_magics.training.recipe.setting import Setting, value_of
 
 if TYPE_CHECKING:
     from llm_magics.training.recipe.recipe import Recipe
 
-__all__ = ["ARCHITECTURES", "GENERATED", "OPTIMIZERS", "SCHEDULES", "TASKS", "check_recipe"]
-
-TASKS = (
-    "translate",
-    "summarize",
-    "language-model",
-    "masked-language-model",
-    "classify",
-    "label-tokens",
-    "answer",
-    "custom",
-)
-ARCHITECTURES = ("transformer", "rnn", "lstm", "gru", "softmax-regression")
-OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
-SCHEDULES = ("constant", "linear", "inverse_sqrt", "cosine", "one_cycle")
-GENERATED = ("number-words", "repeated-sequences")
-"""Sources whose rows the project makes itself, a test part among them."""
-
-_CHOICES = {
-    "task": TASKS,
-    "cleaning.normalize": ("nfc", "nfkc", "none"),
-    "tokenizer.kind": ("bpe", "unigram", "word", "char"),
-    "model.architecture": ARCHITECTURES,
-    "model.attention": ("none", "context", "additive"),
-    "optimizer.name": OPTIMIZERS,
-    "schedule.kind": SCHEDULES,
-    "compute.precision": ("auto", "float32", "bfloat16"),
-    "data.source": ("files", *GENERATED, "notebook"),
-}
-_ABOVE_ZERO = (
-    "optimizer.lr",
-    "batch.tokens",
-    "batch.accumulate",
-    "schedule.epochs",
-    "tokenizer.vocab_size",
-)
-_SHARES = (
-    "model.dropout",
-    "augmentation.drop",
-    "augmentation.swap",
-    "augmentation.join",
-    "data.validation_share",
-    "optimizer.label_smoothing",
-)
+__all__ = ["check_recipe"]
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """RecipeError for the first setting that is out of its range, or that contradicts another
-    one."""
-    for name, allowed in _CHOICES.items():
-        _one_of(name, _setting(recipe, name), allowed)
+def check_recipe(recipe: Recipe, settings: Mapping[str, Setting]) -> None:
+    """RecipeError for the first setting that is out of its range, or that contradicts another one;
+    `settings` are the declarations by dotted name."""
+    for name, one in settings.items():
+        if one.one_of:
+            _one_of(name, value_of(recipe, name), one.one_of)
     _check_together(recipe)
-    for name in _ABOVE_ZERO:
-        if not 0 < (value := _setting(recipe, name)) < float("inf"):
-            raise RecipeError(f"{name} = {value}: expected a number above 0")
-    for name in _SHARES:
-        if not 0 <= (value := _setting(recipe, name)) < 1:
+    for name, one in settings.items():
+        if one.above is not None and not one.above < (value := value_of(recipe, name)) < math.inf:
+            raise RecipeError(f"{name} = {value}: expected a number above {one.above:g}")
+    for name, one in settings.items():
+        if one.share and not 0 <= (value := value_of(recipe, name)) < 1:
             raise RecipeError(f"{name} = {value}: expected a share from 0 to below 1")
 
 
@@ -98,18 +59,13 @@ def _check_together(recipe: Recipe) -> None:
             "task = 'answer' is learnt by fine-tuning only; name a model to fine-tune "
             "(model.reference)"
         )
-    mixes = [name for name in ("weights", "made", "held_out") if getattr(data, name)]
-    if mixes and recipe.task != "translate":
-        raise RecipeError(
-            f"data.{mixes[0]} is for translators; task = {recipe.task!r} cannot have it"
-        )
     if (data.made or data.held_out) and not (data.source_language and data.target_language):
         raise RecipeError(
             "data.made and data.held_out need data.source_language and target_language"
         )
     if data.source == "files" and not data.train:
         raise RecipeError("data.train names no training data")
-    if data.group and (data.source in GENERATED or recipe.task == "custom"):
+    if data.group and (data.source not in ("files", "notebook") or recipe.task == "custom"):
         raise RecipeError(
             f"data.group = {data.group!r} names a column, and these rows have none; leave it out"
         )
@@ -125,11 +81,6 @@ def _check_together(recipe: Recipe) -> None:
         raise RecipeError(
             f"data.also names more training files, but data.source = {data.source!r}; leave it out"
         )
-
-
-def _setting(recipe: Recipe, dotted: str) -> object:
-    table, _, name = dotted.rpartition(".")
-    return getattr(getattr(recipe, table) if table else recipe, name)
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

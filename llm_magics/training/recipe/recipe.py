@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_magics.errors import RecipeError
-from llm_magics.training.recipe.checks import (
-    ARCHITECTURES,
-    GENERATED,
-    OPTIMIZERS,
-    SCHEDULES,
-    TASKS,
-    check_recipe,
+from llm_magics.errors import InputError, RecipeError
+from llm_magics.models.number_format import parse_number_format
+from llm_magics.training.recipe.checks import check_recipe
+from llm_magics.training.recipe.setting import (
+    FINE_TUNED,
+    MODULE,
+    NATIVE,
+    SCRATCH,
+    Scope,
+    declared,
+    setting,
+    table,
 )
 
 __all__ = [
@@ -24,20 +28,55 @@ __all__ = [
     "GENERATED",
     "OPTIMIZERS",
     "SCHEDULES",
+    "SETTINGS",
+    "TABLES",
     "TASKS",
     "Recipe",
     "load_recipe",
     "parse_recipe",
     "recipe_from_dict",
+    "WORDS",
     "shipped_recipes",
 ]
 
 _FOLDER = Path(__file__).parents[1] / "recipes"
 
+TASKS = (
+    "translate",
+    "summarize",
+    "language-model",
+    "masked-language-model",
+    "classify",
+    "label-tokens",
+    "answer",
+    "custom",
+)
+ARCHITECTURES = ("transformer", "rnn", "lstm", "gru", "softmax-regression")
+OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
+SCHEDULES = ("constant", "linear", "inverse_sqrt", "cosine", "one_cycle")
+GENERATED = ("number-words", "repeated-sequences")
+"""Sources whose rows the project makes itself, a test part among them."""
+
+_PAIRS = ("translate", "summarize")
+_RECURRENT = ("rnn", "lstm", "gru")
+_OF_TEXTS = (*NATIVE, FINE_TUNED)
+_FROM_SCRATCH = Scope("a model that is built from scratch", (SCRATCH,))
+_TRANSFORMER = Scope(
+    "a transformer that is built from scratch", (SCRATCH,), architectures=("transformer",)
+)
+_TEXTS = Scope("models of text", _OF_TEXTS)
+_TWO_SIDES = Scope("translate and summarize", _OF_TEXTS, _PAIRS)
+_TRANSLATORS = Scope("translate with a native model", NATIVE, ("translate",))
+_NOISE = Scope("translate, summarize and classify", _OF_TEXTS, (*_PAIRS, "classify"))
+_MODULES = Scope("a module of the notebook", (MODULE,))
+_ALL = Scope("everything")
+WORDS = {"from": _TWO_SIDES, "to": _TWO_SIDES, "fields": _TEXTS, "loss": _MODULES}
+"""Words of `train` that are not settings, and the trainings they mean something to."""
+
 
 @dataclass(frozen=True)
 class Data:
-    source: str = "files"
+    source: str = setting("files", one_of=("files", *GENERATED, "notebook"))
     """"files" (or anything else that `rows.read_rows` reads by name), "number-words" or
     "repeated-sequences" (generated), "notebook" (objects)."""
     train: str = ""
@@ -45,30 +84,29 @@ class Data:
     test: str = ""
     """.jsonl, .csv, .tsv, .parquet, .txt (each but parquet also .gz), or hub:NAME/CONFIG:SPLIT; a
     relative path is looked for in $LLM_MAGICS_DATA, then beside the notebook."""
-    also: tuple[str, ...] = ()
+    also: tuple[str, ...] = setting((), scope=_TEXTS)
     """More training data, with the same columns."""
-    weights: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = setting(make=dict, scope=_TRANSLATORS)
     """Name of training data, as in `train`, `also` and `made` → how often an epoch sees each of its
-    rows; 1 where none is given. 0.25: a quarter of the rows, others every time (translators only).
-    """
-    made: tuple[str, ...] = ()
-    """Kinds of rows that the project adds, see `data.made_rows` (translators only)."""
-    held_out: tuple[str, ...] = ()
+    rows; 1 where none is given. 0.25: a quarter of the rows, others every time."""
+    made: tuple[str, ...] = setting((), scope=_TRANSLATORS)
+    """Kinds of rows that the project adds, see `data.made_rows`."""
+    held_out: tuple[str, ...] = setting((), scope=_TRANSLATORS)
     """Further tests, .jsonl: no sentence of theirs of three words or more is learnt, in either
     language."""
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = setting(make=dict, scope=_TEXTS)
     """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
-    validation_share: float = 0.05
+    validation_share: float = setting(0.05, share=True)
     """Of the training rows, held out where no validation data is named; of a language model's text
     its end."""
-    group: str = ""
+    group: str = setting("", scope=_TEXTS)
     """Column, such as the article that questions are about, whose rows stay together: all learnt
     from, or all held out."""
-    test_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = setting((), scope=_TEXTS)
     """Values of that column: their rows are the test rows."""
-    rows: int = 0
+    rows: int = setting(0, scope=_TEXTS)
     """Training rows that are used (repeated-sequences: made); 0: all."""
-    skip_bad_rows: bool = False
+    skip_bad_rows: bool = setting(False, scope=_TEXTS, option="--skip-bad-rows")
     source_language: str = ""
     target_language: str = ""
     languages: tuple[str, ...] = ()
@@ -84,7 +122,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Cleaning:
-    normalize: str = "nfc"
+    normalize: str = setting("nfc", one_of=("nfc", "nfkc", "none"))
     """Unicode normalisation: "nfc", "nfkc" or "none"."""
     whitespace: bool = True
     """Runs of white space become one space (not in the text of a language model)."""
@@ -103,23 +141,34 @@ class Cleaning:
 
 @dataclass(frozen=True)
 class Augmentation:
-    join: float = 0.0
+    join: float = setting(
+        0.0,
+        share=True,
+        scope=Scope("translate and summarize with a native model", NATIVE, _PAIRS),
+    )
     """Share of training rows that get another row appended, so that longer inputs are seen."""
-    drop: float = 0.0
+    drop: float = setting(0.0, share=True, scope=_NOISE)
     """Share of source tokens that are dropped, anew every epoch."""
-    swap: float = 0.0
+    swap: float = setting(0.0, share=True, scope=_NOISE)
     """Share of source tokens that change places with a near one, anew every epoch."""
-    back_translate: str = ""
+    back_translate: str = setting("", scope=_TWO_SIDES)
     """Model that translates the targets back: each gives one more training pair, with a
     machine-made source."""
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    kind: str = "bpe"
+    kind: str = setting("bpe", one_of=("bpe", "unigram", "word", "char"), option="--tokenizer")
     """"bpe" (with byte fallback: no text is unknown), "unigram", "word" or "char"."""
-    vocab_size: int = 4_000
-    shared: bool = True
+    vocab_size: int = setting(4_000, above=0, option="--vocab", typed=(10, 1_000_000))
+    shared: bool = setting(
+        True,
+        scope=Scope(
+            "a translator, a summariser or a language model that is built from scratch",
+            (SCRATCH,),
+            (*_PAIRS, "language-model", "masked-language-model"),
+        ),
+    )
     """One vocabulary and one embedding matrix for both sides; of a language model: its output layer
     has the same matrix."""
     lowercase: bool = False
@@ -130,36 +179,71 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class Model:
-    architecture: str = "transformer"
+    architecture: str = setting("transformer", one_of=ARCHITECTURES)
     """"transformer", "rnn", "lstm", "gru" or "softmax-regression"; or `reference`."""
-    reference: str = ""
+    reference: str = setting("", scope=_ALL)
     """A transformers model to fine-tune, in place of an architecture from scratch."""
-    from_run: str = ""
+    from_run: str = setting("", scope=_ALL)
     """A run whose weights and tokenizer the training begins with; all else under [model] is then as
     in that run."""
-    attention: str = "additive"
+    attention: str = setting(
+        "additive",
+        one_of=("none", "context", "additive"),
+        scope=Scope("a recurrent translator", (SCRATCH,), _PAIRS, _RECURRENT),
+    )
     """Of a recurrent translator: "none", "context" (the encoder's last state at every step) or
     "additive"."""
     d_model: int = 128
     """Width of the Transformer; size of the state of a recurrent network."""
-    embedding_size: int = 0
+    embedding_size: int = setting(
+        0,
+        scope=Scope(
+            "a recurrent translator or language model",
+            (SCRATCH,),
+            (*_PAIRS, "language-model"),
+            _RECURRENT,
+        ),
+    )
     """Recurrent networks; 0: d_model."""
-    nhead: int = 4
-    num_layers: int = 4
+    nhead: int = setting(4, scope=_TRANSFORMER)
+    num_layers: int = setting(
+        4,
+        scope=Scope(
+            "a model with one stack of layers",
+            (SCRATCH,),
+            ("language-model", "masked-language-model", "classify", "label-tokens"),
+            ("transformer", *_RECURRENT),
+        ),
+    )
     """Of a model with one stack."""
-    num_encoder_layers: int = 3
-    num_decoder_layers: int = 3
+    num_encoder_layers: int = setting(
+        3, scope=Scope("translate and summarize from scratch", (SCRATCH,), _PAIRS)
+    )
+    num_decoder_layers: int = setting(
+        3,
+        scope=Scope(
+            "translate and summarize with a transformer from scratch",
+            (SCRATCH,),
+            _PAIRS,
+            ("transformer",),
+        ),
+    )
     """Of a translator."""
-    dim_feedforward: int = 512
-    dropout: float = 0.1
-    norm_first: bool = True
-    bidirectional: bool = True
+    dim_feedforward: int = setting(512, scope=_TRANSFORMER)
+    dropout: float = setting(0.1, share=True)
+    norm_first: bool = setting(True, scope=_TRANSFORMER)
+    bidirectional: bool = setting(
+        True,
+        scope=Scope(
+            "a recurrent encoder", (SCRATCH,), (*_PAIRS, "classify", "label-tokens"), _RECURRENT
+        ),
+    )
     """Recurrent encoders read in both directions (a translator's only with additive attention)."""
 
 
 @dataclass(frozen=True)
 class Lora:
-    rank: int = 0
+    rank: int = setting(0, option="--lora", typed=(1, 4096))
     """Fine-tune low-rank updates of this rank (Hu et al. 2021) in place of all weights; 0: all
     weights."""
     alpha: float = 16.0
@@ -171,25 +255,27 @@ class Lora:
 
 @dataclass(frozen=True)
 class Optimizer:
-    name: str = "adamw"
+    name: str = setting("adamw", one_of=OPTIMIZERS, option="--optimizer")
     """"adamw", "adam", "momentum" or "sgd"."""
-    lr: float = 1e-3
+    lr: float = setting(1e-3, above=0, option="--lr", typed=(1e-12, 1e3))
     weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.98)
-    momentum: float = 0.9
+    betas: tuple[float, float] = setting(
+        (0.9, 0.98), scope=Scope("adam and adamw", optimizers=("adam", "adamw"))
+    )
+    momentum: float = setting(0.9, scope=Scope("the optimizer momentum", optimizers=("momentum",)))
     clip_norm: float = 1.0
     """Largest gradient norm; 0 switches clipping off."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = setting(0.0, share=True, scope=_TEXTS)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    kind: str = "cosine"
+    kind: str = setting("cosine", one_of=SCHEDULES, option="--schedule")
     """"constant", "linear", "inverse_sqrt", "cosine", each after a linear warm-up, or
     "one_cycle"."""
     warmup_steps: int = 100
     """Steps until the rate is reached; a quarter of all steps at most."""
-    epochs: float = 10.0
+    epochs: float = setting(10.0, above=0, option="--epochs", typed=(1e-3, 1e6))
     max_steps: int = 0
     """End after so many steps, where that is earlier; 0: no limit."""
     max_seconds: float = 0.0
@@ -198,21 +284,23 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Batch:
-    tokens: int = 2_000
+    tokens: int = setting(2_000, above=0, scope=_TEXTS, option="--batch", typed=(1, 10_000_000))
     """Target budget of one batch: rows × (longest source + longest target) / 2, or rows × longest
     text."""
-    max_tokens_per_side: int = 128
+    max_tokens_per_side: int = setting(128, scope=_TEXTS)
     """Rows longer than this on either side are left out and counted; a language model's text is cut
     into such pieces."""
-    rows: int = 32
+    rows: int = setting(32, scope=_MODULES)
     """Rows of a batch where the rows come from the notebook and have no length."""
-    accumulate: int = 1
+    accumulate: int = setting(1, above=0)
     """Batches whose gradients make one step."""
 
 
 @dataclass(frozen=True)
 class Compute:
-    precision: str = "auto"
+    precision: str = setting(
+        "auto", one_of=("auto", "float32", "bfloat16"), parse=parse_number_format
+    )
     """"auto" (bfloat16 products on a GPU, float32 elsewhere), "float32" or "bfloat16"; the weights
     are float32."""
     compile: bool = False
@@ -224,7 +312,7 @@ class Evaluation:
     every_steps: int = 0
     """Steps between two looks at the validation rows, each followed by a checkpoint; 0: a tenth of
     all, 500 at most."""
-    metric: str = ""
+    metric: str = setting("", option="--metric")
     """A name of `metrics.METRICS` that fits the task; "": the task's own."""
     final: tuple[str, ...] = ()
     """What is measured at the end; none: the metric, or all that is usual for the task where the
@@ -235,9 +323,9 @@ class Evaluation:
     """Rows whose prediction is shown each time."""
     watch_every: int = 25
     """Steps between two looks at activations and gradients; 0: never."""
-    patience: int = 0
+    patience: int = setting(0, option="--early-stop", typed=(1, 10_000))
     """Stop after so many evaluations without a lower loss; 0: never."""
-    beams: int = 1
+    beams: int = setting(1, scope=_TWO_SIDES)
     """Of the final figures; 1: greedy."""
     keep_last: int = 2
     """Checkpoints kept beside the best one."""
@@ -252,24 +340,24 @@ class Recipe:
 
     name: str = "unnamed"
     description: str = ""
-    task: str = "translate"
-    seed: int = 0
-    data: Data = field(default_factory=Data)
-    cleaning: Cleaning = field(default_factory=Cleaning)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    tokenizer: Tokenizer = field(default_factory=Tokenizer)
-    model: Model = field(default_factory=Model)
-    lora: Lora = field(default_factory=Lora)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
-    batch: Batch = field(default_factory=Batch)
-    compute: Compute = field(default_factory=Compute)
-    evaluation: Evaluation = field(default_factory=Evaluation)
+    task: str = setting("translate", one_of=TASKS)
+    seed: int = setting(0, option="--seed", typed=(0, 2**31 - 1))
+    data: Data = table(Data)
+    cleaning: Cleaning = table(Cleaning, _TEXTS)
+    augmentation: Augmentation = table(Augmentation)
+    tokenizer: Tokenizer = table(Tokenizer, _FROM_SCRATCH)
+    model: Model = table(Model, _FROM_SCRATCH)
+    lora: Lora = table(Lora, Scope("a transformers model that is fine-tuned", (FINE_TUNED,)))
+    optimizer: Optimizer = table(Optimizer)
+    schedule: Schedule = table(Schedule)
+    batch: Batch = table(Batch)
+    compute: Compute = table(Compute)
+    evaluation: Evaluation = table(Evaluation)
     published: dict[str, Any] = field(default_factory=dict)
     """The result that this recipe reproduces, and where it was reported."""
 
     def __post_init__(self) -> None:
-        check_recipe(self)
+        check_recipe(self, SETTINGS)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as TOML would give them."""
@@ -281,10 +369,20 @@ class Recipe:
         for dotted, value in settings.items():
             *tables, last = dotted.split(".")
             target = document
-            for table in tables:
-                target = target.setdefault(table, {})
+            for each in tables:
+                target = target.setdefault(each, {})
             target[last] = value
         return recipe_from_dict(document)
+
+
+SETTINGS = declared(Recipe)
+"""Dotted name → what is declared about it, of every setting and table."""
+TABLES: dict[str, type] = {
+    one.name: one.default_factory
+    for one in fields(Recipe)
+    if isinstance(one.default_factory, type) and is_dataclass(one.default_factory)
+}
+"""Name → class of the tables of a recipe."""
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -312,26 +410,11 @@ def parse_recipe(toml: str, default_name: str = "unnamed") -> Recipe:
     return recipe_from_dict({"name": default_name, **document})
 
 
-_TABLES = {
-    "data": Data,
-    "cleaning": Cleaning,
-    "augmentation": Augmentation,
-    "tokenizer": Tokenizer,
-    "model": Model,
-    "lora": Lora,
-    "optimizer": Optimizer,
-    "schedule": Schedule,
-    "batch": Batch,
-    "compute": Compute,
-    "evaluation": Evaluation,
-}
-
-
 def recipe_from_dict(document: dict[str, Any]) -> Recipe:
     """The recipe of these plain values (see `Recipe.to_dict`); RecipeError for unknown names and
     wrong types."""
     values = dict(document)
-    for name, cls in _TABLES.items():
+    for name, cls in TABLES.items():
         if name in values:
             values[name] = _fill(cls, values[name], f"{name}.")
     return _fill(Recipe, values, "")
@@ -374,4 +457,10 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     expected = {"int": int, "float": float, "str": str, "bool": bool}.get(kind)
     if expected is not None and type(value) is not expected:
         raise RecipeError(f"{name} = {value!r}: expected {kind}, got {type(value).__name__}")
-    return value
+    parse = SETTINGS[name].parse
+    if parse is None:
+        return value
+    try:
+        return parse(value)  # the spelling that is kept: a run resumes with any other one, too
+    except InputError as error:
+        raise RecipeError(f"{name} = {error}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe.recipe import ARCHITECTURES, TASKS
+from llm_magics.training.recipe.recipe import ARCHITECTURES, SETTINGS, TASKS, WORDS
 
 if TYPE_CHECKING:
     from llm_magics.training.runs.runs import Run
@@ -16,18 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AUGMENTATIONS", "OPTION_SETTINGS", "SAID", "continued_document", "recipe_document"]
 
 OPTION_SETTINGS = {
-    "epochs": "schedule.epochs",
-    "seed": "seed",
-    "optimizer": "optimizer.name",
-    "lr": "optimizer.lr",
-    "schedule": "schedule.kind",
-    "early-stop": "evaluation.patience",
-    "batch": "batch.tokens",
-    "tokenizer": "tokenizer.kind",
-    "vocab": "tokenizer.vocab_size",
-    "lora": "lora.rank",
-    "metric": "evaluation.metric",
-    "skip-bad-rows": "data.skip_bad_rows",
+    one.option.removeprefix("--"): name for name, one in SETTINGS.items() if one.option
 }
 """Options of %train that stand for one setting of a recipe."""
 AUGMENTATIONS = ("join", "drop", "swap", "back_translate")
@@ -35,7 +24,7 @@ AUGMENTATIONS = ("join", "drop", "swap", "back_translate")
 SAID = {
     **{setting: f"--{option}" for option, setting in OPTION_SETTINGS.items()},
     **{f"augmentation.{kind}": f"--augment {kind}" for kind in AUGMENTATIONS},
-    **{word: f"--{word}" for word in ("from", "to", "fields", "loss")},
+    **{word: f"--{word}" for word in WORDS},
 }
 """Dotted setting, or word of `Session.train` → how a person says it."""
 

@@ -1,126 +1,37 @@
 """Settings of a recipe by their dotted names: which of them mean something to which training, and
 where recipes differ.
-
-A training is of one of four kinds: a model built from scratch, one begun with the model of another
-run, a transformers model that is fine-tuned, and a module of the notebook.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from llm_magics.errors import RecipeError
-from llm_magics.training.recipe.recipe import Recipe
-
-__all__ = ["check_meaning", "differing_settings", "matters", "telling_differences"]
-
-_SCRATCH, _BEGUN, _FINE_TUNED, _MODULE = "scratch", "begun", "fine-tuned", "module"
-_BUILT = (_SCRATCH, _BEGUN)
-_OF_TEXTS = (*_BUILT, _FINE_TUNED)
-_PAIRS = ("translate", "summarize")
-_RECURRENT = ("rnn", "lstm", "gru")
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """To which trainings a setting means something; an empty tuple: to all of them."""
-
-    of: str
-    """What has such a setting, in words."""
-    kinds: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    architectures: tuple[str, ...] = ()
-    optimizers: tuple[str, ...] = ()
-
-    def covers(self, recipe: Recipe) -> bool:
-        kind = _kind(recipe)
-        return all(
-            not wanted or value in wanted
-            for value, wanted in (
-                (kind, self.kinds),
-                (recipe.task, self.tasks),
-                (recipe.optimizer.name, self.optimizers),
-                (recipe.model.architecture if kind in _BUILT else "", self.architectures),
-            )
-        )
-
-
-_FROM_SCRATCH = _Scope("a model that is built from scratch", (_SCRATCH,))
-_TRANSFORMER = _Scope(
-    "a transformer that is built from scratch", (_SCRATCH,), architectures=("transformer",)
+from llm_magics.training.recipe.recipe import SETTINGS, TABLES, WORDS, Data, Recipe
+from llm_magics.training.recipe.setting import (
+    BEGUN,
+    FINE_TUNED,
+    MODULE,
+    SCRATCH,
+    Scope,
+    Setting,
+    kind_of_training,
+    value_of,
 )
-_TEXTS = _Scope("models of text", _OF_TEXTS)
-_TWO_SIDES = _Scope("translate and summarize", _OF_TEXTS, _PAIRS)
-_NOISE = _Scope("translate, summarize and classify", _OF_TEXTS, (*_PAIRS, "classify"))
 
-_SCOPES: dict[str, _Scope] = {
-    "from": _TWO_SIDES,
-    "to": _TWO_SIDES,
-    "fields": _TEXTS,
-    "loss": _Scope("a module of the notebook", (_MODULE,)),
-    "data.fields": _TEXTS,
-    "data.skip_bad_rows": _TEXTS,
-    "data.rows": _TEXTS,
-    "cleaning": _TEXTS,
-    "data.also": _TEXTS,
-    "data.group": _TEXTS,
-    "data.test_groups": _TEXTS,
-    "augmentation.join": _Scope("translate and summarize with a model of our own", _BUILT, _PAIRS),
-    "augmentation.back_translate": _TWO_SIDES,
-    "augmentation.drop": _NOISE,
-    "augmentation.swap": _NOISE,
-    "tokenizer": _FROM_SCRATCH,
-    "tokenizer.shared": _Scope(
-        "a translator, a summariser or a language model that is built from scratch",
-        (_SCRATCH,),
-        (*_PAIRS, "language-model", "masked-language-model"),
-    ),
-    "model": _FROM_SCRATCH,
-    "model.reference": _Scope("everything"),
-    "model.from_run": _Scope("everything"),
-    "model.nhead": _TRANSFORMER,
-    "model.dim_feedforward": _TRANSFORMER,
-    "model.norm_first": _TRANSFORMER,
-    "model.attention": _Scope("a recurrent translator", (_SCRATCH,), _PAIRS, _RECURRENT),
-    "model.embedding_size": _Scope(
-        "a recurrent translator or language model",
-        (_SCRATCH,),
-        (*_PAIRS, "language-model"),
-        _RECURRENT,
-    ),
-    "model.bidirectional": _Scope(
-        "a recurrent encoder", (_SCRATCH,), (*_PAIRS, "classify", "label-tokens"), _RECURRENT
-    ),
-    "model.num_layers": _Scope(
-        "a model with one stack of layers",
-        (_SCRATCH,),
-        ("language-model", "masked-language-model", "classify", "label-tokens"),
-        ("transformer", *_RECURRENT),
-    ),
-    "model.num_encoder_layers": _Scope("translate and summarize from scratch", (_SCRATCH,), _PAIRS),
-    "model.num_decoder_layers": _Scope(
-        "translate and summarize with a transformer from scratch",
-        (_SCRATCH,),
-        _PAIRS,
-        ("transformer",),
-    ),
-    "lora": _Scope("a transformers model that is fine-tuned", (_FINE_TUNED,)),
-    "optimizer.betas": _Scope("adam and adamw", optimizers=("adam", "adamw")),
-    "optimizer.momentum": _Scope("the optimizer momentum", optimizers=("momentum",)),
-    "optimizer.label_smoothing": _TEXTS,
-    "batch.tokens": _TEXTS,
-    "batch.max_tokens_per_side": _TEXTS,
-    "batch.rows": _Scope("a module of the notebook", (_MODULE,)),
-    "evaluation.beams": _TWO_SIDES,
-}
-"""Dotted setting, table, or word of `Session.train` → the trainings it means something to; others
-mean something to all."""
+__all__ = [
+    "check_meaning",
+    "differing_settings",
+    "matters",
+    "settings_table",
+    "telling_differences",
+]
 
-_WORDS = ("description", "published")
-_NO_SETTINGS = (*_WORDS, "name", "data.licence", "data.attribution")
+_TEXTUAL = ("description", "published")
+_NO_SETTINGS = (*_TEXTUAL, "name", "data.licence", "data.attribution")
 """Parts of a recipe that change no training."""
 _PLACES = ("data.train", "data.validation", "data.test")
 """Settings that name a file; the folder it lies in changes no training."""
@@ -160,7 +71,7 @@ def differing_settings(documents: Sequence[Mapping[str, Any]]) -> dict[str, tupl
     names = [
         name
         for name in dict.fromkeys(name for one in flat for name in one)
-        if not _among(name, _WORDS)
+        if not _among(name, _TEXTUAL)
     ]
     values = {name: tuple(one.get(name) for one in flat) for name in names}
     return {name: row for name, row in values.items() if any(value != row[0] for value in row[1:])}
@@ -177,32 +88,32 @@ def telling_differences(recipes: Sequence[Recipe]) -> dict[str, tuple[Any, ...]]
     }
 
 
-def _kind(recipe: Recipe) -> str:
-    if recipe.task == "custom":
-        return _MODULE
-    return _FINE_TUNED if recipe.model.reference else _BEGUN if recipe.model.from_run else _SCRATCH
-
-
 def _about(recipe: Recipe) -> str:
     """What this training is, so that it is plain why a setting has no place in it."""
     return {
-        _MODULE: "a module of the notebook learns from rows as they are",
-        _FINE_TUNED: (
+        MODULE: "a module of the notebook learns from rows as they are",
+        FINE_TUNED: (
             f"{recipe.model.reference} is fine-tuned ({recipe.task}), with its own tokenizer and "
             "layers"
         ),
-        _BEGUN: (
+        BEGUN: (
             "this training begins with the model and the tokenizer of "
             f"run:{recipe.model.from_run} ({recipe.task})"
         ),
-        _SCRATCH: (
+        SCRATCH: (
             f"this is {recipe.task} with the architecture {recipe.model.architecture}, from scratch"
         ),
-    }[_kind(recipe)]
+    }[kind_of_training(recipe)]
 
 
-def _scope(setting: str) -> _Scope | None:
-    return _SCOPES.get(setting) or _SCOPES.get(setting.partition(".")[0])
+def _scope(setting: str) -> Scope | None:
+    """That of the word or setting, or else of its table; None: it means something to all."""
+    if setting in WORDS:
+        return WORDS[setting]
+    for name in (setting, setting.partition(".")[0]):
+        if name in SETTINGS and (scope := SETTINGS[name].scope) is not None:
+            return scope
+    return None
 
 
 def _among(setting: str, parts: tuple[str, ...]) -> bool:
@@ -225,3 +136,31 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif not isinstance(value, Mapping):
             flat[f"{prefix}{key}"] = tuple(value) if isinstance(value, list) else value
     return flat
+
+
+def settings_table() -> str:
+    """Every setting as a table in Markdown: default, range, option of %train, and the trainings it
+    means something to."""
+    defaults = Recipe(data=Data(train="FILE"))
+    lines = ["| setting | default | may be | option | for |", "|---|---|---|---|---|"]
+    for name, one in SETTINGS.items():
+        if name in TABLES:
+            continue
+        default = "FILE" if name == "data.train" else _as_toml(value_of(defaults, name))
+        option = f"`{one.option}`" if one.option else ""
+        scope = _scope(name)
+        of = scope.of if scope else ""
+        lines.append(f"| `{name}` | `{default}` | {_range(one)} | {option} | {of} |")
+    return "\n".join(lines)
+
+
+def _range(one: Setting) -> str:
+    if one.above is not None:
+        return f"above {one.above:g}"
+    return "a share from 0 to below 1" if one.share else ", ".join(one.one_of)
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{}"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llm_magics.errors import RunError
 from llm_magics.models.folder.adopt import adopt
-from llm_magics.models.folder.native import load_house
+from llm_magics.models.folder.native import load_native
 from llm_magics.models.reference import Reference
 from llm_magics.training.run import checkpoint
 from llm_magics.training.runs.runs import Run
@@ -47,7 +47,7 @@ def models_of_steps(run: Run, most: int = 12) -> list[tuple[str, LoadedModel]]:
     )
     found = []
     for path in chosen:
-        module, tokenizer, config = load_house(run.model_folder)
+        module, tokenizer, config = load_native(run.model_folder)
         module.load_state_dict(checkpoint.with_shared_names(checkpoint.weights(path), module))
         step = f"step {int(path.name.rpartition('-')[2]):,}"
         found.append(

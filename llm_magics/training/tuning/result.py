@@ -10,6 +10,7 @@ from llm_magics.display.html import Node, el
 from llm_magics.display.progress import duration
 from llm_magics.display.result import Provenance, Result, provenance_note
 from llm_magics.display.tuning_board import Board, Trial, tuning_node
+from llm_magics.extras import require
 from llm_magics.training.run.events import Finished
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class TuningResult(Result):
 
     def to_pandas(self) -> Any:
         """The trials as a data frame, a column a setting; needs pandas."""
+        require("pandas", extra="pandas", what="to_pandas()")
         import pandas
 
         return pandas.DataFrame(

@@ -25,6 +25,7 @@ from typing import Any
 from llm_magics.display.charts.tuning import Axis
 from llm_magics.display.tuning_board import FEWEST_FOR_PLOTS, Board, Trial
 from llm_magics.errors import RecipeError, RunError
+from llm_magics.extras import install_hint
 from llm_magics.training.recipe.recipe import Recipe, recipe_from_dict
 from llm_magics.training.run.events import Evaluated, Event, Finished, RunStarted, StepDone
 from llm_magics.training.runs.runs import Run, checked_name
@@ -288,7 +289,7 @@ def import_optuna() -> Any:
         import optuna
     except ImportError:
         raise RunError(
-            "%tune searches with optuna, which is not installed: pip install 'llm_magics[tune]'"
+            f"%tune searches with optuna, which is not installed: {install_hint('tune')}"
         ) from None
     return optuna
 

@@ -134,7 +134,7 @@ def own():
     """own() -> a small random language model of `nn` with its tokenizer."""
 
     def build(**settings):
-        from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+        from llm_magics.models.folder.native_tokenizer import NativeTokenizer
         from llm_magics.nn import CausalLanguageModel
         from llm_magics.training.data.tokenizer import train_tokenizer
         from llm_magics.training.recipe.recipe import Tokenizer
@@ -146,7 +146,7 @@ def own():
         module = CausalLanguageModel(60, 32, 4, 2, 64, dropout=0.0, **settings).eval()
         return SimpleNamespace(
             module=module,
-            tokenizer=HouseTokenizer(tokenizer, tokenizer),
+            tokenizer=NativeTokenizer(tokenizer, tokenizer),
             kind="causal",
             reference="own",
         )

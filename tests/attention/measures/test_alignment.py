@@ -103,7 +103,7 @@ def test_the_truth_spells_the_digits_it_names():
 
 @pytest.mark.long
 def test_a_head_of_our_translator_aligns_the_digits_of_number_words(tmp_path):
-    from llm_magics.models.folder.native import load_house
+    from llm_magics.models.folder.native import load_native
     from llm_magics.training.recipe.recipe import load_recipe
     from llm_magics.training.run.loop import train
     from llm_magics.training.runs.runs import create_run
@@ -115,7 +115,7 @@ def test_a_head_of_our_translator_aligns_the_digits_of_number_words(tmp_path):
     for name, changes in (("before", {"schedule.max_steps": 1}), ("after", {})):
         run = create_run(tmp_path, recipe.with_settings(changes), name)
         list(train(run, device="cpu"))
-        module, tokenizer, _ = load_house(run.folder / "model")
+        module, tokenizer, _ = load_native(run.folder / "model")
         errors[name] = errors_of(
             SimpleNamespace(module=module, tokenizer=tokenizer, kind="seq2seq", reference=name)
         )

@@ -105,6 +105,8 @@ def test_a_bare_encoder_needs_a_second_text_and_captum_is_asked_for_by_its_extra
     with pytest.raises(AttentionError, match="give a second text as the target"):
         gradient_times_input(tiny("bert", "AutoModel", "encoder"), TEXT)
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(AttentionError, match=r"pip install 'llm-magics\[attribution\]'") as caught:
+    with pytest.raises(
+        AttentionError, match=r"pip install 'llm-magics-notebook\[attribution\]'"
+    ) as caught:
         integrated_gradients(tiny("gpt2", "AutoModelForCausalLM", "causal"), TEXT)
     assert "\n" not in str(caught.value)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_magics.errors import BrokenModel
+from llm_magics.models.families import family_of
 
 __all__ = ["convert"]
 
@@ -25,16 +26,6 @@ _TOLERANCE = {"float32": 1e-3}
 """How far log-probabilities may be off, in parts of their mean; formats of fewer bits round their
 weights."""
 _ROUNDED_TOLERANCE = 0.25
-
-_BART_LIKE = {
-    "bart": {"normalize_before": False, "normalize_embedding": True},
-    "marian": {"normalize_before": False, "normalize_embedding": False},
-    "mbart": {"normalize_before": True, "normalize_embedding": True},
-    "m2m_100": {"normalize_before": True, "normalize_embedding": False},
-    "pegasus": {"normalize_before": True, "normalize_embedding": False},
-}
-"""Where a family normalises: transformers has it in its code, and the converter looks for it in the
-configuration."""
 
 
 def convert(module: Any, folder: Path, compute_type: str) -> None:
@@ -71,13 +62,14 @@ def _specification(module: Any) -> Any:
     from ctranslate2.converters import transformers as converter
 
     config = module.config
-    family = config.model_type
-    for name, value in _BART_LIKE.get(family, {}).items():
+    family = family_of(config.model_type)
+    for name, value in family.ctranslate2_config:
         setattr(config, name, value)
-    if family in _BART_LIKE:
-        spec = (
-            converter.M2M100Loader() if family == "m2m_100" else converter.BartLoader()
-        ).get_model_spec(module)
+    if family.ctranslate2 in ("bart", "m2m_100"):
+        loader = (
+            converter.BartLoader() if family.ctranslate2 == "bart" else converter.M2M100Loader()
+        )
+        spec = loader.get_model_spec(module)
     else:
         spec = converter.T5Loader().get_model_spec(module)
         # The converter goes by tie_word_embeddings, which transformers 5 sets for every T5; MT5 has

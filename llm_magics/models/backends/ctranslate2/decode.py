@@ -14,12 +14,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, WrongTask
-from llm_magics.models.backends.hf_decode import decode_texts, default_new_tokens, end_tokens
+from llm_magics.models.backends.hf.decode import decode_texts, default_new_tokens, end_tokens
 from llm_magics.models.folder.library_errors import boundary
+from llm_magics.models.generate.types import DecodeRequest, Generation, Throttle, different
 
 if TYPE_CHECKING:
-    from llm_magics.models.backends.ctranslate2.model import CTranslate2Model
-    from llm_magics.models.generate.generate import Generation, Request
+    import ctranslate2
+
+    from llm_magics.models.backends.loaded import LoadedModel
 
 __all__ = ["decode_batch"]
 
@@ -52,17 +54,21 @@ _NEUTRAL = (None, 0, 1, 1.0, False, [], {})
 
 
 def decode_batch(
-    model: CTranslate2Model, ids: list[list[int]], positions: list[int], request: Request
+    translator: ctranslate2.Translator,
+    model: LoadedModel,
+    ids: list[list[int]],
+    positions: list[int],
+    request: DecodeRequest,
 ) -> list[Generation]:
     """Texts for token lists; `positions` are the indices reported to `on_text`."""
-    from llm_magics.models.generate.generate import Generation, different
-
     settings = _settings(model, request)
     ends, forced = end_tokens(model.generation_config), settings["forced_eos_token_id"]
     limit = _limit(model, max(map(len, ids)), request)
     watcher = _Watcher(model, positions, request)
     with boundary(str(model.reference), "run by CTranslate2"):
-        results = _start(model, ids, request, settings, limit - (forced is not None), watcher.rows)
+        results = _start(
+            translator, model, ids, request, settings, limit - (forced is not None), watcher.rows
+        )
     watcher.follow(results)
     with boundary(str(model.reference), "run by CTranslate2"):
         found = [result.result() for result in results]
@@ -93,9 +99,10 @@ def decode_batch(
 
 
 def _start(
-    model: CTranslate2Model,
+    translator: ctranslate2.Translator,
+    model: LoadedModel,
     ids: list[list[int]],
-    request: Request,
+    request: DecodeRequest,
     settings: dict[str, Any],
     limit: int,
     told: _Rows,
@@ -111,7 +118,7 @@ def _start(
         "min_new_tokens"
     ]  # takes the place of min_length, which counts the token before the first
     least = min(most, max((settings["min_length"] or 1) - 1, 0) if asked is None else asked)
-    return model.translator.translate_batch(
+    return translator.translate_batch(
         [[str(token) for token in tokens] for tokens in ids],
         None if first is None else [[str(first)]] * len(ids),
         beam_size=request.num_beams,
@@ -130,7 +137,7 @@ def _start(
     )
 
 
-def _settings(model: CTranslate2Model, request: Request) -> dict[str, Any]:
+def _settings(model: LoadedModel, request: DecodeRequest) -> dict[str, Any]:
     """What the authors set, and what was asked for. Raises InputError or WrongTask for what
     CTranslate2 lacks."""
     authors = model.generation_config
@@ -158,7 +165,7 @@ def _number(value: float | None) -> float:
     return 1.0 if value is None else float(value)
 
 
-def _limit(model: CTranslate2Model, longest: int, request: Request) -> int:
+def _limit(model: LoadedModel, longest: int, request: DecodeRequest) -> int:
     """Tokens to write at most, the ending one included; positions there are none for are not asked
     for."""
     wanted = request.max_new_tokens or default_new_tokens(model, longest, model.generation_config)
@@ -190,9 +197,7 @@ class _Watcher:
     is asked for.
     """
 
-    def __init__(self, model: CTranslate2Model, positions: list[int], request: Request) -> None:
-        from llm_magics.models.generate.generate import Throttle
-
+    def __init__(self, model: LoadedModel, positions: list[int], request: DecodeRequest) -> None:
         self.model, self.positions, self.request = model, positions, request
         self.rows, self.is_greedy = _Rows(len(positions)), request.num_beams == 1
         self.was_stopped = False

@@ -6,80 +6,118 @@ What needs a module (attention, the probabilities of next words, training) gets 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import WrongTask
+from llm_magics.models.backends.base import CTRANSLATE2, Capabilities, TextBackend
 from llm_magics.models.backends.ctranslate2.convert import convert
+from llm_magics.models.backends.ctranslate2.decode import decode_batch
 from llm_magics.models.backends.ctranslate2.store import (
     Conversion,
     find_conversion,
     keep_conversion,
 )
-from llm_magics.models.backends.engine import COMPUTE_TYPES, CTRANSLATE2
+from llm_magics.models.backends.engine import COMPUTE_TYPES
+from llm_magics.models.backends.hf.backend import positions_of
 from llm_magics.models.backends.loaded import LoadedModel
 from llm_magics.models.folder.inspect import FolderFacts
 from llm_magics.models.folder.library_errors import boundary, is_out_of_memory
 from llm_magics.models.folder.open import LOAD_LOCK, describe_transformers, identity, read_module
+from llm_magics.models.generate.batches import generate_in_batches
+from llm_magics.models.generate.encoding import encode_sources, forced_bos
 from llm_magics.models.reference import Reference
 
-__all__ = ["CTranslate2Model", "open_converted"]
+if TYPE_CHECKING:
+    import ctranslate2
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedTokenizerBase
+
+    from llm_magics.models.generate.types import (
+        Continuation,
+        DecodeRequest,
+        Generation,
+        SampleRequest,
+    )
+
+__all__ = ["CTranslate2Backend", "open_converted"]
 
 
-class CTranslate2Model(LoadedModel):
-    """An encoder-decoder in CTranslate2's format. It has no module."""
+class CTranslate2Backend(TextBackend):
+    """An encoder-decoder in CTranslate2's format, with the tokenizer of transformers. It has no
+    module."""
+
+    kind = CTRANSLATE2
+    capabilities = Capabilities(limit_per_source=True)
+    packages = ("ctranslate2",)
 
     def __init__(
         self,
-        translator: Any,
-        config: Any,
-        generation_config: Any,
+        translator: ctranslate2.Translator,
+        tokenizer: PreTrainedTokenizerBase,
+        config: PretrainedConfig,
+        generation_config: GenerationConfig,
         conversion: Conversion,
-        **facts: Any,
     ) -> None:
         self.translator = translator
-        """The `ctranslate2.Translator`; its tokens are the numbers of the tokenizer's, as text."""
-        self._config, self._generation_config = config, generation_config
+        """Its tokens are the numbers of the tokenizer's, as text."""
         self.conversion = conversion
-        super().__init__(
-            module=None, n_parameters=conversion.n_parameters, n_bytes=conversion.n_bytes, **facts
-        )
-
-    def __repr__(self) -> str:
-        return f"CTranslate2Model({self.reference}, {self.dtype} on {self.device})"
-
-    @property
-    def engine(self) -> str:
-        """ "ctranslate2"."""
-        return CTRANSLATE2
-
-    @property
-    def config(self) -> Any:
-        """transformers' configuration of the model it was converted from."""
-        return self._config
-
-    @property
-    def generation_config(self) -> Any:
-        """How its authors let it write, as transformers' GenerationConfig."""
-        return self._generation_config
+        self._tokenizer = tokenizer
+        self._config, self._generation_config = config, generation_config
 
     @property
     def module(self) -> Any:
         """Raises WrongTask."""
         raise WrongTask(
-            f"{self.reference} is computed by CTranslate2 here, which only writes text: "
-            "attention, next-word "
-            "probabilities and drawing at random need torch; leave the engine out"
+            f"{self.conversion.folder.name} is computed by CTranslate2, which only writes text: "
+            "attention, next-word probabilities and drawing at random need torch; leave the engine "
+            "out"
         )
 
-    @module.setter
-    def module(self, value: None) -> None:
-        """There is none."""
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """That of transformers."""
+        return self._tokenizer
+
+    @property
+    def config(self) -> PretrainedConfig:
+        """transformers' configuration of the model it was converted from."""
+        return self._config
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How its authors let it write."""
+        return self._generation_config
+
+    def max_source_tokens(self, model: LoadedModel) -> int | None:
+        """As many as it has positions; None where they are relative."""
+        return positions_of(model.family, self._config)
+
+    def provenance(self, model: LoadedModel) -> dict[str, object]:
+        """Device, number format and engine."""
+        return {"device": model.device, "dtype": model.dtype, "engine": CTRANSLATE2}
+
+    def count_tokens(self, model: LoadedModel, texts: Sequence[str]) -> list[int]:
+        """By its tokenizer."""
+        return [len(ids) for ids in encode_sources(model, texts, None, None, check_length=False)]
+
+    def generate(self, model: LoadedModel, request: DecodeRequest) -> list[Generation]:
+        """See `generate.generate`."""
+        languages = request.source_language, request.target_language
+        ids = encode_sources(model, request.sources, *languages)
+        request = replace(request, forced_bos=forced_bos(model, request.target_language))
+        return generate_in_batches(model, request, ids, partial(decode_batch, self.translator))
+
+    def sample(self, model: LoadedModel, request: SampleRequest) -> list[list[Continuation]]:
+        """Raises WrongTask."""
+        return self.module
 
 
 def open_converted(
     reference: Reference, facts: FolderFacts, *, number_format: str, device: str
-) -> CTranslate2Model:
+) -> LoadedModel:
     """Opens a judged folder with CTranslate2, converting it first where that has not been done.
     Raises BrokenModel.
 
@@ -93,14 +131,12 @@ def open_converted(
         if translator is None:
             found = _converted(facts, config, number_format)
             translator = _translator(found, number_format, device)
-    return CTranslate2Model(
-        translator,
-        config,
-        settings,
-        found,
+    return LoadedModel(
+        backend=CTranslate2Backend(translator, tokenizer, config, settings, found),
         device=device,
         dtype=number_format,
-        tokenizer=tokenizer,
+        n_parameters=found.n_parameters,
+        n_bytes=found.n_bytes,
         **identity(reference, facts, about),
     )
 

@@ -1,4 +1,4 @@
-"""RemoteModel: a chat model behind an OpenAI-compatible endpoint, used like a loaded one wherever
+"""A chat model behind an OpenAI-compatible endpoint, used like a loaded one wherever
 text is written.
 
 What needs its weights (attention, the probabilities of next words) gets one clear WrongTask.
@@ -6,31 +6,32 @@ What needs its weights (attention, the probabilities of next words) gets one cle
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import InputError, WrongTask, printable
+from llm_magics.models.backends.base import OPENAI, TextBackend, estimate_tokens
 from llm_magics.models.backends.loaded import LoadedModel
 from llm_magics.models.backends.openai.endpoint import Endpoint
-from llm_magics.models.backends.openai.request_pool import Conversation
+from llm_magics.models.backends.openai.request_pool import RequestPool
+from llm_magics.models.generate.types import Generation
 from llm_magics.models.reference import Reference
 
 if TYPE_CHECKING:
-    from llm_magics.models.generate.encoding import Source
-    from llm_magics.models.generate.generate import Generation
+    from llm_magics.models.generate.types import (
+        Continuation,
+        DecodeRequest,
+        SampleRequest,
+        Source,
+    )
 
-__all__ = ["RemoteModel", "estimate_tokens", "generate_remote", "payload", "settings_of"]
+__all__ = ["OpenAIBackend", "generate_remote", "payload", "remote_model", "settings_of"]
 
 ASSUMED_WINDOW_TOKENS = 4_096
 """What a remote model is taken to read and write at once: Ollama's default, beyond which it drops
 the beginning unsaid."""
 DEFAULT_NEW_TOKENS = 2_048
 """llama.cpp would go on for ever."""
-_BYTES_PER_TOKEN = (
-    3  # of UTF-8: a little fewer than an English token has, about one Chinese character
-)
 _AS_THEY_ARE = (
     "temperature",
     "top_p",
@@ -45,128 +46,97 @@ _AS_THEY_ARE = (
 some only."""
 
 
-class RemoteModel(LoadedModel):
+class OpenAIBackend(TextBackend):
     """A chat model at `endpoint`. It has no module and no tokenizer here, and holds no memory."""
+
+    kind = OPENAI
+    has_chat_format = True
 
     def __init__(self, reference: Reference, endpoint: Endpoint) -> None:
         self.reference, self.endpoint = reference, endpoint
-        self.family, self.kind, self.task = "openai", "causal", "chat"
-        self.device, self.dtype, self.n_parameters, self.n_bytes = endpoint.origin, "", None, 0
-        self.revision = self.folder = self.source_language = self.target_language = None
-        self.languages: tuple[str, ...] = ()
-        self.runs_own_code = False
-        self.tokenizer_lock, self.lock = threading.RLock(), threading.RLock()
-
-    def __repr__(self) -> str:
-        return f"RemoteModel({self.reference} at {self.endpoint.origin})"
-
-    @property
-    def is_remote(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def engine(self) -> str:
-        """None here."""
-        return ""
-
-    @property
-    def is_chat(self) -> bool:
-        """True: it is given messages."""
-        return True
-
-    @property
-    def max_source_tokens(self) -> int:
-        """Tokens it is taken to read and write at once; `estimate_tokens` measures against it."""
-        return ASSUMED_WINDOW_TOKENS
-
-    @property
-    def context_tokens(self) -> int:
-        """The same: nothing more is known."""
-        return ASSUMED_WINDOW_TOKENS
 
     @property
     def module(self) -> Any:
         """Raises WrongTask."""
         raise WrongTask(
             f"{self.reference} runs at {self.endpoint.origin} and only writes text: attention, "
-            "next-word "
-            "probabilities and training need a model that is loaded here, such as a hub id or a "
-            "folder"
+            "next-word probabilities and training need a model that is loaded here, such as a hub "
+            "id or a folder"
         )
 
-    @property
-    def tokenizer(self) -> Any:
-        """Raises WrongTask."""
-        return self.module
+    def max_source_tokens(self, model: LoadedModel) -> int:
+        """Tokens it is taken to read and write at once; `count_tokens` measures against it."""
+        return ASSUMED_WINDOW_TOKENS
 
-    @contextlib.contextmanager
-    def using_tokenizer(self) -> Iterator[Any]:
-        """Raises WrongTask."""
-        yield self.module
+    def provenance(self, model: LoadedModel) -> dict[str, object]:
+        """The address."""
+        return {"endpoint": self.endpoint.origin}
+
+    def count_tokens(self, model: LoadedModel, texts: Sequence[str]) -> list[int]:
+        """An estimate: the tokenizer is at the endpoint."""
+        return [estimate_tokens(printable(text)) for text in texts]
+
+    def generate(self, model: LoadedModel, request: DecodeRequest) -> list[Generation]:
+        """See `generate_remote`."""
+        return generate_remote(self, request)
+
+    def sample(self, model: LoadedModel, request: SampleRequest) -> list[list[Continuation]]:
+        """See `continue_remote`."""
+        from llm_magics.models.backends.openai.sample import continue_remote
+
+        return continue_remote(self, request)
 
 
-def estimate_tokens(sources: Sequence[Source]) -> list[int]:
-    """About how many tokens each source has; the tokenizer is at the endpoint."""
-    return [
-        -(
-            -sum(
-                len(message["content"].encode("utf-8", "replace")) for message in _messages(source)
-            )
-            // _BYTES_PER_TOKEN
-        )
-        for source in sources
-    ]
+def remote_model(reference: Reference, endpoint: Endpoint) -> LoadedModel:
+    """The model that `reference` names at an endpoint; nothing is asked of it."""
+    return LoadedModel(
+        reference=reference,
+        family="openai",
+        kind="causal",
+        backend=OpenAIBackend(reference, endpoint),
+        device=endpoint.origin,
+        task="chat",
+    )
 
 
-def generate_remote(
-    model: RemoteModel,
-    sources: Sequence[Source],
-    *,
-    max_new_tokens: int | None = None,
-    num_beams: int = 1,
-    extra: Mapping[str, Any] | None = None,
-    on_text: Callable[[int, str, bool], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-    **_: object,
-) -> list[Generation]:
-    """One Generation per source, `endpoint.parallel` of them at a time; see `generation.generate`
-    for the arguments.
+def generate_remote(backend: OpenAIBackend, request: DecodeRequest) -> list[Generation]:
+    """One Generation per source, `endpoint.parallel` of them at a time; see `generate.generate`.
 
-    Greedy (temperature 0) unless `extra` says otherwise; it may hold do_sample, temperature, top_p,
-    top_k, min_p, seed, stop_strings (or stop) and penalties. `on_text` and `stop` are called in
-    this thread. Once `stop()` is true, or the caller is interrupted, every connection is closed.
-    Raises EndpointError, ModelNotFound, TooLong, InputError, WrongTask.
+    Greedy (temperature 0) unless the request's `extra` says otherwise; it may hold do_sample,
+    temperature, top_p, top_k, min_p, seed, stop_strings (or stop) and penalties. `on_text` and
+    `stop` are called in this thread. Once `stop()` is true, or the caller is interrupted, every
+    connection is closed. Raises EndpointError, ModelNotFound, TooLong, InputError, WrongTask.
     """
-    from llm_magics.models.generate.generate import Generation
-
-    if num_beams > 1:
+    if request.num_beams > 1:
         raise WrongTask(
-            f"{model.reference} cannot search with {num_beams} beams, as endpoints have no such "
-            "setting: leave out "
-            "beams and alternatives, or choose a model that is loaded here"
+            f"{backend.reference} cannot search with {request.num_beams} beams, as endpoints have "
+            "no such setting: leave out beams and alternatives, or choose a model that is loaded "
+            "here"
         )
     settings = {
-        **settings_of(model, extra or {}),
-        "max_tokens": max_new_tokens or DEFAULT_NEW_TOKENS,
+        **settings_of(backend.reference, request.extra),
+        "max_tokens": request.max_new_tokens or DEFAULT_NEW_TOKENS,
     }
-    talk = Conversation(
-        model.endpoint,
-        str(model.reference),
-        [payload(model, source, settings) for source in sources],
+    pool = RequestPool(
+        backend.endpoint,
+        str(backend.reference),
+        [payload(backend.reference, source, settings) for source in request.sources],
     )
-    done = talk.follow(on_text, stop)
-    guesses = estimate_tokens(sources)
+    done = pool.follow(request.on_text, request.stop)
+    guesses = [
+        estimate_tokens("".join(message["content"] for message in _messages(source)))
+        for source in request.sources
+    ]
     return [
         Generation(reply.text, (), reply.n_prompt_tokens or guess, reply.n_tokens, index in done)
-        for index, (reply, guess) in enumerate(zip(talk.replies, guesses, strict=True))
+        for index, (reply, guess) in enumerate(zip(pool.replies, guesses, strict=True))
     ]
 
 
-def payload(model: RemoteModel, source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
+def payload(reference: Reference, source: Source, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a request."""
     return {
-        "model": model.reference.name,
+        "model": reference.name,
         "messages": _messages(source),
         "stream": True,
         **settings,
@@ -178,7 +148,7 @@ def _messages(source: Source) -> list[dict[str, str]]:
     return [{name: printable(text) for name, text in message.items()} for message in messages]
 
 
-def settings_of(model: RemoteModel, extra: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(reference: Reference, extra: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a request from those of transformers' GenerationConfig; what has no
     counterpart is refused."""
     given = {name: value for name, value in extra.items() if value is not None}
@@ -189,7 +159,7 @@ def settings_of(model: RemoteModel, extra: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(given) - set(_AS_THEY_ARE))
     if unknown:
         raise InputError(
-            f"{model.reference} takes no setting {unknown[0]!r}; a remote model takes do_sample, "
+            f"{reference} takes no setting {unknown[0]!r}; a remote model takes do_sample, "
             "stop_strings, "
             f"{', '.join(_AS_THEY_ARE)}"
         )

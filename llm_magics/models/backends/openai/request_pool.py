@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llm_magics.models.backends.openai.client import Reply
     from llm_magics.models.backends.openai.endpoint import Endpoint
 
-__all__ = ["Conversation", "in_own_loop"]
+__all__ = ["RequestPool", "in_own_loop"]
 
 _STREAM_EVERY_S = 0.1
 _POLL_S = 0.05
@@ -61,7 +61,7 @@ class _Teller:
             self.news.put(self.index)
 
 
-class Conversation:
+class RequestPool:
     """Requests to one endpoint, `endpoint.parallel` at a time, in a loop of their own in a thread.
 
     The thread that asked hears of them through `news`, which has the index of an exchange that has

@@ -5,29 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm_magics.models.families import FAST_CAUSAL
 from llm_magics.models.folder.linear import faster_linear
 from llm_magics.models.generate.fast.ancestry import Ancestry
 
 __all__ = ["CausalSteps", "causal_fits"]
 
-_FAMILIES = {
-    "GPT2LMHeadModel",
-    "GPTNeoXForCausalLM",
-    "LlamaForCausalLM",
-    "MistralForCausalLM",
-    "OlmoForCausalLM",
-    "Olmo2ForCausalLM",
-    "PhiForCausalLM",
-    "Phi3ForCausalLM",
-    "Qwen2ForCausalLM",
-    "Qwen3ForCausalLM",
-    "SmolLM3ForCausalLM",
-    "GemmaForCausalLM",
-    "GraniteForCausalLM",
-    "StableLmForCausalLM",
-}
-"""Classes of transformers that keep keys and values of all tokens and take a mask of four
-dimensions; each is tested."""
 _LENGTH_FREE = {"default", "linear", "llama3", "yarn"}
 """Rotary positions that are the same whatever the longest row of the batch is; "dynamic" and
 "longrope" are not."""
@@ -38,7 +21,7 @@ def causal_fits(module: Any, most: int) -> bool:
     """Whether the cache here serves the model for `most` tokens, prompt included: every layer sees
     all of them."""
     config = module.config
-    if type(module).__name__ not in _FAMILIES or config._attn_implementation != "sdpa":
+    if type(module).__name__ not in FAST_CAUSAL or config._attn_implementation != "sdpa":
         return False
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if rope.get("rope_type", rope.get("type", "default")) not in _LENGTH_FREE:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from llm_magics.models.families import FAMILIES
 from llm_magics.models.folder.linear import faster_linear, linear_of, linears_of
 from llm_magics.models.generate.fast.ancestry import Ancestry
 from llm_magics.models.generate.fast.attention import as_bias, attend
@@ -164,19 +165,14 @@ class BartSteps(_Seq2SeqSteps):
     each block."""
 
     def _layers(self, module: Any) -> list[dict[str, Any]]:
-        decoder, name = module.get_decoder(), type(module).__name__
-        self.pre_norm = name in _NORM_FIRST
-        self.embed, self.embed_scale = (
-            decoder.embed_tokens,
-            _SCALES_OUTSIDE.get(name, _one)(decoder),
-        )
-        self.positions = _POSITIONS[name](decoder.embed_positions)
+        decoder, fast = module.get_decoder(), _FAST[type(module).__name__]
+        self.pre_norm, self.embed = fast.norm_first, decoder.embed_tokens
+        self.embed_scale = decoder.embed_scale if fast.scales_outside else 1.0
+        self.positions = _POSITIONS[fast.positions](decoder.embed_positions)
         self.embed_norm = getattr(decoder, "layernorm_embedding", None)
         self.final_norm = getattr(decoder, "layer_norm", None)
         self.head = linear_of(module.lm_head)
-        bias = (
-            None if name == "M2M100ForConditionalGeneration" else module.final_logits_bias
-        )  # of most models all zero
+        bias = module.final_logits_bias if fast.has_logits_bias else None  # of most models all zero
         self.head_bias = None if bias is None or not bool(bias.any()) else bias
         return [_bart_layer(layer) for layer in decoder.layers]
 
@@ -232,14 +228,6 @@ def _leave(norm: Callable[[Any], Any], hidden: Any) -> Any:
     return hidden
 
 
-def _one(decoder: Any) -> float:
-    return 1.0
-
-
-def _own_scale(decoder: Any) -> float:
-    return decoder.embed_scale
-
-
 def _by_row(embedding: Any) -> Callable[[Any, int], Any]:
     return lambda tokens, t: embedding.weight[t]
 
@@ -254,20 +242,11 @@ def _by_token(embedding: Any) -> Callable[[Any, int], Any]:
     ]  # a padding token has no position
 
 
-# BART, mBART and M2M-100 scale inside their embedding.
-_SCALES_OUTSIDE = {"MarianMTModel": _own_scale, "PegasusForConditionalGeneration": _own_scale}
-_NORM_FIRST = {
-    "PegasusForConditionalGeneration",
-    "M2M100ForConditionalGeneration",
-    "MBartForConditionalGeneration",
+_POSITIONS = {"row": _by_row, "row after two": _by_row_after_two, "token": _by_token}
+_FAST = {
+    family.fast.architecture: family.fast for family in FAMILIES.values() if family.fast is not None
 }
-_POSITIONS = {
-    "MarianMTModel": _by_row,
-    "PegasusForConditionalGeneration": _by_row,
-    "BartForConditionalGeneration": _by_row_after_two,
-    "MBartForConditionalGeneration": _by_row_after_two,
-    "M2M100ForConditionalGeneration": _by_token,
-}
+"""Class of transformers → how its decoder is computed."""
 
 
 class T5Steps(_Seq2SeqSteps):
@@ -322,7 +301,6 @@ def _t5_layer(parts: Any) -> dict[str, Any]:
 
 
 STEPS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(_POSITIONS, BartSteps),
-    "T5ForConditionalGeneration": T5Steps,
+    name: T5Steps if fast.steps == "t5" else BartSteps for name, fast in _FAST.items()
 }
 """Class of transformers → how it is stepped."""

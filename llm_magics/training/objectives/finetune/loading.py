@@ -19,6 +19,7 @@ from torch import nn
 
 from llm_magics.display.progress import counted
 from llm_magics.errors import BrokenModel, RecipeError, RunError
+from llm_magics.models.families import family_of
 from llm_magics.models.folder.inspect import FolderFacts
 from llm_magics.models.folder.library_errors import boundary
 from llm_magics.models.folder.open import (
@@ -56,7 +57,6 @@ _TASK_OF_HEAD = {
 """Ending of an architecture's name → the task it is made for."""
 _MOST_NEW = 16
 """Tensors of a head and a pooler; a model that lacks more lacks a layer."""
-_RELATIVE_POSITIONS = ("t5", "mt5", "umt5", "longt5")
 
 
 @dataclass
@@ -96,7 +96,7 @@ def open_base(
     """
     reference = _pinned(_reference(recipe.model.reference), run)
     facts = locate(reference)
-    if facts.is_house:
+    if facts.is_native:
         raise RecipeError(
             f"model.reference = {recipe.model.reference!r} is a model trained from scratch here; "
             "only models of "
@@ -334,7 +334,7 @@ def reading_limit(module: nn.Module, tokenizer: Any) -> int | None:
     """The most tokens that the model can read at once; None where there is no limit."""
     config = module.config
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < 1_000_000 else []
-    if config.model_type in _RELATIVE_POSITIONS:
+    if family_of(config.model_type).relative_positions:
         return None  # a tokenizer's 512 is what they were trained with, not what they can read
     positions = getattr(config, "max_position_embeddings", None) or getattr(
         config, "n_positions", None

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from llm_magics.errors import RecipeError
+from llm_magics.extras import install_hint
 from llm_magics.training.recipe.recipe import Recipe
 
 __all__ = ["adapted", "merged", "only_trained", "save_adapter"]
@@ -49,9 +50,8 @@ def adapted(module: nn.Module, recipe: Recipe, new: list[str]) -> Any:
         import peft
     except ImportError:
         raise RecipeError(
-            "lora.rank needs peft: pip install 'llm_magics[lora]', or leave [lora] out to train "
-            "all "
-            "weights"
+            f"lora.rank needs peft: {install_hint('lora')}, "
+            "or leave [lora] out to train all weights"
         ) from None
     lora = recipe.lora
     config = peft.LoraConfig(

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from llm_magics.errors import RecipeError
-from llm_magics.models.backends.hf_decode import decode_batch
+from llm_magics.models.backends.hf.decode import decode_batch
 from llm_magics.models.backends.loaded import known_languages
 from llm_magics.models.catalog import language_name, native_language
+from llm_magics.models.families import family_of
 from llm_magics.models.folder.adopt import adopt
 from llm_magics.models.generate.encoding import forced_bos
-from llm_magics.models.generate.generate import Request
+from llm_magics.models.generate.types import DecodeRequest
 from llm_magics.training.data.augment import drop_tokens, swap_tokens
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.objectives.base import EOS, padded
@@ -58,7 +59,7 @@ class FineTuneTranslate(FineTune):
         if not known:
             return self._prefix()
         if (
-            self.model.config.model_type == "marian"
+            family_of(self.model.config.model_type).languages == "prefix"
         ):  # chooses the target by a word at the beginning
             return f">>{self._code('target', known)}<< "
         self.tokenizer.src_lang = self._code("source", known)
@@ -81,7 +82,7 @@ class FineTuneTranslate(FineTune):
 
     def _prefix(self) -> str:
         """T5 is told in words what to do; the checkpoint says in which."""
-        if self.model.config.model_type != "t5":
+        if family_of(self.model.config.model_type).prompt != "task words":
             return ""
         data, tasks = (
             self.recipe.data,
@@ -193,7 +194,9 @@ class FineTuneTranslate(FineTune):
         language = forced_bos(
             loaded, self.recipe.data.target_language or self.recipe.data.source_language
         )
-        request = Request(beams, self._most_written(), None, language, {}, None, None)
+        request = DecodeRequest(
+            (), num_beams=beams, max_new_tokens=self._most_written(), forced_bos=language
+        )
         results = [""] * len(rows)
         for batch in bucketed(
             ids, max(1, 4_000 // beams), lambda tokens: (len(tokens),), seed=0, epoch=0
