@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from llm_magics.models.folder.native import load_house
+from llm_magics.models.folder.native import load_native
 from llm_magics.models.reference import embedded_root
 from llm_magics.training.translator_scores import Scores, read_tasks, scores_of
 
@@ -30,7 +30,7 @@ def pairs(path: Path, source: str, target: str, count: int | None) -> list[tuple
 
 def figures(folder: Path, data: Path, count: int | None) -> Scores:
     """All figures of the model in a folder, by its first `count` rows of each corpus."""
-    module, tokenizer, config = load_house(folder)
+    module, tokenizer, config = load_native(folder)
     source, target = config["source_language"], config["target_language"]
     other = target if source == "en" else source
     corpora = {

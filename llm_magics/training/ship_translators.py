@@ -28,8 +28,8 @@ from torch import nn
 
 from llm_magics.errors import DataError, TrainingError
 from llm_magics.metrics import score
-from llm_magics.models.folder.native import load_house, save_house
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native import load_native, save_native
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.models.reference import embedded_root
 from llm_magics.training.data.corpus import Corpus, find_file
 from llm_magics.training.recipe.recipe import Recipe, load_recipe
@@ -141,8 +141,8 @@ def ship_translators(
 def ship_pair(root: Path, pair: str, *, steps: int, minutes: float, device: str) -> str:
     """Train one pair, or go on with it, and put it in place where it is better; one line."""
     run = _trained(root, pair, steps, minutes, device)
-    module, tokenizer, config = load_house(run.model_folder)
-    old, old_tokenizer, _ = load_house(embedded_root() / pair)
+    module, tokenizer, config = load_native(run.model_folder)
+    old, old_tokenizer, _ = load_native(embedded_root() / pair)
     objective = prepare(run, "cpu").objective
     share, module = _best_blend(
         module, old, tokenizer, objective.corpus, run.recipe().data.target_language
@@ -249,7 +249,7 @@ def _side_by_side(root: Path, pairs: Sequence[str], steps: int, minutes: float) 
 
 
 def _best_blend(
-    new: nn.Module, old: nn.Module, tokenizer: HouseTokenizer, corpus: Corpus, target: str
+    new: nn.Module, old: nn.Module, tokenizer: NativeTokenizer, corpus: Corpus, target: str
 ) -> tuple[float, nn.Module]:
     """(Share, model) of the blend with most of the new that does not lower validation BLEU."""
     rows = corpus.validation[:_VALIDATION_ROWS]
@@ -296,15 +296,15 @@ def _rows_of(path: Path, recipe: Recipe) -> list[tuple[str, str]]:
     ]
 
 
-def _scores(module: nn.Module, tokenizer: HouseTokenizer, recipe: Recipe, tests: Tests) -> Scores:
+def _scores(module: nn.Module, tokenizer: NativeTokenizer, recipe: Recipe, tests: Tests) -> Scores:
     tasks, corpora = tests
     return scores_of(module.eval(), tokenizer, recipe.data.target_language, tasks, corpora)
 
 
 def _put(
-    pair: str, module: nn.Module, tokenizer: HouseTokenizer, config: dict[str, Any], text: str
+    pair: str, module: nn.Module, tokenizer: NativeTokenizer, config: dict[str, Any], text: str
 ) -> None:
-    save_house(
+    save_native(
         embedded_root() / pair,
         module,
         arguments=config["arguments"],

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from llm_magics.metrics import score
-from llm_magics.models.folder.native_tokenizer import HouseTokenizer
+from llm_magics.models.folder.native_tokenizer import NativeTokenizer
 from llm_magics.nn.decoding import greedy
 from llm_magics.training.data.answers import expanded, first
 from llm_magics.training.data.batches import bucketed
@@ -84,7 +84,7 @@ def is_loop(text: str) -> bool:
 
 
 @torch.no_grad()
-def translated(module: nn.Module, tokenizer: HouseTokenizer, texts: Sequence[str]) -> list[str]:
+def translated(module: nn.Module, tokenizer: NativeTokenizer, texts: Sequence[str]) -> list[str]:
     """The model's greedy translations."""
     device = next(module.parameters()).device
     encoded, results = tokenizer.encode_source(list(texts)), [""] * len(texts)
@@ -105,7 +105,7 @@ def translated(module: nn.Module, tokenizer: HouseTokenizer, texts: Sequence[str
 
 def scores_of(
     module: nn.Module,
-    tokenizer: HouseTokenizer,
+    tokenizer: NativeTokenizer,
     target: str,
     tasks: Sequence[Task],
     corpora: dict[str, tuple[str, Sequence[tuple[str, str]]]],

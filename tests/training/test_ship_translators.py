@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from llm_magics.errors import TrainingError
-from llm_magics.models.folder.native import load_house
+from llm_magics.models.folder.native import load_native
 from llm_magics.models.reference import embedded_root
 from llm_magics.training.data.answers import expanded
 from llm_magics.training.ship_translators import PAIRS, blended, pack, worse_figures
@@ -71,7 +71,7 @@ def test_the_list_has_two_hundred_sentences_with_answers_in_every_language():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_first_sentences_are_accepted_as_often_as_before(pair):
     source, target = pair.split("-")
-    module, tokenizer, _ = load_house(embedded_root() / pair)
+    module, tokenizer, _ = load_native(embedded_root() / pair)
     scores = scores_of(module, tokenizer, target, read_tasks(LIST, source, target), {})
     right = scores.asked - len(scores.refused)
     assert right >= FLOORS[pair], scores.refused
