@@ -2,6 +2,7 @@
 everything.
 
 python -m llm_magics.training.ship RUN NAME [--root FOLDER]
+python -m llm_magics.training.ship --all            all translators, see ship_translators
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from llm_magics.training.run.evaluate import held_out_figures
 from llm_magics.training.run.events import Finished
 from llm_magics.training.run.setup import prepare
 from llm_magics.training.runs.runs import Run, find_run
+from llm_magics.training.ship_translators import add_arguments, ship_all
 
 __all__ = ["ship"]
 
@@ -176,11 +178,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m llm_magics.training.ship", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("run")
-    parser.add_argument("name")
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("name", nargs="?")
     parser.add_argument("--root", type=Path, default=runs_root())
+    add_arguments(parser)
     arguments = parser.parse_args()
+    if not arguments.all and not arguments.name:
+        parser.error("give RUN and NAME, or --all")
     try:
+        if arguments.all:
+            print(*ship_all(arguments), sep="\n")
+            return 0
         print(ship(find_run(arguments.root, arguments.run), arguments.name))
     except LLMMagicsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

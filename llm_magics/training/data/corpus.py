@@ -15,6 +15,8 @@ from llm_magics.rows.files import columns_of
 from llm_magics.training.data.augment import back_translated
 from llm_magics.training.data.cleaning import Report, clean
 from llm_magics.training.data.groups import held_out_groups
+from llm_magics.training.data.leaks import key_of, test_keys, texts_of_test
+from llm_magics.training.data.made_rows import made_rows
 from llm_magics.training.data.number_words import number_words
 from llm_magics.training.data.repeated_sequences import repeated_sequences
 from llm_magics.training.data.rows import Rows, read_rows
@@ -83,9 +85,39 @@ def load_corpus(
         parts["train"] = _first(parts["train"], recipe.data.rows)
     if translate_back is not None:
         parts["train"] = _with_back_translations(parts["train"], translate_back)
+    for kind in recipe.data.made:
+        parts["train"] = _joined(parts["train"], _made(kind, recipe.data, parts["train"].values))
+    if recipe.data.held_out:
+        parts["train"] = _without_leaks(parts, recipe.data, report)
     if not parts["train"].values:
         raise DataError(f"cleaning left no training rows; {report}")
     return Corpus(parts, report)
+
+
+def _made(kind: str, data: Data, train: list[tuple]) -> Rows:
+    rows = made_rows(kind, data.source_language, data.target_language, train, data.seed)
+    return Rows(rows, [f"{kind}:{number}" for number in range(1, len(rows) + 1)], [])
+
+
+def _without_leaks(parts: dict[str, Rows], data: Data, report: Report) -> Rows:
+    """The training rows that hold no sentence of the test rows or of `data.held_out`.
+
+    The report counts those that leave.
+    """
+    languages = (data.source_language, data.target_language)
+    texts = [text for row in parts["test"].values for text in row]
+    for name in data.held_out:
+        texts += texts_of_test(find_file(name), languages)
+    keys, train = test_keys(texts), parts["train"]
+    stays = [
+        number
+        for number, row in enumerate(train.values)
+        if not any(key_of(text) in keys for text in row)
+    ]
+    counts = report.parts["train"]
+    counts["sentence of a test"] = len(train.values) - len(stays)
+    counts["kept"] = len(stays)
+    return _chosen(train, stays)
 
 
 def check_columns(
@@ -148,10 +180,19 @@ def _read(
             parts[part] = _rows_of_columns(
                 _located(source), *_named(roles, kinds, data, part), recipe, most
             )
+    if data.weights:
+        parts["train"] = _placed(parts["train"], data.train)
     for name in data.also:
         more = _rows_of_columns(_located(name), *_named(roles, kinds, data, "train"), recipe, most)
-        parts["train"] = _joined(parts["train"], more)
+        parts["train"] = _joined(parts["train"], _placed(more, name) if data.weights else more)
     return parts
+
+
+def _placed(rows: Rows, name: str) -> Rows:
+    """The rows with the data's whole name in their places: the weights are told by it."""
+    base = name.rpartition("/")[2]
+    places = [name + place.removeprefix(base) for place in rows.places]
+    return Rows(rows.values, places, rows.skipped)
 
 
 def _named(

@@ -21,6 +21,7 @@ from llm_magics.nn.randomness import initialised_from
 from llm_magics.training.data.augment import drop_tokens, swap_tokens
 from llm_magics.training.data.batches import Batch, bucketed
 from llm_magics.training.data.corpus import Corpus
+from llm_magics.training.data.mix import drawn, weights_of
 from llm_magics.training.objectives.base import BOS, EOS, PAD, Objective, house_tokenizer, padded
 from llm_magics.training.recipe.recipe import Recipe
 from llm_magics.training.run.build import model_class
@@ -57,6 +58,7 @@ class Translate(Objective):
             lambda: (source for source, _ in corpus.train),
             lambda: (target for _, target in corpus.train),
         )
+        self._drawn: list[int] = []  # the training items of the epoch, where rows have weights
         self.items = {part: self.encoded(part) for part in ("train", "validation")}
         sizes = self.tokenizer.source.get_vocab_size(), self.tokenizer.target.get_vocab_size()
         cls, self.arguments = model_class(recipe, *sizes)
@@ -71,6 +73,9 @@ class Translate(Objective):
         )
         return self.kept_short(list(pairs), part)
 
+    def place(self, item: int) -> str:
+        return super().place(self._drawn[item] if self._drawn else item)
+
     def sizes(self, item: Pair) -> tuple[int, int]:
         return len(item[0]), len(item[1])
 
@@ -78,6 +83,11 @@ class Translate(Objective):
         return sum(len(target) for _, target in batch.items)
 
     def augmented(self, items: list[Pair], rng: random.Random) -> list[Pair]:
+        if self.recipe.data.weights:
+            rows = range(len(items)) if self._rows is None else self._rows
+            places = [self.corpus.places[row] for row in rows]
+            self._drawn = drawn(weights_of(places, self.recipe.data.weights), rng)
+            items = [items[item] for item in self._drawn]
         return noisy(joined(items, self.recipe, rng), self.recipe, rng)
 
     def tensors(self, batch: Batch) -> tuple[Tensor, ...]:

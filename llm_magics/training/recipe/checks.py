@@ -59,6 +59,10 @@ def _check_together(recipe: Recipe) -> None:
             "task = 'answer' is learnt by fine-tuning only; name a model to fine-tune "
             "(model.reference)"
         )
+    if (data.made or data.held_out) and not (data.source_language and data.target_language):
+        raise RecipeError(
+            "data.made and data.held_out need data.source_language and target_language"
+        )
     if data.source == "files" and not data.train:
         raise RecipeError("data.train names no training data")
     if data.group and (data.source not in ("files", "notebook") or recipe.task == "custom"):

@@ -66,6 +66,7 @@ _TRANSFORMER = Scope(
 )
 _TEXTS = Scope("models of text", _OF_TEXTS)
 _TWO_SIDES = Scope("translate and summarize", _OF_TEXTS, _PAIRS)
+_TRANSLATORS = Scope("translate with a native model", NATIVE, ("translate",))
 _NOISE = Scope("translate, summarize and classify", _OF_TEXTS, (*_PAIRS, "classify"))
 _MODULES = Scope("a module of the notebook", (MODULE,))
 _ALL = Scope("everything")
@@ -85,6 +86,14 @@ class Data:
     relative path is looked for in $LLM_MAGICS_DATA, then beside the notebook."""
     also: tuple[str, ...] = setting((), scope=_TEXTS)
     """More training data, with the same columns."""
+    weights: dict[str, float] = setting(make=dict, scope=_TRANSLATORS)
+    """Name of training data, as in `train`, `also` and `made` → how often an epoch sees each of its
+    rows; 1 where none is given. 0.25: a quarter of the rows, others every time."""
+    made: tuple[str, ...] = setting((), scope=_TRANSLATORS)
+    """Kinds of rows that the project adds, see `data.made_rows`."""
+    held_out: tuple[str, ...] = setting((), scope=_TRANSLATORS)
+    """Further tests, .jsonl: no sentence of theirs of three words or more is learnt, in either
+    language."""
     fields: dict[str, str] = setting(make=dict, scope=_TEXTS)
     """Role → column: {source = "en", target = "de"}; without it a column is named as its role."""
     validation_share: float = setting(0.05, share=True)
@@ -430,6 +439,12 @@ def _convert(name: str, value: Any, target: Any) -> Any:
     kind = str(target.type)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind == "dict[str, float]":
+        if not isinstance(value, dict) or not all(
+            type(v) in (int, float) and v >= 0 for v in value.values()
+        ):
+            raise RecipeError(f"{name} = {value!r}: expected a table of numbers of 0 or more")
+        return {key: float(v) for key, v in value.items()}
     if kind.startswith("dict") and not (
         (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
         or target.name == "published"

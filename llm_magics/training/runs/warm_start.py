@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_magics.errors import RecipeError, RunError
-from llm_magics.models.reference import runs_root
+from llm_magics.models.reference import embedded_root, runs_root
 from llm_magics.training.recipe.recipe import Recipe
 from llm_magics.training.runs.runs import Run, find_run
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["fetch", "start_labels", "run_to_begin_from", "take_weights"]
 
 _PREFIX = "run:"
+_EMBEDDED = "embedded:"
 
 
 def run_to_begin_from(root: Path, model: Any) -> Run | None:
@@ -64,17 +65,28 @@ def fetch(run: Run, recipe: Recipe) -> None:
     start, building = _start(run), run.folder / "start.tmp"
     if start.is_dir():
         return
-    source = find_run(runs_root(), recipe.model.from_run)
+    model, tokenizers = _origin(recipe.model.from_run)
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     try:
         for name in ("config.json", "model.safetensors"):
-            shutil.copyfile(source.model_folder / name, building / name)
-        for tokenizer in source.tokenizer_files():
+            shutil.copyfile(model / name, building / name)
+        for tokenizer in tokenizers:
             shutil.copyfile(tokenizer, run.folder / tokenizer.name)
     except OSError as error:
-        raise RunError(f"the model of run {source.name} cannot be copied: {error}") from None
+        raise RunError(f"the model {recipe.model.from_run} cannot be copied: {error}") from None
     building.rename(start)  # whole, or not there
+
+
+def _origin(name: str) -> tuple[Path, list[Path]]:
+    """(Folder of the model, files of its tokenizers) of a run, or of `embedded:NAME`."""
+    if not name.startswith(_EMBEDDED):
+        source = find_run(runs_root(), name)
+        return source.model_folder, source.tokenizer_files()
+    folder = embedded_root() / name.removeprefix(_EMBEDDED)
+    if not (folder / "tokenizer.json").is_file():
+        raise RunError(f"{name} is not a model with one vocabulary that ships; see %models")
+    return folder, [folder / "tokenizer.json"]
 
 
 def take_weights(run: Run, objective: Objective) -> None:
@@ -84,7 +96,8 @@ def take_weights(run: Run, objective: Objective) -> None:
 
     from llm_magics.training.run.checkpoint import with_shared_names
 
-    came_from = f"{_PREFIX}{objective.recipe.model.from_run}"
+    name = objective.recipe.model.from_run
+    came_from = name if name.startswith(_EMBEDDED) else _PREFIX + name
     theirs, ours = _config(run)["arguments"], json.loads(json.dumps(objective.arguments))
     for name in sorted(set(theirs) | set(ours)):
         if theirs.get(name) != ours.get(name):
