@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from IPython.core.error import UsageError
+
 from llm_magics.magics.core.namespace import head_of, look_up, nearest
 from llm_magics.magics.core.options import usage_error
 from llm_magics.magics.core.python_source import Source
@@ -58,12 +60,17 @@ def file_or_variable(call: Call, option: str) -> object:
     if path is not None:
         return path
     head = head_of(named)
+    is_file_name = named.lower().endswith(FILE_ENDINGS)
     if head in call.scope:
-        return look_up(named, call.scope, call.prog)
-    if named.lower().endswith(FILE_ENDINGS) or "/" in named or "\\" in named:
+        try:
+            return look_up(named, call.scope, call.prog)
+        except UsageError:
+            if not is_file_name:
+                raise
+    if is_file_name or "/" in named or "\\" in named:
         raise usage_error(
             f"{call.prog}: --{option} {named}: there is no such file in {Path.cwd()}, "
-            f"and no variable {head!r}"
+            f"and no variable {named if head in call.scope else head!r}"
         )
     if head.isidentifier():
         raise usage_error(
@@ -107,7 +114,12 @@ def object_or_text(call: Call, named: str | None, as_source: bool = False) -> ob
     """
     if not named or head_of(named) not in call.scope or find_file(named, call.scope):
         return named
-    value = call.look_up(named)
+    try:
+        value = call.look_up(named)
+    except UsageError:
+        if named.lower().endswith(FILE_ENDINGS):  # pairs.csv is not there, though a variable pairs
+            return named
+        raise
     return Source(named) if as_source else value
 
 
@@ -117,8 +129,6 @@ def module_or_text(call: Call, named: str | None, as_source: bool = False) -> ob
     torch = sys.modules.get("torch")  # without torch no variable holds a module
     if torch is None or not named or head_of(named) not in call.scope:
         return named
-    from IPython.core.error import UsageError
-
     try:
         value = call.look_up(named)
     except UsageError:  # a model may be called as a variable is
