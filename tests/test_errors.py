@@ -38,7 +38,7 @@ def test_the_drawn_tree_is_the_tree_of_classes():
 
 
 def test_everything_public_is_in_all_and_sorted():
-    assert set(errors.__all__) == {*CLASSES, "printable"}
+    assert set(errors.__all__) == {*CLASSES, "printable", "type_of"}
     assert errors.__all__ == sorted(errors.__all__, key=str)
 
 

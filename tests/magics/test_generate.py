@@ -88,7 +88,7 @@ def test_a_text_goes_on_from_an_earlier_result(cells, writer):
     )
     assert second.before == first.continued()
     cells.shell.user_ns["number"] = 3
-    assert "not a int" in cells.refusal(f"%generate --model {writer} --reply-to number the")
+    assert "not an int" in cells.refusal(f"%generate --model {writer} --reply-to number the")
 
 
 def test_rows(cells, writer):

@@ -50,9 +50,16 @@ def test_what_ships_takes_at_most_40_megabytes():
 @pytest.mark.parametrize("name", MODELS)
 def test_the_card_of_a_shipped_model_says_where_it_comes_from_and_how_good_it_is(name):
     text, rows = card_rows(name)
-    assert re.fullmatch(r"[\d,]+ (sentence pairs|texts)", rows["training rows"])
+    assert re.fullmatch(r"[\d,]+ (sentence pairs|texts)(; .+)?", rows["training rows"])
     for fact in ("model", "data", "licence of the data", "recipe", "commit"):
         assert rows[fact].strip(), fact
+    compared = dict(re.findall(r"^\| ([^|]+?) \| [\d.]+ \| ([\d.]+) \|$", text, re.MULTILINE))
+    if compared:  # the card of weights that replaced others: both figures of each
+        for figure in ("first sentences", "Tatoeba test, sacreBLEU", "FLORES dev, chrF2"):
+            assert float(compared[figure]) > 0, figure
+        assert "this training held none of its sentences" in " ".join(text.split())
+        assert "Not for: " in text
+        return
     for figure in FIGURES[embedded_task(name)]:
         assert float(rows[figure]) > 0, figure
     assert re.search(r"of the [\d,]+ test rows|the [\d,]+ test texts", text)

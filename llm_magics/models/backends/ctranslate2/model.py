@@ -71,9 +71,8 @@ class CTranslate2Backend(TextBackend):
     def module(self) -> Any:
         """Raises WrongTask."""
         raise WrongTask(
-            f"{self.conversion.folder.name} is computed by CTranslate2, which only writes text: "
-            "attention, next-word probabilities and drawing at random need torch; leave the engine "
-            "out"
+            "this model is computed by CTranslate2 here, which only writes text: attention, "
+            "next-word probabilities and drawing at random need torch; leave the engine out"
         )
 
     @property
