@@ -36,6 +36,7 @@ def card(
     model = recipe.model
     layers = f"{model.num_encoder_layers} + {model.num_decoder_layers} layers"
     heads = f"{model.nhead} heads, {size:,} parameters, stored as float16"
+    rows = f"{len(corpus.train):,} sentence pairs"
     return f"""# embedded:{pair}
 
 {recipe.description}
@@ -45,7 +46,7 @@ def card(
 | model | Transformer, {layers}, width {model.d_model}, {heads} |
 | data | {recipe.data.attribution} |
 | licence of the data | {recipe.data.licence}; the weights go under the same terms |
-| training rows | {len(corpus.train):,} sentence pairs; a row is seen as often as the recipe's weights say |
+| training rows | {rows}; a row is seen as often as the recipe's weights say |
 | left out | {_left_out(corpus)} |
 | recipe | {recipe.name}, seed {recipe.seed}, {ends[-1].step if ends else 0:,} steps |
 | commit | {_commit()} |
