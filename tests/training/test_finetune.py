@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from llm_magics.errors import BrokenModel, LLMMagicsError, RecipeError, RunError
 from llm_magics.models.manager.manager import ModelManager
 from llm_magics.tasks.translate.task import translate
+from llm_magics.training.objectives import FINE_TUNED
 from llm_magics.training.objectives.finetune.answer import _best_span, _target
-from llm_magics.training.objectives.finetune.objectives import FINE_TUNED
 from llm_magics.training.recipe.recipe import TASKS, recipe_from_dict
 from llm_magics.training.run import checkpoint
 from llm_magics.training.run.control import Control

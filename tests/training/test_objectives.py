@@ -4,6 +4,7 @@ run:NAME."""
 from __future__ import annotations
 
 import base64
+import importlib
 import math
 import random
 
@@ -12,6 +13,7 @@ import torch
 
 from llm_magics.errors import DataError, InputError, RecipeError
 from llm_magics.models.folder.native import load_native, native_kind
+from llm_magics.training.objectives.base import Objective
 from llm_magics.training.recipe.recipe import recipe_from_dict
 from llm_magics.training.run.control import Control
 from llm_magics.training.run.events import AttentionSeen, Evaluated, Finished, Sampled, StepDone
@@ -408,3 +410,16 @@ def test_softmax_regression_reaches_the_minimum_that_is_known(tmp_path):
     assert min(e.loss for e in events if isinstance(e, Evaluated)) == pytest.approx(
         entropy, abs=2e-3
     )
+
+
+def test_every_task_has_an_objective_and_every_optimizer_a_maker():
+    from llm_magics.training.objectives import FINE_TUNED, FROM_SCRATCH
+    from llm_magics.training.recipe.recipe import OPTIMIZERS, TASKS
+    from llm_magics.training.run.optimizers import MAKERS
+
+    assert {*FROM_SCRATCH, *FINE_TUNED} == set(TASKS)
+    assert set(MAKERS) == set(OPTIMIZERS)
+    for path in (*FROM_SCRATCH.values(), *FINE_TUNED.values()):
+        module, _, name = path.partition(":")
+        found = getattr(importlib.import_module(f"llm_magics.training.objectives.{module}"), name)
+        assert issubclass(found, Objective), path
