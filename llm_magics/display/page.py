@@ -41,7 +41,8 @@ class FramedPage(Result):
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to a file, which a browser opens."""
+        """Write the page to a file, which a browser opens; a folder that is not there is made."""
         file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.document, encoding="utf-8")
         return file

@@ -158,7 +158,7 @@ def test_every_view_can_be_saved_in_every_way(view, tmp_path, chosen, ending):
     if ending == ".png":
         pytest.importorskip("PIL")
     view.selection = {"view": chosen, "sort": "diagonal"}
-    data = view.save(tmp_path / f"map{ending}").read_bytes()
+    data = view.save(tmp_path / "not" / "there" / f"map{ending}").read_bytes()
     assert data.startswith(
         {".html": b"<!doctype html>", ".svg": b"<svg", ".png": b"\x89PNG"}[ending]
     )

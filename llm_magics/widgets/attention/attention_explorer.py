@@ -193,7 +193,7 @@ class AttentionExplorer(anywidget.AnyWidget):
 
     def save(self, path: str | Path) -> Path:
         """Write what is selected to a file: `.html` is interactive and needs nothing else, `.svg`
-        and `.png` are the picture of the chosen view.
+        and `.png` are the picture of the chosen view. A folder that is not there is made.
 
         Raises InputError for another ending, and for `.png` when resvg-py is not installed.
         """
@@ -214,6 +214,7 @@ class AttentionExplorer(anywidget.AnyWidget):
                     f"cannot save as {printable(ending)[:20] or 'a file without an ending'!r}; "
                     "name it .html, .svg or .png"
                 )
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
         return file
 
