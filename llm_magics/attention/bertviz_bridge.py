@@ -52,8 +52,7 @@ _CDN = {
 }
 STYLE = (
     "body { margin: 0; background: #fff; color: #222; font: 14px 'Helvetica Neue', Helvetica, "
-    "Arial, sans-serif }"
-    "select { margin-right: 12px }"
+    "Arial, sans-serif }select { margin-right: 12px }"
 )
 # What bertviz finds in a page: its parameters, the elements that it fills, and, in place of
 # require.js, which only
@@ -220,8 +219,7 @@ def _neuron_parameters(panel: Panel, layer: int, head: int) -> dict[str, Any]:
         if isinstance(one, MapLayer):
             raise AttentionError(
                 "this model shows its weights only, not the queries and keys they come from; "
-                "choose another "
-                "view"
+                "choose another view"
             )
         factor = one.scaling * one.query.shape[-1] ** 0.5
         group = panel.heads // one.key.shape[0]

@@ -60,8 +60,7 @@ def capture(
     if not captured:
         raise AttentionError(
             f"{type(module).__name__} computed no attention that could be seen; run it inside "
-            "the block, "
-            "in this thread, on a model that computes attention when it is called"
+            "the block, in this thread, on a model that computes attention when it is called"
         )
 
 
@@ -85,8 +84,7 @@ def silence(module: nn.Module, heads: Collection[Head]) -> Iterator[None]:
     ):
         raise AttentionError(
             f"{type(module).__name__} computes attention in its own way, so its heads cannot be "
-            "silenced; "
-            "models that follow transformers' AttentionInterface can be changed so"
+            "silenced; models that follow transformers' AttentionInterface can be changed so"
         )
     with _own_silenced(own, wanted) if own else tapped(module, tap):
         yield
@@ -132,9 +130,8 @@ def _observed(
     if type(module).__module__.startswith("llm_magics.nn."):
         raise AttentionError(
             f"{type(module).__name__} computes no attention, so there is none to see; of the "
-            "models "
-            "trained here transformers do, and recurrent translators with model.attention = "
-            "'additive'"
+            "models trained here transformers do, and recurrent translators with model.attention "
+            "= 'additive'"
         )
     if not hasattr(module, "config") or not hasattr(module, "set_attn_implementation"):
         raise AttentionError(
@@ -266,8 +263,7 @@ def _observe_returned(module: nn.Module, recorder: Recorder, captured: Captured)
     and not passed on."""
     if recorder.values:
         raise AttentionError(
-            f"{type(module).__name__} computes attention in its own way and shows its maps "
-            "only, "
+            f"{type(module).__name__} computes attention in its own way and shows its maps only, "
             "no values"
         )
     asked: list[bool] = []

@@ -88,8 +88,7 @@ def explore(
         )
     if target is None or not target.strip():
         raise AttentionError(
-            "an encoder-decoder model needs a target text as well: put --- between source "
-            "and "
+            "an encoder-decoder model needs a target text as well: put --- between source and "
             "target"
         )
     return explore_ids(

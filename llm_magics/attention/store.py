@@ -151,8 +151,7 @@ class AttentionStore:
         if any(start < 0 or start >= stop for start, stop in edges):
             raise AttentionError(
                 f"a map of {found.size[0]:,} × {found.size[1]:,} weights has no tile ({row}, "
-                f"{column}) at "
-                f"level {level}"
+                f"{column}) at level {level}"
             )
         return compand(pooled(found, head, cell, cell, *edges))
 

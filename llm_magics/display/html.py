@@ -203,8 +203,7 @@ def css(rules: list[tuple[str, Style]]) -> Node:
         for part in _split_selectors(selector):
             if not _SELECTOR.fullmatch(part):
                 raise ValueError(
-                    f"selector {part!r} must begin with #llm-… and hold only names, :, (, ), "
-                    ">, "
+                    f"selector {part!r} must begin with #llm-… and hold only names, :, (, ), >, "
                     "+, ~, *"
                 )
         lines.append(f"{selector}{{{_declarations(declarations)}}}")

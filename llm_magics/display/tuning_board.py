@@ -138,8 +138,7 @@ class Board:
             if best is None
             else (
                 f"; best {best.label} with {self.metric.replace('_', ' ')} "
-                f"{value_text(best.value)} "
-                f"({settings_text(best.settings)})"
+                f"{value_text(best.value)} ({settings_text(best.settings)})"
             )
         )
         return f"{self.name}: {', '.join(counts) or 'no trial yet'} of {self.wanted} wanted{found}"

@@ -22,11 +22,9 @@ class AskMagic(TaskCommand):
     summary = "Answer questions about a text."
     details = (
         "In a cell the text stands above a line of three dashes and the questions below it, one "
-        "a line; with "
-        "--context every line is a question, and they are worked on together. Models with a head "
-        "for answers give "
-        "places in the text with their probability, others write an answer and the sentences it "
-        "rests on are marked."
+        "a line; with --context every line is a question, and they are worked on together. "
+        "Models with a head for answers give places in the text with their probability, others "
+        "write an answer and the sentences it rests on are marked."
     )
     text = "QUESTION"
     cell = "TEXT, --- and questions; with --context only questions, one a line"
@@ -86,8 +84,7 @@ def _parts(call: Call) -> tuple[list[str], str]:
         if below is None:
             raise call.wrong(
                 "which text is it about? name one with --context, or put it above a line "
-                f"{SEPARATOR} and the "
-                "questions below"
+                f"{SEPARATOR} and the questions below"
             )
         asked = below
     questions = [line.strip() for line in asked.splitlines() if line.strip()]

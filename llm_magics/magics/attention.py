@@ -55,11 +55,9 @@ class AttentionMagic(Command):
     summary = "Look inside a model: every attention head on a text."
     details = (
         "Thumbnails of all layers and heads, sorted by any measure; one head as a map, as lines, "
-        "neuron by neuron, as "
-        "an alignment; compared with another model, text or training step. A head that is "
-        "silenced shows at once what "
-        "it was worth. In the cell form a line of three dashes separates source and target, or "
-        "the two texts of a pair."
+        "neuron by neuron, as an alignment; compared with another model, text or training step. "
+        "A head that is silenced shows at once what it was worth. In the cell form a line of "
+        "three dashes separates source and target, or the two texts of a pair."
     )
     words = (
         Word(
@@ -173,8 +171,7 @@ class AttentionMagic(Command):
         reference = call.word(0)
         if reference is None:
             raise call.wrong(
-                "which model? write %attention REF TEXT, for example %attention "
-                "embedded:en-de "
+                "which model? write %attention REF TEXT, for example %attention embedded:en-de "
                 "Hello"
             )
         source, below = split_at_rule(call.body())
@@ -194,8 +191,7 @@ class AttentionMagic(Command):
             )
         if call["checkpoints"] and (call["against"] or call["against-text"] or call["write"]):
             raise call.wrong(
-                "--checkpoints compares the steps of one run on one text; leave --against "
-                "and "
+                "--checkpoints compares the steps of one run on one text; leave --against and "
                 "--write out"
             )
         against = call.reference(str(call["against"])) if call["against"] else None

@@ -55,11 +55,9 @@ class GenerateMagic(TaskCommand):
     )
     details = (
         "Tokens are chosen as the model's authors set it; where they set nothing, a causal model "
-        "draws at temperature "
-        "0.8 from the tokens that make up 0.95, any other takes the most probable ones, as "
-        "--temperature 0 always does. "
-        "The result says how it was drawn and with which seed, and with --seed it comes out the "
-        "same again."
+        "draws at temperature 0.8 from the tokens that make up 0.95, any other takes the most "
+        "probable ones, as --temperature 0 always does. The result says how it was drawn and "
+        "with which seed, and with --seed it comes out the same again."
     )
     text = "TEXT"
     cell = "TEXT"
@@ -126,8 +124,7 @@ class GenerateMagic(TaskCommand):
         "%%generate --n 3 --temperature 0.9 --seed 1\nOnce upon a time",
         (
             "%%generate --max-tokens 60 --stop \"['\\n\\n', 'THE END']\" --out story\nThe old "
-            "king "
-            "had three sons."
+            "king had three sons."
         ),
         "%generate --reply-to story Then the youngest",
     )

@@ -29,16 +29,14 @@ class ModelsMagic(Command):
         Word(
             "action",
             "load, unload, pin, unpin, info, recommend TASK, remote for what the endpoint "
-            "serves, panel for buttons "
-            "and bars; without it the table is shown",
+            "serves, panel for buttons and bars; without it the table is shown",
             choices=_ACTIONS,
         ),
         Word(
             "ref",
             (
                 "hub id, local folder, embedded:NAME, package:NAME, run:NAME, variable; "
-                "@REVISION "
-                "allowed"
+                "@REVISION allowed"
             ),
             completes="model",
         ),

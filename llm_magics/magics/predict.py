@@ -24,10 +24,9 @@ class PredictMagic(TaskCommand):
     summary = "Show what a language model expects next, and at every place of a text."
     details = (
         "The text is shaded where the model was surprised. A click on a token shows what the "
-        "model expected there, a "
-        "click on a candidate puts it there or goes on with it, and the text is read again; a "
-        "masked model such as BERT "
-        "fills in the masks of the text. The view has .text and .result."
+        "model expected there, a click on a candidate puts it there or goes on with it, and the "
+        "text is read again; a masked model such as BERT fills in the masks of the text. The "
+        "view has .text and .result."
     )
     grows = False
     python_name = "next_word"

@@ -47,8 +47,8 @@ class LLM(Configurable):
     endpoint = Unicode(
         "",
         help="Where openai:NAME models are, such as http://127.0.0.1:8000/v1; empty: as the "
-        "environment "
-        "says (LLM_MAGICS_ENDPOINT, OPENAI_BASE_URL). Keys come from the environment only.",
+        "environment says (LLM_MAGICS_ENDPOINT, OPENAI_BASE_URL). Keys come from the environment "
+        "only.",
     ).tag(config=True)
     endpoint_deadline_s = Float(
         300.0, help="Seconds within which the endpoint must have answered one prompt."

@@ -59,11 +59,9 @@ class SummarizeMagic(TaskCommand):
     examples = (
         "%%summarize --max-words 25\n"
         "The Danube rises in the Black Forest and flows into the Black Sea. On its way of 2,850 "
-        "kilometres it passes ten "
-        "countries.\nFour capitals lie on its banks: Vienna, Bratislava, Budapest and Belgrade. "
-        "In the Middle Ages the river "
-        "was a border of empires.\nToday it is a road for ships, a source of power, and home to "
-        "sturgeons.",
+        "kilometres it passes ten countries.\nFour capitals lie on its banks: Vienna, "
+        "Bratislava, Budapest and Belgrade. In the Middle Ages the river was a border of "
+        "empires.\nToday it is a road for ships, a source of power, and home to sturgeons.",
         "%summarize --in article --model embedded:extractive",
         "%summarize --each df.body --out summaries",
         "%summarize --each articles.jsonl --column body --resume summaries.jsonl",

@@ -129,13 +129,11 @@ class TranslateMagic(TaskCommand):
         "%translate --to de --each rows.csv --column en --out-file german.jsonl",
         (
             "%translate --each test.tsv --column en --reference de --compare "
-            "embedded:en-de,run:mine "
-            "--out-file both.jsonl"
+            "embedded:en-de,run:mine --out-file both.jsonl"
         ),
         (
             "%translate --to de --alternatives 3 --keep GitHub --back-translate auto We moved "
-            "the "
-            "code to GitHub."
+            "the code to GitHub."
         ),
     )
 

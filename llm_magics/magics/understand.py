@@ -34,12 +34,10 @@ class UnderstandMagic(TaskCommand):
     )
     details = (
         "Without --show, whatever the models on this machine can do is done, and every row says "
-        "which model did it; an "
-        "aspect that --show names is fetched from the hub where that is needed. --model does "
-        "what it can of the aspects "
-        "shown: a classifier sentiment or labels, a tagger entities, a sentence encoder "
-        "similarity, a chat model all "
-        "but similarity."
+        "which model did it; an aspect that --show names is fetched from the hub where that is "
+        "needed. --model does what it can of the aspects shown: a classifier sentiment or "
+        "labels, a tagger entities, a sentence encoder similarity, a chat model all but "
+        "similarity."
     )
     grows = False
     text = "TEXT"
@@ -76,8 +74,7 @@ class UnderstandMagic(TaskCommand):
         "%understand --show entities --model dslim/bert-base-NER Ada Lovelace was born in London.",
         (
             "%%understand --labels sports,politics,science --out about\nThe telescope found "
-            "water on "
-            "a distant planet."
+            "water on a distant planet."
         ),
         "%understand --show sentiment --each df.review --out moods",
     )

@@ -198,8 +198,7 @@ def _hub(text: str) -> Reference:
     if not _REPOSITORY.fullmatch(name) or len(name) > 96 or "--" in name or ".." in name:
         raise ModelNotFound(
             f"{_short(text)} is not a model reference: give a hub id such as "
-            "Helsinki-NLP/opus-mt-en-de, "
-            "a folder such as ./model, embedded:NAME or run:NAME"
+            "Helsinki-NLP/opus-mt-en-de, a folder such as ./model, embedded:NAME or run:NAME"
         )
     if at and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise ModelNotFound(

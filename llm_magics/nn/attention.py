@@ -84,8 +84,7 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         if d_k is None and d_model % n_head:
             raise ValueError(
-                f"d_model={d_model} is not divisible by n_head={n_head}; choose another "
-                "n_head "
+                f"d_model={d_model} is not divisible by n_head={n_head}; choose another n_head "
                 "or give d_k"
             )
         self.d_model, self.n_head, self.dropout = d_model, n_head, dropout

@@ -67,8 +67,7 @@ class TextClassifier(nn.Module):
             )
         if encoder == "bag-of-words" and per_token:
             raise ValueError(
-                "a bag of words is one vector a text and cannot tell its tokens apart; "
-                "choose "
+                "a bag of words is one vector a text and cannot tell its tokens apart; choose "
                 "another encoder"
             )
         self.per_token, self.scale, self.positions = per_token, 1.0, None

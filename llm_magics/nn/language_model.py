@@ -132,8 +132,7 @@ class RecurrentLanguageModel(nn.Module):
         if shared_embeddings and embedding_size != hidden_size:
             raise ValueError(
                 "shared_embeddings needs embeddings as wide as the states; got "
-                f"embedding_size={embedding_size} "
-                f"and hidden_size={hidden_size}"
+                f"embedding_size={embedding_size} and hidden_size={hidden_size}"
             )
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.dropout = Dropout(dropout)

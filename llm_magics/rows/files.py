@@ -66,8 +66,7 @@ def raw_rows(source: object, roles: Mapping[str, str]) -> Iterator[Raw]:
         return of_list(source, roles)
     raise DataError(
         f"cannot read rows from {type(source).__name__}; give a file ({', '.join(FORMATS)}), "
-        "hub:NAME, a data "
-        "frame, a datasets.Dataset, or a list of rows"
+        "hub:NAME, a data frame, a datasets.Dataset, or a list of rows"
     )
 
 
@@ -303,8 +302,7 @@ def _records(name: str, reader: Any) -> Iterator[tuple[int, list[str] | BadRow]]
 def _lines(name: str, file: Any, roles: Mapping[str, str], _: str) -> Iterator[Raw]:
     if len(roles) != 1:
         raise DataError(
-            f"{name}: a text file has one text a line, but {', '.join(roles)} are needed; "
-            "use "
+            f"{name}: a text file has one text a line, but {', '.join(roles)} are needed; use "
             ".jsonl or .csv"
         )
     for number, line in enumerate(_decoded(name, file), 1):
@@ -428,8 +426,7 @@ def _check_columns(name: str, roles: Mapping[str, str], columns: Sequence[Any]) 
     for column in roles.values():
         if list(columns).count(column) > 1:
             raise DataError(
-                f"{name}: {list(columns).count(column)} columns are called {column!r}; "
-                "rename "
+                f"{name}: {list(columns).count(column)} columns are called {column!r}; rename "
                 "all but one"
             )
 

@@ -46,15 +46,13 @@ class ResultsFile:
         self.path, self.settings = Path(path).expanduser(), fingerprint(settings)
         if self.path.suffix.lower() != ".jsonl":
             raise InputError(
-                f"{self.path.name}: results are one JSON object a line; give a name that "
-                "ends in "
+                f"{self.path.name}: results are one JSON object a line; give a name that ends in "
                 ".jsonl"
             )
         filled = self.path.is_file() and self.path.stat().st_size > 0
         if filled and not resume:
             raise InputError(
-                f"{self.path} is there already; go on with it by resume=True (--resume "
-                "FILE), or "
+                f"{self.path} is there already; go on with it by resume=True (--resume FILE), or "
                 "name another"
             )
         try:

@@ -55,8 +55,7 @@ def with_references(rows: object, reference: object, column: str | None = None) 
     texts, right = open_rows(rows, column), open_rows(reference)
     if None not in (texts.total, right.total) and texts.total != right.total:
         raise InputError(
-            f"{right.total:,} references for {texts.total:,} rows; give one a row, None "
-            "where "
+            f"{right.total:,} references for {texts.total:,} rows; give one a row, None where "
             "there is none"
         )
     return RowSource(lambda: _zipped(texts, right), texts.total, texts.row_index)
@@ -211,8 +210,7 @@ def _beside(rows: RowSource, column: str | None, reference: str) -> Iterator[obj
             continue
         if first and not isinstance(row, Mapping):
             raise InputError(
-                f"the rows have no column {reference!r}: they are texts; give the references "
-                "as "
+                f"the rows have no column {reference!r}: they are texts; give the references as "
                 "a list or a file"
             )
         if first:

@@ -109,20 +109,17 @@ def _answer(text: Any, start: Any) -> tuple[str, int]:
     start = _plain(start)
     if not isinstance(text, str) or not text.strip():
         raise BadRow(
-            f"the text of an answer is {shown(text)}; a question without an answer has an "
-            "empty "
+            f"the text of an answer is {shown(text)}; a question without an answer has an empty "
             "list"
         )
     if start == -1:
         raise BadRow(
-            f"answer {shown(text)} starts at -1, so it is not in the context; leave such "
-            "rows "
+            f"answer {shown(text)} starts at -1, so it is not in the context; leave such rows "
             "out by skip_bad_rows"
         )
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise BadRow(
-            f"answer {shown(text)} starts at {shown(start)}; expected the index of a "
-            "character, "
+            f"answer {shown(text)} starts at {shown(start)}; expected the index of a character, "
             "0 or more"
         )
     return _encodable(text), start

@@ -131,8 +131,7 @@ def _written(loaded: LoadedModel, text: str) -> str:
     if not target.strip():
         raise AttentionError(
             f"{loaded.reference} writes nothing for this text; say what it is taken to have "
-            "written with "
-            "--target, or below --- in the cell"
+            "written with --target, or below --- in the cell"
         )
     return target
 

@@ -46,10 +46,8 @@ def bertviz(
         weights, size = bertviz_cost(store)
         raise InputError(
             f"{longest:,} tokens make {weights:,} lines of SVG and about {size / 1e6:,.0f} MB in "
-            "BertViz, which "
-            f"is made for {COMFORTABLE_TOKENS} and may stay blank; leave --bertviz out for a "
-            "view of any length, "
-            "or say --anyway"
+            f"BertViz, which is made for {COMFORTABLE_TOKENS} and may stay blank; leave "
+            "--bertviz out for a view of any length, or say --anyway"
         )
     parts, title = (
         bertviz_parts(store, view, kind=kind, layer=layer, head=head),

@@ -98,8 +98,7 @@ def candidates(
     wanted, offline = _offline(task, source, target)
     if not choices:
         raise UnknownLanguage(
-            f"no model is known that {wanted}; name one with --model. Without a network "
-            "there is "
+            f"no model is known that {wanted}; name one with --model. Without a network there is "
             f"{offline}"
         )
     return _recommended(choices, wanted, offline)

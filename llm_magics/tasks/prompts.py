@@ -95,8 +95,7 @@ def translate_prompt(model: LoadedModel, text: str, source: str, target: str) ->
     if model.kind == "causal":
         return (
             f"Translate the following text from {language_name(source)} to "
-            f"{language_name(target)}. "
-            f"Answer with the translation only.\n\n{text}"
+            f"{language_name(target)}. Answer with the translation only.\n\n{text}"
         )
     if family_of(model.family).prompt == "task words":
         prefix = _task_prefix(model, f"translation_{source}_to_{target}")
@@ -141,9 +140,8 @@ def answer_prompt(model: LoadedModel, question: str, sentences: Sequence[str]) -
     numbered = "\n".join(f"[{number}] {sentence}" for number, sentence in enumerate(sentences, 1))
     return (
         "Answer the question from the text below, in the language of the question, briefly. "
-        "After the answer, give the "
-        "numbers of the sentences that it rests on in square brackets, such as [2]. If the text "
-        "does not say, answer: "
+        "After the answer, give the numbers of the sentences that it rests on in square "
+        "brackets, such as [2]. If the text does not say, answer: "
         f"{NOT_IN_TEXT}.\n\nText:\n{numbered}\n\nQuestion: {question}"
     )
 

@@ -174,8 +174,7 @@ def _languages(task: str, source: str | None, target: str | None) -> tuple[str |
     if task != "translate":
         if target:
             raise InputError(
-                f"only a translation has a target language; for {task} give the language of "
-                "the "
+                f"only a translation has a target language; for {task} give the language of the "
                 "text (--from)"
             )
         return source, None

@@ -84,8 +84,7 @@ class Translation(Result):
     def __repr__(self) -> str:
         return (
             f"Translation({self.source_language} → {self.target_language}, {len(self.sentences)} "
-            "sentences, "
-            f"{shortened(self.text)})"
+            f"sentences, {shortened(self.text)})"
         )
 
     def plain(self) -> str:

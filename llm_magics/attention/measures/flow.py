@@ -43,8 +43,7 @@ def flow(
     if size > MAX_TOKENS:
         raise AttentionError(
             f"attention flow searches a maximum flow for each of {size} tokens, which takes too "
-            "long; give "
-            f"{MAX_TOKENS} tokens or fewer, or use rollout, which takes any text"
+            f"long; give {MAX_TOKENS} tokens or fewer, or use rollout, which takes any text"
         )
     maps = [with_residual(layer, 0, size).double().numpy() for layer in panel.layers[:layers]]
     network = _network(maps)

@@ -97,8 +97,7 @@ def _asked(model: Any, text: str, target: str | None) -> tuple[Answer, nn.Module
     if answer.unit == "cosine" and target is None:
         raise AttentionError(
             "a bare encoder answers nothing by itself; give a second text as the target, and "
-            "what each token "
-            "adds to their likeness can be told"
+            "what each token adds to their likeness can be told"
         )
     return answer, _embedding(model.module)
 

@@ -53,16 +53,14 @@ def repeated_scores(
     """
     if model.kind == "seq2seq":
         raise AttentionError(
-            "induction is looked for in a model that reads one text; an encoder-decoder "
-            "model "
+            "induction is looked for in a model that reads one text; an encoder-decoder model "
             "reads two"
         )
     ids = torch.tensor(list(_ordinary_ids(model) if vocabulary is None else vocabulary))
     if len(ids) < length:
         raise AttentionError(
             f"{length} different random tokens were asked for, and there are {len(ids)} to draw "
-            "from; "
-            "choose a shorter length"
+            "from; choose a shorter length"
         )
     generator = torch.Generator().manual_seed(seed)
     total: dict[str, Tensor] = {}

@@ -49,8 +49,7 @@ def logit_lens(model: Any, text: str, count: int = 5) -> LogitLens:
     if model.kind != "causal":
         raise AttentionError(
             "the logit lens reads the next token off every layer, and a model of kind "
-            f"{model.kind!r} "
-            "predicts none; give a causal model"
+            f"{model.kind!r} predicts none; give a causal model"
         )
     ids = source_ids(model, text)
     check_length(model, ids)
@@ -62,8 +61,7 @@ def logit_lens(model: Any, text: str, count: int = 5) -> LogitLens:
     if not torch.allclose(layers[-1].float(), logits.float(), atol=1e-3, rtol=1e-3):
         raise AttentionError(
             f"{type(model.module).__name__} does more between its last layer and its logits than "
-            "a norm and "
-            "one matrix, so earlier layers cannot be read the same way"
+            "a norm and one matrix, so earlier layers cannot be read the same way"
         )
     tops = [layer.float().softmax(-1).topk(min(count, layer.shape[-1])) for layer in layers]
     best = torch.stack([top.indices for top in tops]).cpu()  # (L + 1, T, k)
@@ -149,8 +147,7 @@ def _layers_and_head(module: nn.Module) -> tuple[nn.ModuleList, nn.Module]:
     if not stacks or head is None:
         raise AttentionError(
             f"{type(module).__name__} shows no stack of layers and no unembedding to read them "
-            "with; "
-            "the logit lens works on transformers' causal language models and on our own "
+            "with; the logit lens works on transformers' causal language models and on our own "
             "Transformer"
         )
     return stacks[0], head

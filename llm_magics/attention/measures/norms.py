@@ -35,8 +35,7 @@ def value_norms(layer: Layer | MapLayer) -> Tensor:
         raise AttentionError("the values were not captured; explore the text with values=True")
     if layer.project is None:
         raise AttentionError(
-            "the layer's output projection was not found, so the norm of what a head adds is "
-            "not "
+            "the layer's output projection was not found, so the norm of what a head adds is not "
             "known"
         )
     return torch.stack(

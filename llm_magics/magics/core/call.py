@@ -152,8 +152,8 @@ class Call:
             raise self.wrong(
                 f"{where} is empty; expected text"
                 if where
-                else "there is no text; write it behind the "
-                f"options, or below %%{self.prog.lstrip('%')}, or name a variable or file with --in"
+                else "there is no text; write it behind the options, or below "
+                f"%%{self.prog.lstrip('%')}, or name a variable or file with --in"
             )
         given = {name: text for name, text in sources.items() if text.strip()}
         if len(given) > 1:

@@ -72,8 +72,7 @@ def wait(work: Work, view: View, what: str, go_on: str) -> Any:
                 view.close("interrupted")
                 raise Interrupted(
                     f"no longer waiting for {what}; it ends after its current step, its last "
-                    "checkpoint stays "
-                    f"valid, and {go_on} goes on with it"
+                    f"checkpoint stays valid, and {go_on} goes on with it"
                 ) from None
             work.stop()
             view.stopping()

@@ -175,8 +175,7 @@ def _written(command: TaskCommand, option: Option, value: str) -> str:
             continue
     raise InputError(
         f"{option.flag}: a line cannot hold this value, which has spaces or brackets and both "
-        "kinds of quotes: "
-        f"{value[:60]}"
+        f"kinds of quotes: {value[:60]}"
     )
 
 

@@ -34,8 +34,7 @@ def arguments_of(call: Call, as_source: bool = False) -> dict[str, Any]:
         if extra or model:
             raise call.wrong(
                 f"{model or extra[0]} goes with --data; a recipe names its own model and data "
-                "(change a "
-                "setting of it with --set)"
+                "(change a setting of it with --set)"
             )
     # With neither recipe nor data, the run goes on with its own recipe.
     recipe = call.toml("no recipe in TOML") if (call.cell or "").strip() else call["recipe"]
@@ -82,15 +81,13 @@ def _check_source(call: Call, model: str | None) -> None:
     if model and model.startswith("run:"):
         raise call.wrong(
             f"{model} begins a new training with that run's model: give --data; to go on with "
-            "the run itself: "
-            f"%train --resume {model.removeprefix('run:')}"
+            f"the run itself: %train --resume {model.removeprefix('run:')}"
         )
     raise call.wrong(
         f"{model} needs data to be trained on: give --data"
         if model
         else "what is to be trained? write %train MODEL --data DATA, --recipe NAME (%train --list "
-        "shows them), or a "
-        "recipe in TOML below %%train"
+        "shows them), or a recipe in TOML below %%train"
     )
 
 

@@ -73,11 +73,9 @@ class RunsMagic(Command):
     )
     details = (
         "Without a word the runs are listed, newest first. A deleted run lies in the trash until "
-        "it is emptied. "
-        "Exports: safetensors, a folder that transformers loads where it has a family that "
-        "computes the same; copy, the "
-        "model as it is; tensorboard, event files; card, a model card. The model of a run is "
-        "run:NAME everywhere."
+        "it is emptied. Exports: safetensors, a folder that transformers loads where it has a "
+        "family that computes the same; copy, the model as it is; tensorboard, event files; "
+        "card, a model card. The model of a run is run:NAME everywhere."
     )
     words = (
         Word(
@@ -301,8 +299,7 @@ def runs_table(runs: list[RunSummary], in_trash: int = 0) -> Table:
     ]
     said = (
         "%runs show NAME, compare A B, resume NAME, rename OLD NEW, export NAME --to FOLDER, "
-        "delete NAME; a run's model is "
-        "run:NAME"
+        "delete NAME; a run's model is run:NAME"
         if rows
         else "no run yet; %train makes one"
     )

@@ -33,14 +33,11 @@ class TrainMagic(Command):
     )
     details = (
         "MODEL is an architecture (transformer, lstm, gru, rnn, softmax-regression), a model to "
-        "fine-tune, run:NAME to "
-        "begin a new run with that run's model, or a torch module of the notebook. Or a recipe: "
-        "shipped (--list), a "
-        "TOML file, or the body of the cell. Interrupting the cell, or the stop button, ends the "
-        "training after the "
-        "current step; model and checkpoint are kept. A finished run goes on when it is given a "
-        "later end, counted "
-        "from the beginning: --resume NAME --epochs 30."
+        "fine-tune, run:NAME to begin a new run with that run's model, or a torch module of the "
+        "notebook. Or a recipe: shipped (--list), a TOML file, or the body of the cell. "
+        "Interrupting the cell, or the stop button, ends the training after the current step; "
+        "model and checkpoint are kept. A finished run goes on when it is given a later end, "
+        "counted from the beginning: --resume NAME --epochs 30."
     )
     cell = "A recipe in TOML"
     words = (
@@ -54,8 +51,7 @@ class TrainMagic(Command):
         Option(
             "--data",
             "training rows: a .jsonl, .csv, .tsv, .parquet or .txt file, hub:NAME, or a variable "
-            "(data frame, "
-            "dataset, list)",
+            "(data frame, dataset, list)",
             "DATA",
             completes="variable",
         ),
@@ -78,8 +74,7 @@ class TrainMagic(Command):
         Option(
             "--loss",
             "for a module: cross_entropy, mse, l1, bce, nll, or a variable that holds a function "
-            "of "
-            "(output, target)",
+            "of (output, target)",
             "LOSS",
             completes="variable",
         ),
@@ -158,8 +153,7 @@ class TrainMagic(Command):
     examples = (
         (
             "%train transformer --data pairs.csv --from en --to de --epochs 10 --optimizer adam "
-            "--lr "
-            "5e-4 --early-stop 5"
+            "--lr 5e-4 --early-stop 5"
         ),
         "%train lstm --data reviews --task classify --fields text=review,label=stars",
         "%train my_module --data my_dataset --loss cross_entropy --epochs 3",

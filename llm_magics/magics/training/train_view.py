@@ -136,8 +136,8 @@ def _line(event: Event) -> str | None:
             notes = "".join(f"\n  {note}" for note in event.notes)
             return (
                 f"{event.run}: {counted(event.parameters, 'parameter')}, "
-                f"{counted(event.train_rows, 'row')}, "
-                f"{counted(event.total_steps, 'step')} on {event.device}{notes}"
+                f"{counted(event.train_rows, 'row')}, {counted(event.total_steps, 'step')} on "
+                f"{event.device}{notes}"
             )
         case Evaluated():
             return (
@@ -153,8 +153,7 @@ def _line(event: Event) -> str | None:
         case BatchSplit():
             return (
                 f"memory ran out at step {event.step:,}: batches are taken in parts of at most "
-                f"{event.cells:,} tokens, "
-                "with the same gradients"
+                f"{event.cells:,} tokens, with the same gradients"
             )
         case CheckpointSkipped():
             return f"a damaged checkpoint was passed over: {event.problem}"

@@ -153,8 +153,7 @@ class TuneMagic(Command):
         if not (call.cell or "").strip():
             raise call.wrong(
                 "what is to be searched? write what is trained and a [search] table below %%tune "
-                "(%tune -h shows "
-                "an example)"
+                "(%tune -h shows an example)"
             )
         if not call["name"]:
             raise call.wrong("give the study a name: --name NAME; its best run is then run:NAME")

@@ -63,8 +63,7 @@ def check_engine(engine: str | None, reference: Reference) -> str:
     if reference.kind == "variable":
         raise WrongTask(
             f"{reference} is a module of the notebook, which torch computes: leave out the "
-            "engine, or save it to "
-            "a folder with save_pretrained and name that"
+            "engine, or save it to a folder with save_pretrained and name that"
         )
     if importlib.util.find_spec("ctranslate2") is None:
         raise InputError(
@@ -87,9 +86,8 @@ def check_folder(reference: Reference, facts: FolderFacts) -> None:
         what = "a model of this project" if facts.is_native else f"a {made or facts.family}"
         raise WrongTask(
             f"{reference} is {what}, which torch computes; the engine ctranslate2 is for "
-            "encoder-decoders that "
-            f"write, of the families {', '.join(names)}: leave the engine out, or choose one "
-            "of those"
+            f"encoder-decoders that write, of the families {', '.join(names)}: leave the engine "
+            "out, or choose one of those"
         )
 
 

@@ -124,8 +124,7 @@ def _ask(reference: Reference, allow_pickle: bool) -> HubModel:
         return HubModel(reference, found[0], _wanted(found[1], _PICKLE))
     raise UnsafeModel(
         f"{reference} has only pytorch_model.bin, a pickle that can run code: choose a model "
-        "with safetensors, "
-        f"or, if you trust its authors, %models load {reference} --allow-pickle"
+        f"with safetensors, or, if you trust its authors, %models load {reference} --allow-pickle"
     )
 
 
@@ -215,8 +214,7 @@ def _translated(reference: Reference) -> Iterator[None]:
         raise
     except errors.GatedRepoError:
         raise ModelNotFound(
-            f"{reference} is gated: accept its terms on its page at {endpoint()} and log in "
-            "with "
+            f"{reference} is gated: accept its terms on its page at {endpoint()} and log in with "
             "`hf auth login`"
         ) from None
     except errors.RevisionNotFoundError:

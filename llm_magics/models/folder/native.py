@@ -183,9 +183,8 @@ def _check_config(facts: FolderFacts) -> None:
     if config.get("task") == "custom":
         raise BrokenModel(
             f"{facts.folder} holds the weights of a module of a notebook, and only the notebook "
-            "knows how "
-            "that is built: safetensors.torch.load_model(MODULE, FOLDER/'model.safetensors') "
-            "puts them into one"
+            "knows how that is built: safetensors.torch.load_model(MODULE, "
+            "FOLDER/'model.safetensors') puts them into one"
         )
     if config.get("format_version") != FORMAT_VERSION:
         version = config.get("format_version")
@@ -228,8 +227,7 @@ def _build(facts: FolderFacts) -> nn.Module:
         kept = facts.tensors.get(name)
         if kept is not None and kept.shape != tuple(tensor.shape):
             raise BrokenModel(
-                f"{facts.folder}: {name} is {kept.shape} in the file, {tuple(tensor.shape)} "
-                "by "
+                f"{facts.folder}: {name} is {kept.shape} in the file, {tuple(tensor.shape)} by "
                 "config.json"
             )
     missing = set(shapes) - set(facts.tensors)

@@ -310,8 +310,8 @@ def check_no_meta(module: Any, name: str) -> None:
     if empty:
         raise BrokenModel(
             f"{name}: {len(empty)} weights such as {empty[0]} were left empty by another thread "
-            "that loaded a model "
-            "at the same moment: restart the kernel and load models through llm_magics only"
+            "that loaded a model at the same moment: restart the kernel and load models through "
+            "llm_magics only"
         )
 
 

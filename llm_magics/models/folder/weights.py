@@ -70,8 +70,7 @@ def weight_files(folder: Path, *, allow_pickle: bool = False) -> tuple[tuple[Pat
     if not allow_pickle:
         raise UnsafeModel(
             f"{folder} has only {pickles[0]}, a pickle that can run code: convert it to "
-            "safetensors, "
-            f"or, if you trust its authors, %models load {folder} --allow-pickle"
+            f"safetensors, or, if you trust its authors, %models load {folder} --allow-pickle"
         )
     if pickles[0].endswith(".json"):
         return _shards(folder / pickles[0]), True

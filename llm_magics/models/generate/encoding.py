@@ -92,8 +92,7 @@ def check_source_lengths(model: LoadedModel, ids: list[list[int]]) -> None:
         if len(tokens) > limit - (model.kind == "causal"):
             raise TooLong(
                 f"text {number} of {len(ids)} has {len(tokens):,} tokens, {model.reference} "
-                f"reads {limit:,} at once: "
-                "split it into shorter sentences"
+                f"reads {limit:,} at once: split it into shorter sentences"
             )
 
 

@@ -67,6 +67,6 @@ class Budget:
         )
         return (
             f"{entry.reference} needs {describe_bytes(needed)} on {entry.device}, "
-            f"{describe_bytes(free)} are free of "
-            f"{describe_bytes(limit)} for models; resident: {names or 'none'}: {advice}"
+            f"{describe_bytes(free)} are free of {describe_bytes(limit)} for models; resident: "
+            f"{names or 'none'}: {advice}"
         )

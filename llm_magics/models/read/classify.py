@@ -101,8 +101,8 @@ def zero_shot(
     if classes is None:
         raise WrongTask(
             f"{model.reference} knows the classes {', '.join(class_names(model)[:6])}; labels of "
-            "your own need a "
-            "model of inference (NLI), with a class called entailment, or a chat model"
+            "your own need a model of inference (NLI), with a class called entailment, or a chat "
+            "model"
         )
     pairs = [(text, hypothesis.format(label)) for text in texts for label in labels]
     logits = _logits(model, pairs).unflatten(0, (len(texts), len(labels)))  # (N, L, C)

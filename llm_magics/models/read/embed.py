@@ -65,8 +65,7 @@ def embed(model: LoadedModel, texts: Sequence[str]) -> Embedded:
     if not is_sentence_encoder(model):
         raise WrongTask(
             f"{model.reference} ({model.family}) does not turn texts into vectors; choose a "
-            "sentence encoder, "
-            "such as sentence-transformers/all-MiniLM-L6-v2 or package:minilm"
+            "sentence encoder, such as sentence-transformers/all-MiniLM-L6-v2 or package:minilm"
         )
     pooling, longest = _as_saved(model)
     windows, shortened = _beginnings(model, texts, longest)
@@ -151,8 +150,7 @@ def _as_saved(model: LoadedModel) -> tuple[str, int]:
     if strange or len(modes) > 1 or any(mode not in _POOLINGS for mode in modes):
         raise WrongTask(
             f"{model.reference} makes its vectors by {', '.join(strange or modes)}, which is not "
-            "known here; "
-            "choose a model that pools by mean, cls or max"
+            "known here; choose a model that pools by mean, cls or max"
         )
     limit = (_json(folder, "sentence_bert_config.json") or {}).get("max_seq_length")
     return _POOLINGS[modes[0]] if modes else "mean", min(longest, limit) if isinstance(

@@ -94,8 +94,7 @@ def score_tokens(
     if not masked and model.kind != "causal":
         raise WrongTask(
             f"{model.reference} ({model.family}) predicts no next word; choose a language model, "
-            "such as GPT-2, "
-            "or a BERT for masked words"
+            "such as GPT-2, or a BERT for masked words"
         )
     reader = _Reader(model, text)
     places = (_masked if masked else _causal)(reader, stop)
@@ -157,8 +156,7 @@ class _Reader:
     def _read(self, tokenizer: Any, text: str) -> None:
         if not tokenizer.is_fast:
             raise WrongTask(
-                f"the tokenizer of {self.model.reference} cannot tell where its tokens stand "
-                "in "
+                f"the tokenizer of {self.model.reference} cannot tell where its tokens stand in "
                 "the text"
             )
         coded = tokenizer(

@@ -146,8 +146,7 @@ def _cut(model: LoadedModel, inquiry: Inquiry) -> list[tuple[int, Window]]:
         if room < LEAST_ROOM:
             raise TooLong(
                 f"the question has {asked:,} tokens; {model.reference} reads {longest:,} at "
-                "once, question and "
-                "text together: ask a shorter one"
+                "once, question and text together: ask a shorter one"
             )
         return [
             (number, window)

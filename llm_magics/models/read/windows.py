@@ -96,8 +96,7 @@ def cut(
             ):
                 raise TooLong(
                     f"{second[:60]!r} has {taken:,} tokens; {model.reference} reads {longest:,} "
-                    "at once, the text "
-                    "included: make it shorter"
+                    "at once, the text included: make it shorter"
                 )
         coded = tokenizer(
             text,

@@ -273,8 +273,8 @@ class _Writing:
         if self.model.source_language and self.model.target_language:
             raise WrongTask(
                 f"{opened.reference} translates {self.model.source_language} to "
-                f"{self.model.target_language} and "
-                "answers no questions; choose another model, or embedded:extractive"
+                f"{self.model.target_language} and answers no questions; choose another model, "
+                "or embedded:extractive"
             )
         self.read = [self._fitting(question, text) for question in asked]
         prompts = [

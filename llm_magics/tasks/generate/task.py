@@ -82,8 +82,7 @@ class _Asked:
             raise InputError(f"reply_to must be a result of generate, not {type_of(self.reply_to)}")
         if self.n > 1 and self.temperature == 0:
             raise InputError(
-                f"{self.n} candidates of temperature 0 would all be the same; give a "
-                "temperature "
+                f"{self.n} candidates of temperature 0 would all be the same; give a temperature "
                 "above 0"
             )
         SamplingParams(**self._given())  # which says what is wrong with them
@@ -258,8 +257,7 @@ class _Writing:
         if asked.system is not None and self.kind != "chat":
             raise WrongTask(
                 f"{opened.reference} has no chat format and takes no system message; leave it "
-                "out, or choose a "
-                "chat model"
+                "out, or choose a chat model"
             )
         if asked.reply_to is not None and asked.reply_to.kind != self.kind:
             raise InputError(

@@ -115,8 +115,7 @@ class Writer:
         if excess(self.model, [self._prompt("", MAX_WORDS, self.style)]) > _MOST_PROMPT:
             raise WrongTask(
                 f"{self.name} reads {self.model.max_source_tokens} tokens at once, too few to be "
-                "asked for "
-                "a summary; choose another model, or embedded:extractive"
+                "asked for a summary; choose another model, or embedded:extractive"
             )
         characters = window_characters(self.model, self.language)
         for _ in range(_ROUNDS):

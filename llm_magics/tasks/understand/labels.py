@@ -79,8 +79,8 @@ def classified_labels(
     if unknown:
         raise WrongTask(
             f"{model.reference} knows the classes {', '.join(names[:12])} and not "
-            f"{', '.join(unknown[:3])}; labels "
-            "of your own need a model of inference (NLI) or a chat model"
+            f"{', '.join(unknown[:3])}; labels of your own need a model of inference (NLI) or a "
+            "chat model"
         )
     rows = class_probabilities(model, written)
     if labels:
@@ -101,8 +101,7 @@ def nearest_labels(
     if multi_label:
         raise WrongTask(
             f"{model.reference} compares labels with one another; that several hold "
-            "(--multi-label) needs a model "
-            "of inference (NLI) or a chat model"
+            "(--multi-label) needs a model of inference (NLI) or a chat model"
         )
     found = embed(model, [*labels, *(read.text for read in texts)]).vectors
     likeness = found[len(labels) :] @ found[: len(labels)].T  # (N, L)

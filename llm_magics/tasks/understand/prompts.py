@@ -79,8 +79,8 @@ def phrases_prompt(text: str, count: int) -> str:
     """Asks for the `count` phrases that say what `text` is about."""
     return (
         f"Which {count} phrases of the following text say best what it is about? Copy each "
-        "exactly as it is written, most "
-        f"telling first. Answer with a JSON list of strings only.\n\nText:\n{text}"
+        "exactly as it is written, most telling first. Answer with a JSON list of strings "
+        f"only.\n\nText:\n{text}"
     )
 
 

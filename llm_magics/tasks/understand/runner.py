@@ -209,8 +209,7 @@ class Work:
             if not wanted and set(self.show or ASPECTS) - {"language", "phrases"}:
                 raise WrongTask(
                     f"{opened.reference} cannot do {', '.join(self.show or ('any of it',))}; it "
-                    "does "
-                    f"{', '.join(able) or 'none of ' + ', '.join(ASPECTS)}"
+                    f"does {', '.join(able) or 'none of ' + ', '.join(ASPECTS)}"
                 )
             for aspect in wanted:
                 if self.stop is not None and self.stop():
@@ -301,8 +300,7 @@ class Work:
         )  # loading the model is no part of the seconds
         if aspect not in capabilities(model):
             raise WrongTask(
-                f"{opened.reference} ({model.family}) cannot do {aspect}; choose another "
-                "model "
+                f"{opened.reference} ({model.family}) cannot do {aspect}; choose another model "
                 "for it"
             )
         values, tokens, notes = (self._asked if model.is_chat else self._computed)(

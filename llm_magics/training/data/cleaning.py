@@ -225,8 +225,7 @@ def _other_language(
     unknown = set(expected.values()) - set(identifier.labels)
     if unknown:
         raise RecipeError(
-            f"cleaning.languages: {sorted(unknown)[0]!r} cannot be recognised; switch it off "
-            "for "
+            f"cleaning.languages: {sorted(unknown)[0]!r} cannot be recognised; switch it off for "
             "this recipe"
         )
     identifier.set_languages(sorted({*_COMMON, *expected.values()}))

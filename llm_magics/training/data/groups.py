@@ -27,8 +27,7 @@ def held_out_groups(train: Rows, data: Data, share: float) -> tuple[Rows, Rows, 
         if name not in sizes:
             raise DataError(
                 f"data.test_groups names {name!r}, which no training row has in its column "
-                f"{data.group!r}; "
-                f"there is {', '.join(map(repr, list(sizes)[:5]))}"
+                f"{data.group!r}; there is {', '.join(map(repr, list(sizes)[:5]))}"
                 + (" …" if len(sizes) > 5 else "")
             )
     test = set(data.test_groups)
@@ -45,8 +44,8 @@ def _drawn(sizes: dict[str, int], data: Data, share: float) -> set[str]:
     if len(sizes) < 2:
         raise DataError(
             f"the column {data.group!r} has {len(sizes)} values beside data.test_groups; two or "
-            "more are needed to "
-            "hold one out (or name validation data, or set data.validation_share = 0.0)"
+            "more are needed to hold one out (or name validation data, or set "
+            "data.validation_share = 0.0)"
         )
     names = sorted(sizes)
     random.Random(data.seed).shuffle(names)

@@ -93,8 +93,8 @@ def _unigram(texts: Iterable[str], settings: Settings) -> Tokenizer:
     if not characters:
         raise RecipeError(
             f"tokenizer.vocab_size = {settings.vocab_size}: a unigram vocabulary needs "
-            f"{len(fixed)} entries for "
-            "bytes and marks, and characters to learn from; choose 1000 or more, and give it text"
+            f"{len(fixed)} entries for bytes and marks, and characters to learn from; choose "
+            "1000 or more, and give it text"
         )
     normalizer, words = _space_before(settings, compose=True), _unigram_words(characters)
     counts: Counter[str] = Counter()

@@ -57,9 +57,8 @@ def family_of(module: nn.Module) -> str:
     else:
         why = _REASONS.get(type(module).__name__, "transformers has no family that computes it")
     raise WrongTask(
-        f"{type_of(module)} has no twin in transformers: {why}; --format copy gives the "
-        "folder that "
-        "llm_magics loads"
+        f"{type_of(module)} has no twin in transformers: {why}; --format copy gives the folder "
+        "that llm_magics loads"
     )
 
 

@@ -189,8 +189,7 @@ def known_labels(corpus: Corpus, begun_with: list[str] | None = None) -> list[st
     known = set(begun_with or labels_of("train"))
     if len(known) < 2:
         raise DataError(
-            f"every training row has the label {next(iter(known), '')!r}; there is nothing "
-            "to "
+            f"every training row has the label {next(iter(known), '')!r}; there is nothing to "
             "tell apart"
         )
     for part in ("train", "validation", "test"):
@@ -198,8 +197,8 @@ def known_labels(corpus: Corpus, begun_with: list[str] | None = None) -> list[st
         if new and begun_with:
             raise DataError(
                 f"the {part} rows have labels that the model to begin with does not know: {new}; "
-                "it knows "
-                f"{', '.join(begun_with[:12])}. Leave those rows out, or train a new model"
+                f"it knows {', '.join(begun_with[:12])}. Leave those rows out, or train a new "
+                "model"
             )
         if new:
             raise DataError(f"the {part} rows have labels that no training row has: {new}")

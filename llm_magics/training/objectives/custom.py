@@ -63,16 +63,15 @@ class Custom(Objective):
         if not isinstance(given.module, nn.Module):
             raise InputError(
                 "the model of this run was an object of a notebook "
-                f"({type(given.module).__name__} was given); "
-                "give the torch.nn.Module again: %train MODEL --data DATA --loss LOSS --resume NAME"
+                f"({type(given.module).__name__} was given); give the torch.nn.Module again: "
+                "%train MODEL --data DATA --loss LOSS --resume NAME"
             )
         loss = LOSSES.get(given.loss, given.loss) if isinstance(given.loss, str) else given.loss
         if not callable(loss):
             said = "none was given" if loss is None else f"got {loss!r}"
             raise InputError(
-                "a module learns what its loss says: give --loss, a function of (output, "
-                "target) or one of "
-                f"{', '.join(LOSSES)}; {said}"
+                "a module learns what its loss says: give --loss, a function of (output, target) "
+                f"or one of {', '.join(LOSSES)}; {said}"
             )
         return {"module": given.module, "loss": loss}
 
@@ -128,8 +127,7 @@ class Custom(Objective):
         ):  # torch would compare each with each
             raise InputError(
                 f"this loss compares number by number, but the output is {tuple(output.shape)} "
-                "and the target "
-                f"{tuple(target.shape)}; give both one shape"
+                f"and the target {tuple(target.shape)}; give both one shape"
             )
         value = self.given_loss(output, target)
         if not (isinstance(value, Tensor) and value.dim() == 0):

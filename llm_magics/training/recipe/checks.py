@@ -51,8 +51,7 @@ def _check_together(recipe: Recipe) -> None:
     if recipe.lora.rank and not model.reference:
         raise RecipeError(
             f"lora.rank = {recipe.lora.rank} updates a model that is fine-tuned; name one "
-            "(model.reference), "
-            "or leave LoRA out"
+            "(model.reference), or leave LoRA out"
         )
     if recipe.task == "answer" and not model.reference:
         raise RecipeError(
@@ -73,8 +72,7 @@ def _check_together(recipe: Recipe) -> None:
         raise RecipeError("data.test_groups names values of a column; say which one in data.group")
     if data.test_groups and data.test:
         raise RecipeError(
-            f"the test rows come from data.test = {data.test!r} and from data.test_groups; "
-            "give "
+            f"the test rows come from data.test = {data.test!r} and from data.test_groups; give "
             "one of them"
         )
     if data.also and data.source != "files":

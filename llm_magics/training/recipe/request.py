@@ -66,8 +66,7 @@ def recipe_document(
     if kind == "module" and task not in (None, "custom"):
         raise RecipeError(
             f"task = {task!r} is for the models that are built or loaded here; a module of yours "
-            "learns what its "
-            "--loss says"
+            "learns what its --loss says"
         )
     task = task or _task(kind, data, source, target)
     document: dict[str, Any] = {
@@ -102,8 +101,7 @@ def continued_document(
     if task not in (None, before.task):
         raise RecipeError(
             f"the model of run:{run.name} learnt task = {before.task!r} and can begin no other "
-            f"({task!r}); leave "
-            "--task out, or train a new model"
+            f"({task!r}); leave --task out, or train a new model"
         )
     document = {
         **before.to_dict(),
@@ -137,8 +135,7 @@ def _data_table(
     given = [value for value in parts.values() if not isinstance(value, (str, Path))]
     if given and len(given) < len(parts):
         raise RecipeError(
-            "the data are partly files and partly objects of the notebook; give all of them "
-            "in "
+            "the data are partly files and partly objects of the notebook; give all of them in "
             "one way"
         )
     return {
@@ -163,8 +160,7 @@ def _model(model: Any) -> tuple[str, str]:
     hint = f"did you mean {close[0]!r}?" if close else f"architectures: {', '.join(ARCHITECTURES)}"
     raise RecipeError(
         f"{name!r} is no architecture, no model reference (ORGANISATION/NAME, run:NAME, a "
-        "folder) and no module "
-        f"of this notebook; {hint}"
+        f"folder) and no module of this notebook; {hint}"
     )
 
 

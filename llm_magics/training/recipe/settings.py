@@ -55,8 +55,7 @@ def check_meaning(
         scope = _scope(name)
         if scope is not None and not scope.covers(recipe):
             raise RecipeError(
-                f"{(said or {}).get(name, name)} is for {scope.of}; {_about(recipe)}, so "
-                "leave "
+                f"{(said or {}).get(name, name)} is for {scope.of}; {_about(recipe)}, so leave "
                 "it out"
             )
 

@@ -29,8 +29,7 @@ def model_class(
     recurrent = model.architecture in ("rnn", "lstm", "gru")
     if model.architecture == "softmax-regression" and task != "classify":
         raise RecipeError(
-            f"softmax-regression classifies texts; for task = {task!r} choose transformer, "
-            "lstm "
+            f"softmax-regression classifies texts; for task = {task!r} choose transformer, lstm "
             "or gru"
         )
     if task in ("translate", "summarize"):

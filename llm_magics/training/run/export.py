@@ -74,9 +74,8 @@ def _card(
     )
     return (
         f"# run:{run.name}\n\n{recipe.description}\n\nTrained by llm_magics with the recipe "
-        f"{recipe.name!r} "
-        f"(seed {recipe.seed}) in {seconds:,.0f} s on {setup.device}; torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads.\nWeights: {chosen}.\nTraining rows: "
-        f"{len(setup.corpus.train):,}.\n"
+        f"{recipe.name!r} (seed {recipe.seed}) in {seconds:,.0f} s on {setup.device}; torch "
+        f"{torch.__version__}, {torch.get_num_threads()} threads.\nWeights: {chosen}.\nTraining "
+        f"rows: {len(setup.corpus.train):,}.\n"
         f"{notes}\n{licence}\n{scores}\n"
     )

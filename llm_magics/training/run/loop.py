@@ -147,8 +147,7 @@ def _resume(run: Run, setup: Setup) -> tuple[Progress, list[str]]:
     if problems:
         raise CheckpointError(
             f"run {run.name} cannot be resumed, every checkpoint is damaged: {problems[0]}. Put "
-            "back the "
-            f"files from a copy, or begin anew with %train --replace --name {run.name}"
+            f"back the files from a copy, or begin anew with %train --replace --name {run.name}"
         )
     return Progress(), []
 

@@ -92,8 +92,8 @@ class Setup:
         )
         return [
             f"only {counted(steps, 'step')} in all, of "
-            f"{counted(len(self.corpus.train), 'training row')}{warming}; "
-            "more --epochs or a smaller batch give more"
+            f"{counted(len(self.corpus.train), 'training row')}{warming}; more --epochs or a "
+            "smaller batch give more"
         ]
 
 

@@ -134,9 +134,8 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         raise NonFinite(
             f"step {number}: loss {loss}, gradient norm {norm} at learning rate {rate:.3g}; the "
-            "step was not "
-            f"taken. Training rows of the batch: {shown}{' …' if len(rows) > 5 else ''}. Try a "
-            "lower optimizer.lr"
+            "step was not taken. Training rows of the batch: "
+            f"{shown}{' …' if len(rows) > 5 else ''}. Try a lower optimizer.lr"
         )
 
 

@@ -36,8 +36,7 @@ def models_of_steps(run: Run, most: int = 12) -> list[tuple[str, LoadedModel]]:
         )
     if run.recipe().task == "custom" or (run.model_folder / "tokenizer_config.json").is_file():
         raise RunError(
-            f"run {run.name} trained a model that was not built here, whose checkpoints "
-            "cannot "
+            f"run {run.name} trained a model that was not built here, whose checkpoints cannot "
             "be opened alone"
         )
     chosen = (

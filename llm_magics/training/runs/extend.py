@@ -39,8 +39,7 @@ def check_goes_on(run: Run, overrides: Mapping[str, Any]) -> None:
         raise RecipeError(
             f"run {run.name} goes on with its own settings, of which only the end can change "
             f"({', '.join(ENDS.values())}), not {', '.join(others)}; begin a new run with its "
-            "model: "
-            f"%train run:{run.name} --data DATA"
+            f"model: %train run:{run.name} --data DATA"
         )
     marks = [event for event in run.events() if isinstance(event, RunStarted | Finished)]
     end = marks[-1] if marks and isinstance(marks[-1], Finished) else None
@@ -52,9 +51,8 @@ def check_goes_on(run: Run, overrides: Mapping[str, Any]) -> None:
     }
     raise RunError(
         f"run {run.name} is finished ({end.reason}, {counted(end.step, 'step')}); give --epochs, "
-        "counted from the "
-        f"beginning, or another later end to train it further: %train --resume {run.name} "
-        f"{how.get(end.reason, f'--epochs {2 * recipe.schedule.epochs:g}')}"
+        "counted from the beginning, or another later end to train it further: %train --resume "
+        f"{run.name} {how.get(end.reason, f'--epochs {2 * recipe.schedule.epochs:g}')}"
     )
 
 
@@ -83,9 +81,8 @@ def _check_is_ahead(run: Run, setup: Setup, step: int, seconds: float) -> None:
         epochs = step / setup.steps_per_epoch
         raise RecipeError(
             f"run {run.name} has {counted(step, 'step')} ({epochs:.3g} epochs) behind it, and "
-            "the new end is at "
-            f"step {setup.total_steps:,}; --epochs counts from the beginning: give more than "
-            f"{epochs:.3g}"
+            f"the new end is at step {setup.total_steps:,}; --epochs counts from the beginning: "
+            f"give more than {epochs:.3g}"
         )
     if 0 < recipe.schedule.max_seconds <= seconds:
         raise RecipeError(
@@ -127,8 +124,7 @@ def _told(before: Recipe, setup: Setup, step: int, rate_factor: float) -> str:
     )
     return (
         f"the schedule now runs to {end}, before to {counted(total_before, 'step')}: learning "
-        f"rate {following:.3g} at "
-        f"step {step + 1:,}, {last:.3g} at the one before"
+        f"rate {following:.3g} at step {step + 1:,}, {last:.3g} at the one before"
     )
 
 

@@ -61,8 +61,7 @@ def delete_run(root: Path, name: str, *, forever: bool = False) -> Trashed:
     if forever and not is_run:
         raise RunError(
             f"{folder} has no recipe.json and may not be a run; look into it, then move it to "
-            "the trash with "
-            f"%runs delete {name}"
+            f"the trash with %runs delete {name}"
         )
     with Run(folder).locked() if is_run else nullcontext():
         trashed = _into_trash(root, folder)
@@ -129,7 +128,6 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise RunError(
-            f"{folder} could not be deleted whole: {error.strerror or error}; delete the "
-            "rest by "
+            f"{folder} could not be deleted whole: {error.strerror or error}; delete the rest by "
             "hand"
         ) from None

@@ -199,8 +199,7 @@ def create_run(root: Path, recipe: Recipe, name: str | None = None) -> Run:
             shutil.rmtree(building)
             raise RunError(
                 f"a run named {name!r} exists; go on with it by %train --resume {name}, set it "
-                "aside with "
-                "--replace, or choose another name"
+                "aside with --replace, or choose another name"
             )
         number += 1
 

@@ -43,9 +43,8 @@ def run_to_begin_from(root: Path, model: Any) -> Run | None:
     if run.recipe().task == "custom":
         raise RecipeError(
             f"{model} was a module of a notebook, and only the notebook knows how that is built; "
-            "put its weights "
-            "into one (safetensors.torch.load_model) and train that: %train MODULE --data DATA "
-            "--loss LOSS"
+            "put its weights into one (safetensors.torch.load_model) and train that: %train "
+            "MODULE --data DATA --loss LOSS"
         )
     config = run.model_folder / "config.json"
     if not config.is_file():
@@ -103,8 +102,7 @@ def take_weights(run: Run, objective: Objective) -> None:
         if theirs.get(name) != ours.get(name):
             raise RecipeError(
                 f"the model of {came_from} has {name} = {theirs.get(name)}, not "
-                f"{ours.get(name)}; a training "
-                "that begins with its weights keeps its sizes"
+                f"{ours.get(name)}; a training that begins with its weights keeps its sizes"
             )
     stored = load_file(_start(run) / "model.safetensors")
     objective.model.load_state_dict(with_shared_names(stored, objective.model))

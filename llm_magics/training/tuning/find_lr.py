@@ -77,8 +77,7 @@ class LearningRateSearch(Result):
         )
         return (
             f"learning rate {self.steepest:.2g}: there the loss falls fastest; a tenth of the "
-            "rate of its minimum is "
-            f"{self.tenth_of_minimum:.2g} ({ramp})"
+            f"rate of its minimum is {self.tenth_of_minimum:.2g} ({ramp})"
         )
 
     def __repr__(self) -> str:

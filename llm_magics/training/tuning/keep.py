@@ -30,8 +30,7 @@ def check_free(runs_root: Path, name: str, token: str = "") -> None:
     if (runs_root / name).exists() and _kept(runs_root / name).get("token") != token:
         raise RunError(
             f"the best trial is to be kept as run:{name}, but there is a run of this name; "
-            "choose another name "
-            f"for the study, or rename the run"
+            "choose another name for the study, or rename the run"
         )
 
 
@@ -53,8 +52,7 @@ def keep_best(
     if not any(trial.checkpoints.glob("*/manifest.json")):
         raise RunError(
             f"the weights of the best trial {trial.name} are gone, so run:{study.name} cannot be "
-            "made again; train "
-            f"its recipe: %train --recipe {trial.folder / 'recipe.json'}"
+            f"made again; train its recipe: %train --recipe {trial.folder / 'recipe.json'}"
         )
     runs_root.mkdir(parents=True, exist_ok=True, mode=0o700)
     building = Path(tempfile.mkdtemp(prefix=".new-", dir=runs_root)) / study.name

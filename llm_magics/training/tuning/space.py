@@ -213,8 +213,7 @@ def _dimension(name: str, said: Any, recipe: Recipe) -> Range | Choices:
     if not isinstance(said, Mapping):
         raise RecipeError(
             f"search {name} = {said!r}: expected a list of values or a table such as {{ low = 1, "
-            f"high = 4 }}; "
-            "a setting that is not searched belongs in the recipe"
+            "high = 4 }; a setting that is not searched belongs in the recipe"
         )
     if set(said) - _KNOWN or not {"low", "high"} <= set(said):
         raise RecipeError(
@@ -232,8 +231,7 @@ def _dimension(name: str, said: Any, recipe: Recipe) -> Range | Choices:
     ):
         raise RecipeError(
             f"search {name}: low = {low!r}, high = {high!r}, step = {step!r}: expected numbers, "
-            "low not "
-            "above high"
+            "low not above high"
         )
     if not isinstance(log, bool):
         raise RecipeError(f"search {name}: log = {log!r}: expected true or false")

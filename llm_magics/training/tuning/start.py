@@ -139,8 +139,7 @@ def _recipe(
         if spoken or own:
             raise RecipeError(
                 f"the recipe is given already, so {next(iter({**spoken, **own}))} is not "
-                "understood; change a "
-                "setting of the recipe below [set]"
+                "understood; change a setting of the recipe below [set]"
             )
         return make_recipe(dict(given) if isinstance(given, Mapping) else given, overrides)
     if "data" not in spoken:
@@ -153,8 +152,7 @@ def _recipe(
         return make_recipe(own, overrides)
     if own:
         raise RecipeError(
-            f"{next(iter(own))} is no word for what is trained; settings of the recipe "
-            "belong "
+            f"{next(iter(own))} is no word for what is trained; settings of the recipe belong "
             "below [set]"
         )
     spoken.pop("loss", None)
@@ -209,8 +207,7 @@ def _check_objects(
     if missing:
         which = ", ".join(f"{key} = {settings.said.get(key, '…')}" for key in missing)
         raise RunError(
-            f"study {name} needs objects of the notebook that are not there ({which}); make "
-            "them "
+            f"study {name} needs objects of the notebook that are not there ({which}); make them "
             "first"
         )
 

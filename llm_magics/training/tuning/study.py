@@ -160,8 +160,7 @@ class Study:
             except RunError:
                 raise RunError(
                     f"study {self.name} is being searched by another process; stop it there, or "
-                    "look at it by "
-                    f"%tune --attach {self.name}"
+                    f"look at it by %tune --attach {self.name}"
                 ) from None
             yield
 
@@ -348,8 +347,7 @@ def create_study(root: Path, name: str, settings: Settings) -> Study:
             raise
         raise RunError(
             f"a study named {name!r} exists; go on with it by %tune --resume {name}, or choose "
-            "another "
-            "name"
+            "another name"
         ) from None
 
 

@@ -113,8 +113,7 @@ class TrialTraining:
             if not event.validation_rows:
                 raise DataError(
                     "a search needs held-out rows to compare trials by; name validation data, or "
-                    "raise "
-                    "data.validation_share"
+                    "raise data.validation_share"
                 )
             known = curve_of(
                 self.study.run_of(self.trial.number).events(), self.study.settings.metric

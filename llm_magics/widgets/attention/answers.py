@@ -118,8 +118,7 @@ class Answers:
         layer, head = message.get("layer"), message.get("head")
         if not panel.has(layer, head):
             raise ValueError(
-                f"no layer {printable(layer)[:40]} head {printable(head)[:40]} in "
-                f"{panel.kind} "
+                f"no layer {printable(layer)[:40]} head {printable(head)[:40]} in {panel.kind} "
                 "attention"
             )
         return source, panel, (panel.kind, layer, head)

@@ -49,9 +49,8 @@ class Panel:
         if len(self.atlas) not in (0, expected) or not (expected and self.rows and self.columns):
             raise ValueError(
                 f"panel {self.kind!r}: an atlas of {expected} bytes (or none yet) expected for "
-                f"{self.layers} "
-                f"layers × {self.heads} heads × {self.thumb_height} × {self.thumb_width}, "
-                f"{len(self.atlas)} given"
+                f"{self.layers} layers × {self.heads} heads × {self.thumb_height} × "
+                f"{self.thumb_width}, {len(self.atlas)} given"
             )
         for axis, tokens, segments in (
             ("row", self.rows, self.row_segments),
@@ -60,8 +59,7 @@ class Panel:
             if segments is not None and len(segments) != len(tokens):
                 raise ValueError(
                     f"panel {self.kind!r}: a segment for each of {len(tokens)} {axis} tokens "
-                    "expected, "
-                    f"{len(segments)} given"
+                    f"expected, {len(segments)} given"
                 )
 
     def has(self, layer: object, head: object) -> bool:

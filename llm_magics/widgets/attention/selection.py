@@ -70,8 +70,7 @@ def merged_selection(
     """
     if not isinstance(given, dict):
         raise ValueError(
-            f"a selection is a dict such as {{'layer': 3, 'head': 1}}, "
-            f"{printable(given)[:80]!r} "
+            f"a selection is a dict such as {{'layer': 3, 'head': 1}}, {printable(given)[:80]!r} "
             "given"
         )
     unknown = sorted(set(map(str, given)) - set(now))
@@ -126,8 +125,7 @@ def _check_head(wanted: dict, sources: list[Source]) -> None:
         if other is None or not other.has(*against[1:]):
             raise ValueError(
                 f"nothing to compare with at {printable(against)[:60]}: None, a source or "
-                "[source, layer, "
-                f"head] with {wanted['kind']} attention expected"
+                f"[source, layer, head] with {wanted['kind']} attention expected"
             )
     for name in ("heads", "silenced"):
         wanted[name] = [list(key) for key in wanted[name]]

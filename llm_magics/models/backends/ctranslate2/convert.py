@@ -51,8 +51,7 @@ def convert(module: Any, folder: Path, compute_type: str) -> None:
     if not off <= _TOLERANCE.get(compute_type, _ROUNDED_TOLERANCE):  # also for nan
         raise BrokenModel(
             f"CTranslate2 computes this {module.config.model_type} model otherwise than "
-            "transformers does "
-            f"(log-probabilities are {off:.0%} off): leave the engine out"
+            f"transformers does (log-probabilities are {off:.0%} off): leave the engine out"
         )
 
 

@@ -145,15 +145,13 @@ def _settings(model: LoadedModel, request: DecodeRequest) -> dict[str, Any]:
         if name not in (*_TAKEN, *_IN_EFFECT) or (name == "do_sample" and value):
             raise InputError(
                 f"the engine ctranslate2 has no setting {name}={value!r}: leave the engine out, "
-                "or use "
-                f"{', '.join(_TAKEN)}"
+                f"or use {', '.join(_TAKEN)}"
             )
     lacking = [name for name in _LACKING if getattr(authors, name, None) not in _NEUTRAL]
     if lacking:
         raise WrongTask(
             f"{model.reference} writes with {lacking[0]}, which the engine ctranslate2 does not "
-            "have: leave the "
-            "engine out"
+            "have: leave the engine out"
         )
     settings = {name: request.extra.get(name, getattr(authors, name, None)) for name in _TAKEN}
     if request.min_new_tokens is not None:

@@ -145,8 +145,7 @@ def _checked(url: object) -> str:
     if "@" in parts.netloc:
         raise InputError(
             "an endpoint's address holds no user or password: leave out what stands before @, "
-            "and set the key "
-            f"in {ENDPOINT_VARIABLES[0][1]}"
+            f"and set the key in {ENDPOINT_VARIABLES[0][1]}"
         )
     if parts.query or parts.fragment:
         raise InputError(f"an endpoint's address has no ? or #: give it {_EXAMPLE}")

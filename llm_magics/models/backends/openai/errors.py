@@ -47,8 +47,7 @@ class Complaints:
         if 300 <= status < 400:
             return EndpointError(
                 f"{where} redirects to {self.clean(place)}, which is not followed: if you trust "
-                "that address, "
-                "configure it"
+                "that address, configure it"
             )
         if status in (401, 403):
             return EndpointError(f"{where} refuses this user ({status}): {self._key_advice()}")
@@ -85,16 +84,14 @@ class Complaints:
         """For a connection that ended within the answer; `come` is what there is of it."""
         return EndpointError(
             f"the answer of {self.name} was cut off after {len(come):,} characters: the "
-            "connection broke; "
-            "try again"
+            "connection broke; try again"
         )
 
     def too_much(self) -> EndpointError:
         """For an answer over the limit."""
         return EndpointError(
             f"the answer of {self.name} is longer than the {self.endpoint.max_bytes:,} bytes "
-            "that are read, "
-            "and was stopped"
+            "that are read, and was stopped"
         )
 
     def late(self, come: str) -> EndpointError:
@@ -102,16 +99,14 @@ class Complaints:
         found = f"after {len(come):,} characters of its answer" if come else "without an answer"
         return EndpointError(
             f"{self.name} did not finish within {self.endpoint.deadline_s:g} s and was stopped "
-            f"{found}: allow "
-            "more with %config LLM.endpoint_deadline_s"
+            f"{found}: allow more with %config LLM.endpoint_deadline_s"
         )
 
     def only_thoughts(self, n_tokens: int) -> EndpointError:
         """For a model that thought until its tokens were used up."""
         return EndpointError(
             f"{self.name} used up its {n_tokens:,} tokens for thoughts and did not answer: "
-            "switch its "
-            "thinking off at the endpoint, or choose another model"
+            "switch its thinking off at the endpoint, or choose another model"
         )
 
     def clean(self, text: str) -> str:
@@ -134,8 +129,7 @@ class Complaints:
             return f"set {name} to its key in the environment of the kernel"
         return (
             f"set LLM_MAGICS_ENDPOINT to {self.endpoint.url} and LLM_MAGICS_API_KEY to its key "
-            "in the environment of the "
-            "kernel; keys of other addresses are not sent there"
+            "in the environment of the kernel; keys of other addresses are not sent there"
         )
 
     async def _no_model(self, client: AsyncClient, said: str) -> LLMMagicsError:

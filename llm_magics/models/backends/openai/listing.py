@@ -69,8 +69,7 @@ async def list_models(client: AsyncClient, endpoint: Endpoint) -> list[ServedMod
             if response.status_code != 200:
                 raise EndpointError(
                     f"{endpoint.url}/models answered with status {response.status_code}: is it "
-                    "the address of "
-                    "an OpenAI-compatible server? It often ends in /v1"
+                    "the address of an OpenAI-compatible server? It often ends in /v1"
                 )
             entries = json.loads(body)["data"]
             return [_served(entry) for entry in entries]
@@ -81,14 +80,12 @@ async def list_models(client: AsyncClient, endpoint: Endpoint) -> list[ServedMod
     except HTTPError as error:
         raise EndpointError(
             f"{endpoint.origin} cannot be reached ({type(error).__name__}): is the server "
-            "running, is the "
-            "address right?"
+            "running, is the address right?"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EndpointError(
             f"{endpoint.url}/models answered no list of models: is it the address of an "
-            "OpenAI-compatible "
-            "server? It often ends in /v1"
+            "OpenAI-compatible server? It often ends in /v1"
         ) from None
 
 

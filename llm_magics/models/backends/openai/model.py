@@ -160,8 +160,7 @@ def settings_of(reference: Reference, extra: Mapping[str, Any]) -> dict[str, Any
     if unknown:
         raise InputError(
             f"{reference} takes no setting {unknown[0]!r}; a remote model takes do_sample, "
-            "stop_strings, "
-            f"{', '.join(_AS_THEY_ARE)}"
+            f"stop_strings, {', '.join(_AS_THEY_ARE)}"
         )
     if not samples:
         given = {

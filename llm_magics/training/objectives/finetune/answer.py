@@ -60,8 +60,7 @@ class FineTuneAnswer(FineTune):
         if not self.tokenizer.is_fast:
             raise RecipeError(
                 f"the tokenizer of {self.reference} cannot tell where its tokens stand in the "
-                "text; choose a "
-                "model with a fast tokenizer (tokenizer.json)"
+                "text; choose a model with a fast tokenizer (tokenizer.json)"
             )
         self.may_be_empty = any(not answers for *_, answers in self.corpus.train)
         super().prepare()

@@ -123,8 +123,7 @@ class FineTuneLabelTokens(FineTuneClassify):
         if not self.tokenizer.is_fast:
             raise RecipeError(
                 f"the tokenizer of {self.reference} cannot tell which token belongs to which "
-                "word; choose a "
-                "model with a fast tokenizer (tokenizer.json)"
+                "word; choose a model with a fast tokenizer (tokenizer.json)"
             )
         with boundary(f"the tokenizer of {self.reference}", "used"):
             coded = self.tokenizer(

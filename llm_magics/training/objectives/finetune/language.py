@@ -121,8 +121,7 @@ class FineTuneMaskedLanguageModel(FineTuneLanguageModel):
     def prepare(self) -> None:
         if self.tokenizer.mask_token_id is None:
             raise RecipeError(
-                f"{self.reference} has no mask token; masked-language-model needs a model "
-                "such "
+                f"{self.reference} has no mask token; masked-language-model needs a model such "
                 "as BERT"
             )
         marked = self.ids(["a"])[0]

@@ -99,9 +99,8 @@ def open_base(
     if facts.is_native:
         raise RecipeError(
             f"model.reference = {recipe.model.reference!r} is a model trained from scratch here; "
-            "only models of "
-            "transformers can be fine-tuned. Begin a new training with it by %train run:NAME "
-            "--data DATA"
+            "only models of transformers can be fine-tuned. Begin a new training with it by "
+            "%train run:NAME --data DATA"
         )
     if facts.folder.parent.name == "snapshots":  # the hub's cache
         reference = replace(reference, revision=facts.folder.name)
@@ -130,8 +129,7 @@ def _reference(text: str) -> Reference:
     if reference.kind not in ("hub", "local", "package", "run"):
         raise RecipeError(
             f"model.reference = {text!r} cannot be fine-tuned; give a model of transformers: "
-            "ORGANISATION/NAME, "
-            "a folder, package:NAME or run:NAME"
+            "ORGANISATION/NAME, a folder, package:NAME or run:NAME"
         )
     return reference
 
@@ -161,8 +159,8 @@ def _note_identity(reference: Reference, facts: FolderFacts, run: Run) -> None:
     elif any(before.get(key) != found.get(key) for key in ("commit", "sha256")):
         raise RunError(
             f"run {run.name} began from {before.get('reference')} as it was then, and its "
-            "weights have changed "
-            f"since; put them back, or begin anew with %train --replace --name {run.name}"
+            "weights have changed since; put them back, or begin anew with %train --replace "
+            f"--name {run.name}"
         )
 
 
@@ -254,11 +252,9 @@ def _check_head(
     other = f"; or train this one on for what it is made for: --task {fits}" if fits else ""
     raise RecipeError(
         f"{reference} holds a {holds}, but task = {recipe.task!r} needs a {able[0]}, whose head "
-        "over the "
-        f"vocabulary is not in the files ({missing}). Give a checkpoint that was saved as one, "
-        "such as the model "
-        f"that this one was made from: %train ORGANISATION/NAME --task {recipe.task} --data "
-        f"DATA{other}"
+        f"over the vocabulary is not in the files ({missing}). Give a checkpoint that was saved "
+        "as one, such as the model that this one was made from: %train ORGANISATION/NAME --task "
+        f"{recipe.task} --data DATA{other}"
     )
 
 

@@ -50,8 +50,8 @@ def adapted(module: nn.Module, recipe: Recipe, new: list[str]) -> Any:
         import peft
     except ImportError:
         raise RecipeError(
-            f"lora.rank needs peft: {install_hint('lora')}, "
-            "or leave [lora] out to train all weights"
+            f"lora.rank needs peft: {install_hint('lora')}, or leave [lora] out to train all "
+            "weights"
         ) from None
     lora = recipe.lora
     config = peft.LoraConfig(
@@ -72,8 +72,7 @@ def adapted(module: nn.Module, recipe: Recipe, new: list[str]) -> Any:
     except ValueError as error:
         raise RecipeError(
             f"lora.targets = {list(lora.targets)}: {str(error).splitlines()[0][:160]}; the "
-            "linear layers of this "
-            f"model are {', '.join(_linear_names(module))}"
+            f"linear layers of this model are {', '.join(_linear_names(module))}"
         ) from None
     only_trained(module)
     return adapter
@@ -103,8 +102,7 @@ def _targets(module: nn.Module, wanted: tuple[str, ...]) -> list[str] | str | No
     if usual is None:
         raise RecipeError(
             f"peft knows no layers to adapt in {module.config.model_type} models; name some in "
-            "lora.targets: "
-            f"{', '.join(names)}"
+            f"lora.targets: {', '.join(names)}"
         )
     return list(usual)
 

@@ -75,8 +75,7 @@ class FineTuneTranslate(FineTune):
         if code is None:
             raise RecipeError(
                 f"{self.reference} knows {len(known)} languages; data.{side}_language = "
-                f"{language!r} is none of "
-                f"them. Give a code such as {', '.join(known[:6])}"
+                f"{language!r} is none of them. Give a code such as {', '.join(known[:6])}"
             )
         return code
 
